@@ -1,0 +1,50 @@
+"""All that a plugin author sees: a plugin imports nothing else of ours. Protocols of at most five methods, the values they
+exchange, `Provider`, `Guarantees`, `Environment`, the hooks and `hookimpl`. SPI version: `SPI_VERSION`.
+"""
+
+from __future__ import annotations
+
+from ..errors import Code, Executed
+from ..model.description import (
+    DeclaredError,
+    Dependency,
+    EndpointDescription,
+    HttpBinding,
+    Kind,
+    ServiceDescription,
+    Surface,
+)
+from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer, Subscription, Verdict
+from ..model.settings import LimitsTable, TimingTable
+from ..model.topology import Address, Change, Generation, Instance, NodeRecord
+from ..model.values import Value
+from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
+from .environment import Clock, Environment, HostView, Net, TaskScope
+from .hookspecs import hookimpl, hookspec
+from .kinds import (
+    Authenticator,
+    Balancer,
+    Candidate,
+    Codec,
+    Consumer,
+    DeadLetters,
+    Delivery,
+    Lease,
+    Middleware,
+    ObservesOutcomes,
+    Proceed,
+    PubSub,
+    Registry,
+    Serializer,
+)
+from .provider import SPI_VERSION, NoOptions, Provider
+
+__all__ = [
+    "INITIAL_CREDIT", "SPI_VERSION", "Address", "Authenticator", "Balancer", "Call", "Calls", "Candidate", "Change",
+    "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
+    "Dependency", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
+    "HostView", "HttpBinding", "Instance", "Kind", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
+    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
+    "ServiceDescription", "Sink", "Subscription", "Surface", "TaskScope", "TimingTable", "Transport", "Value", "Verdict",
+    "hookimpl", "hookspec",
+]  # fmt: skip

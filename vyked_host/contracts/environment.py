@@ -1,0 +1,85 @@
+"""The seams: clock, sockets, tasks, randomness, state directory - all that a back end reaches of the host."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal, Protocol
+
+from ..model.settings import LimitsTable, TimingTable
+from ..model.topology import Address, NodeRecord
+from ..model.values import Value
+from .calls import Calls, Channel
+from .kinds import PubSub, Registry, Serializer
+
+
+class Clock(Protocol):
+    """Time. Only `now` decides; `unix` is for people."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def unix(self) -> float:
+        """Seconds since 1970, for logs and envelopes."""
+        ...
+
+    def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
+        """Call `expired` at monotonic `when` (a shared sweep, up to 50 ms late); the answer cancels it."""
+        ...
+
+
+class Net(Protocol):
+    """All sockets: simulation, inherited sockets and fault injection hang here. URIs: ``tcp://host:port``, ``unix:/path``."""
+
+    async def listen(
+        self, uri: str, link: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
+    ) -> asyncio.AbstractServer:
+        """Bind and accept. Raises errors.StartError naming the address and who holds it."""
+        ...
+
+    async def connect(self, uri: str, link: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None) -> None:
+        """Connect `link`. Raises OSError."""
+
+
+TaskScope = Callable[[Coroutine[Any, Any, None], str], Callable[[], None]]
+"""(body, name) -> cancel. The only way to start a task: named, awaited in drain, its failure logged."""
+
+
+class Environment(Value):
+    """Given to every factory; a back end reaches nothing else of the host. `name` is the table's name in vyked.toml
+    (``tcp`` of ``[transports.tcp]``); `hello` is what this node says of itself; `serializers` are those of this host in
+    order of preference; `record` is this node as announced now."""
+
+    name: str
+    node_id: str
+    namespace: str
+    state_dir: str
+    limits: LimitsTable
+    timing: TimingTable
+    clock: Clock
+    rng: random.Random
+    net: Net
+    tasks: TaskScope
+    log: logging.Logger
+    dial: Callable[[Address, float], Awaitable[Channel]]
+    tls: Callable[[Literal["server", "client"]], ssl.SSLContext | None]
+    serializers: Callable[[], dict[str, Serializer]]
+    callers: Callable[[], tuple[str, ...]]
+
+
+class HostView(Protocol):
+    """What hooks see of a host."""
+
+    node: NodeRecord
+    phase: str
+    calls: Calls
+    registry: Registry
+    pubsub: PubSub
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters as they stand: calls per endpoint, events, connections, loop lag (docs/plugins.md, metrics)."""
+        ...

@@ -1,0 +1,168 @@
+"""The other kinds of plugin: serializers, registries, pub-sub back ends, balancers, middlewares, authenticators."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from ..model.description import EndpointDescription
+from ..model.message import Call, Event, Fault, Peer, Subscription, Verdict
+from ..model.topology import Change, Generation, NodeRecord
+
+
+class Codec(Protocol):
+    """Bound to one type, once. Caps hold before objects are built."""
+
+    def encode(self, value: Any) -> Any:
+        """`value` as bytes. Raises TypeError or ValueError (msgspec.MsgspecError is one) when it can't be encoded."""
+        ...
+
+    def decode(self, body: Any) -> Any:
+        """The value in `body`. Raises ValueError (msgspec.ValidationError and DecodeError are) when it does not fit."""
+        ...
+
+
+class Serializer(Protocol):
+    """Makes codecs. `content_type` is what HTTP calls it, such as ``application/json``."""
+
+    content_type: str
+
+    def codec(self, shape: Any) -> Codec:
+        """A codec for one type; called once per (endpoint, direction) at start-up. `shape` is a type; Any: untyped."""
+        ...
+
+
+class Lease(Protocol):
+    """What keeps a node known. It renews itself; `lost` resolves with the reason when it was fenced or expired: announce
+    again, with a new generation."""
+
+    generation: Generation
+    lost: asyncio.Future[str]
+
+    async def update(self, record: NodeRecord) -> None:
+        """The record of the node changed. Raises errors.Unavailable when the registry can't be reached in time."""
+
+    async def withdraw(self) -> None:
+        """The node leaves: removed at once. Idempotent."""
+
+
+class Registry(Protocol):
+    """Stores records of nodes and streams changes. Activation and cycles are judged by each NODE from its watch."""
+
+    async def announce(self, record: NodeRecord) -> Lease:
+        """Make `record` known, also on behalf of a foreign node. Raises errors.Unavailable."""
+        ...
+
+    def watch(self, services: frozenset[str] | None) -> AsyncIterator[Change]:
+        """Changes that touch `services` (None: all): a snapshot first, then deltas in order."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the back end; watches end. Idempotent."""
+
+
+class Delivery(Protocol):
+    """One delivery of one event to one consumer. `gap`: events lost before this one (fan-out); -1 unknown."""
+
+    event: Event
+    count: int
+    gap: int
+
+    def settle(self, verdict: Verdict) -> Awaitable[None]:
+        """Say what became of it; once, except "extend". Awaiting it waits for the back end."""
+        ...
+
+
+class Consumer(Protocol):
+    """A running subscription."""
+
+    def pause(self) -> None:
+        """Drain began: deliver nothing new; what is being handled may still be settled."""
+
+    async def pending(self) -> int:
+        """Events that wait for this consumer's group, -1 when the back end can't say."""
+        ...
+
+    async def aclose(self) -> None:
+        """End the subscription; what was not settled goes back to its group. Idempotent."""
+
+
+class PubSub(Protocol):
+    """A bus of events."""
+
+    def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
+        """Hand over `event`, a plain def: the publishes of one loop turn are one batch. Awaiting: the back end has it, to
+        the durability it declares. The awaitable raises errors.Unavailable, errors.Overloaded, errors.DeadlineExceeded."""
+        ...
+
+    async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
+        """Deliver matching events to `deliver`, at most `subscription.concurrency` unsettled. Raises NotSupported."""
+        ...
+
+    async def aclose(self) -> None:
+        """Flush and let go of the back end. Idempotent."""
+
+
+@runtime_checkable
+class DeadLetters(Protocol):
+    """Optional, where `Guarantees.dead_letter`: what was given up on."""
+
+    def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
+        """(event, cause, deliveries) of each dead letter of the group, oldest first."""
+        ...
+
+    async def discard(self, event_id: str, *, replay: bool) -> None:
+        """Forget one, or put it back with its count at 0. Raises KeyError when there is none."""
+
+
+class Candidate(Protocol):
+    """One instance that a call may go to."""
+
+    node_id: str
+    labels: Mapping[str, str]
+    weight: float
+    in_flight: int
+    ewma_s: float
+    usable: bool
+
+
+class Balancer(Protocol):
+    """Chooses an instance per call. One object per client (consumer and target service)."""
+
+    def update(self, candidates: Sequence[Candidate]) -> None:
+        """The set of candidates changed; may take O(n). Never called with an empty set."""
+
+    def choose(self, call: Call) -> Candidate:
+        """One of the candidates of the last update, in O(1). `usable` False: choose another while there is one."""
+        ...
+
+
+@runtime_checkable
+class ObservesOutcomes(Protocol):
+    """Optional for a balancer: it is told how each call ended."""
+
+    def observed(self, candidate: Candidate, fault: Fault | None, elapsed_s: float) -> None:
+        """A call to `candidate` ended after `elapsed_s`; `fault` None: it succeeded."""
+
+
+Proceed = Callable[[Any], Awaitable[Any]]
+"""Takes the decoded input; everything else is in service.context()."""
+
+
+class Middleware(Protocol):
+    """Wraps handlers and calls. Composed once per endpoint at start-up, never per call."""
+
+    def wrap(
+        self, endpoint: EndpointDescription, side: Literal["client", "server", "consumer"], proceed: Proceed
+    ) -> Proceed:
+        """What runs instead of `proceed`; `proceed` itself where there is nothing to add."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Says who a peer is."""
+
+    def identify(self, hello: Mapping[str, str], peer: Peer) -> str | None:
+        """The peer's identity; None: anonymous. Raises errors.Unauthenticated."""
+        ...

@@ -1,0 +1,160 @@
+"""What a service class boils down to: endpoints, events, subscriptions, dependencies; no behaviour, no asyncio."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Literal
+
+from .values import Value
+
+Lane = Literal["normal", "control"]
+Strategy = Literal["any", "leader", "random", "keyed"]
+
+
+class Kind(Enum):
+    """The shape of an endpoint. HTTP and WEBSOCKET hand the raw request to the handler; the others are typed."""
+
+    UNARY = 1
+    SERVER_STREAM = 2
+    CLIENT_STREAM = 3
+    BOTH_WAYS = 4
+    HTTP = 5
+    WEBSOCKET = 6
+
+    @property
+    def streams_out(self) -> bool:
+        """The answer is a stream of items."""
+        return self in (Kind.SERVER_STREAM, Kind.BOTH_WAYS)
+
+    @property
+    def streams_in(self) -> bool:
+        """One argument is a stream of items."""
+        return self in (Kind.CLIENT_STREAM, Kind.BOTH_WAYS)
+
+
+class HttpBinding(Value):
+    """One route: verb and path template (aiohttp's syntax, ``/users/{name}``).
+
+    `required_params` are the ancestor's: query parameters without which the answer is 400. `origins` is the allow
+    list of a WebSocket. `status` is the one of a successful answer.
+    """
+
+    method: str
+    path: str
+    required_params: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    status: int = 200
+
+
+class DeclaredError(Value):
+    """An application error an endpoint may raise: its code, HTTP status, and the class that the caller gets."""
+
+    code: str
+    status: int
+    error: Any = None  # type[ServiceError]; None on what came over a wire
+    details: Any = None  # a Struct type with the error's fields
+
+
+class EndpointDescription(Value):
+    """One callable method. `arguments` and `result` are types (Structs), for codecs.
+
+    `result` is the type of each item where the answer is a stream; `inbound` the type of each item of the one
+    argument that is a stream, whose name is `stream_parameter`. `timeout_s` None: the client's default holds.
+    `transports` None: every transport of the service.
+    """
+
+    service: str
+    version: str
+    name: str
+    kind: Kind
+    arguments: Any = None
+    result: Any = None
+    inbound: Any = None
+    stream_parameter: str = ""
+    idempotent: bool = False
+    blocking: bool = False
+    timeout_s: float | None = None
+    concurrency: int | None = None
+    priority: Literal["high", "normal", "low"] = "normal"
+    lane: Lane = "normal"
+    sensitive: tuple[str, ...] = ()
+    raises: tuple[DeclaredError, ...] = ()
+    deprecated: bool = False
+    replacement: str = ""
+    http: tuple[HttpBinding, ...] = ()
+    allow: tuple[str, ...] = ()
+    transports: frozenset[str] | None = None
+    summary: str = ""
+
+    @property
+    def path(self) -> str:
+        """``service.method``: how people write it."""
+        return f"{self.service}.{self.name}"
+
+
+class Surface(Value):
+    """What a listener exposes. An index, once agreed in a hello, is never reused; None: nothing there (any more)."""
+
+    revision: int
+    endpoints: tuple[EndpointDescription | None, ...]
+
+
+class EventDescription(Value):
+    """One published event: `payload` is its type; the topic is service, major version and name."""
+
+    service: str
+    version: str
+    name: str
+    payload: Any
+
+
+class SubscriptionDescription(Value):
+    """One handler of an event. `exclusive`: @xsubscribe, one instance of the consumer service gets each event."""
+
+    service: str
+    major: int
+    event: str
+    handler: str
+    payload: Any
+    exclusive: bool = False
+    strategy: Strategy = "any"
+    concurrency: int = 16
+    max_deliveries: int = 5
+    dedupe: bool = False
+    since: str | None = None
+
+
+class Dependency(Value):
+    """``self.identity = client(Identity, version="1")``: the attribute, the service, the wanted version."""
+
+    attribute: str
+    service: str
+    version: str | None
+    required: bool = True
+    contract: Any = None  # the class whose signatures are used; None: string client
+
+
+class Periodic(Value):
+    """``@every(seconds=)``: `jitter` is a share of the interval."""
+
+    handler: str
+    seconds: float
+    jitter: float = 0.0
+    at_start: bool = False
+
+
+class ServiceDescription(Value):
+    """Everything the host needs to know of one service class."""
+
+    name: str
+    version: str
+    cls: Any
+    options: Any = None
+    endpoints: tuple[EndpointDescription, ...] = ()
+    events: tuple[EventDescription, ...] = ()
+    subscriptions: tuple[SubscriptionDescription, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+    periodic: tuple[Periodic, ...] = ()
+    background: tuple[str, ...] = ()
+    module: str = ""
+    summary: str = ""

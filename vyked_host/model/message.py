@@ -1,0 +1,107 @@
+"""What travels: calls and their faults, events and what became of them. The per-call objects are plain Structs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from ..errors import Code, Executed
+from .description import Strategy
+from .values import Value
+
+INITIAL_CREDIT = 32
+"""Items that may be sent on each direction of a stream before the receiver grants more."""
+
+
+class Fault(Value):
+    """Why a call failed. `type` is a declared error's code, never a Python path; `details` its fields, as builtins."""
+
+    code: Code
+    message: str
+    executed: Executed
+    type: str = ""
+    details: Any = None
+    retry_after_s: float | None = None
+
+
+class Peer(Value):
+    """The other end of a connection: its socket address, and who it proved to be."""
+
+    address: str
+    identity: str | None = None
+    secure: bool = False
+    node_id: str = ""
+
+
+class Call(msgspec.Struct, gc=False):
+    """One call on its way. `codec` says what `body` is: the name of a serializer (bytes), "object" (the arguments
+    Struct itself, or the result itself), or "raw" (HTTP and WebSocket: the request). `deadline` is in monotonic seconds
+    of this process. `metadata` is opaque: W3C trace headers and the callers' own pairs, encoded (wire.metadata)."""
+
+    id: int
+    endpoint: int
+    codec: str
+    body: Any
+    deadline: float
+    peer: Peer | None = None
+    metadata: bytes | None = None
+    attempt: int = 1
+    entity: str | None = None
+    idempotency_key: str | None = None
+    caller: str = ""
+
+
+class Event(Value):
+    """One published event. A back end without headers carries pack(Event): a msgpack array, version first."""
+
+    id: str
+    service: str
+    version: str
+    name: str
+    source: str
+    body: bytes
+    content_type: str
+    key: str | None = None
+    metadata: Mapping[str, str] = {}
+    published_unix_s: float = 0.0
+    expires_unix_s: float | None = None
+
+
+class Subscription(Value):
+    """What a consumer asks a bus for. `group` None: every instance; else one member of the group (consumer service)."""
+
+    service: str
+    major: int
+    name: str
+    group: str | None
+    member: str
+    since: str | None = None
+    strategy: Strategy = "any"
+    concurrency: int = 16
+
+
+class Verdict(Value):
+    """What became of one delivery: `seconds` is the delay of a retry or the extension."""
+
+    action: Literal["ack", "retry", "reject", "extend"]
+    seconds: float = 0.0
+    cause: str = ""
+
+
+class Guarantees(Value):
+    """The one vocabulary: the provider declares, the kit proves, assembly compares with what the services use."""
+
+    fan_out: bool = True
+    at_least_once: bool = False
+    durability: Literal["memory", "process", "disk"] = "memory"
+    ordered: Literal["none", "key", "publisher"] = "none"
+    strategies: frozenset[str] = frozenset({"any"})
+    replay: bool = False
+    dead_letter: bool = False
+    dedupe_s: float = 0.0
+    max_message_bytes: int = 1 << 20
+    streams: bool = False
+    cancels: bool = False
+    push: bool = False

@@ -1,0 +1,42 @@
+"""Names: services, nodes, meshes, endpoints, topics. One rule for all: ``[a-z][a-z0-9_-]{0,63}``, lower-cased."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import UsageError
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+_METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+_NOT_ALLOWED = re.compile(r"[^a-z0-9_-]+")
+
+
+def name(text: str, what: str = "name") -> str:
+    """`text` lower-cased, as every name is; raises UsageError when it can't be one."""
+    found = text.lower()
+    if not _NAME.match(found):
+        raise UsageError(f"{text!r} is no valid {what}: a letter first, then up to 63 letters, digits, '_' or '-'")
+    return found
+
+
+def slug(text: str, default: str) -> str:
+    """The nearest valid name to `text` (a folder's name, a host's name), or `default` when nothing is left."""
+    found = _NOT_ALLOWED.sub("-", text.lower()).strip("-_").lstrip("0123456789-_")[:64]
+    return found if _NAME.match(found) else default
+
+
+def split_endpoint(text: str) -> tuple[str, str]:
+    """``service.method`` -> both; raises UsageError when it is not of that form."""
+    service, dot, method = text.partition(".")
+    if not dot or not _METHOD.match(method):
+        raise UsageError(f"{text!r} is no endpoint: write SERVICE.METHOD, such as identity.create")
+    return name(service, "service name"), method
+
+
+def split_topic(text: str) -> tuple[str, str, int | None]:
+    """``service.event[@major]`` -> service, event, major (None: not said); raises UsageError."""
+    path, at, major = text.partition("@")
+    service, event = split_endpoint(path)
+    if at and not major.isdigit():
+        raise UsageError(f"{text!r} is no topic: after '@' comes the major version, such as identity.created@1")
+    return service, event, int(major) if at else None

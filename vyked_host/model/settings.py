@@ -1,0 +1,179 @@
+"""The settings of a host: one Struct a table of vyked.toml, with every default in it. docs/configuration.md and the
+JSON Schema are generated from here. Times in seconds, sizes in bytes. Numbers: RELIABILITY notes, see docs/semantics.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, dataclass_transform
+
+import msgspec
+from msgspec import Meta, field
+
+Name = Annotated[
+    str, Meta(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,63}$", description="a name: letters, digits, '_' and '-'")
+]
+Seconds = Annotated[float, Meta(ge=0, description="seconds")]
+Positive = Annotated[float, Meta(gt=0, description="seconds, above 0")]
+Count = Annotated[int, Meta(ge=1)]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all tables: a key that is not a field is an error."""
+
+
+class HostTable(Table):
+    """Who this host is."""
+
+    name: Annotated[str, Meta(description="shown in ps, logs and process title; default: this folder's name")] = ""
+    mesh: Annotated[
+        str, Meta(description="only hosts of the same mesh talk to each other; default: this folder's name")
+    ] = ""
+    labels: Annotated[dict[str, str], Meta(description="seen by balancers and by ps")] = {}
+    drain_timeout: Annotated[float, Meta(ge=0, description="seconds that running handlers get after SIGTERM")] = 30.0
+    state_dir: Annotated[str, Meta(description="where files of this host go, relative to vyked.toml")] = ".vyked"
+    loop: Annotated[
+        Literal["auto", "uvloop", "asyncio"], Meta(description="event loop; auto: uvloop when installed")
+    ] = "auto"
+    debug: Annotated[bool, Meta(description="asyncio's debug mode")] = False
+
+
+class PluginsTable(Table):
+    """Which plugins may load."""
+
+    autoload: Annotated[bool, Meta(description="false: import only what this file names")] = True
+    disable: Annotated[list[str], Meta(description='plugin, distribution or "kind.name"')] = []
+
+
+class LoggingTable(Table):
+    """What is logged, and how."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="of every logger")] = "info"
+    levels: Annotated[dict[str, Literal["debug", "info", "warning", "error"]], Meta(description="per logger")] = {}
+    format: Annotated[
+        Literal["auto", "pretty", "json"], Meta(description="auto: pretty on a terminal, JSON lines off it")
+    ] = "auto"
+    access: Annotated[
+        bool | Literal["all"], Meta(description='one line per call that failed or was slow; "all": for every call')
+    ] = True
+    slow_ms: Annotated[float, Meta(ge=0, description="milliseconds from which a call counts as slow")] = 500.0
+
+
+class Choice(Table):
+    """A plugin chosen by name, and its options (already of the provider's Struct)."""
+
+    use: str
+    options: Any = None
+
+
+class TransportTable(Table):
+    """One ``[transports.NAME]``."""
+
+    use: str
+    options: Any = None
+
+
+class ServiceTable(Table):
+    """One ``[services.NAME]``."""
+
+    use: Annotated[str | None, Meta(description='"module:Class"; absent: the entry point of this name')] = None
+    name: Annotated[Name | None, Meta(description="serve the class under this name")] = None
+    transports: Annotated[list[str] | None, Meta(description="default: each one that the class has endpoints for")] = (
+        None
+    )
+    options: Annotated[dict[str, Any], Meta(description="the service's own Struct")] = {}
+    arguments: Annotated[
+        list[Any] | dict[str, Any], Meta(description="constructor arguments of a Vyked 2.x class")
+    ] = []
+    http_prefix: Annotated[
+        str, Meta(pattern=r"^(/[^/].*[^/]|/[^/]|)$", description='put before every route, such as "/v1"')
+    ] = ""
+
+
+class ClientTable(Table):
+    """One ``[clients.NAME]``: how services of this host call NAME; ``[clients.default]`` holds for the others."""
+
+    timeout: Annotated[float, Meta(gt=0, le=600, description="seconds, for the whole chain")] = 10.0
+    balancer: Annotated[Choice, Meta(description="name of a balancer, or { use = name, ... }")] = Choice(
+        use="round_robin"
+    )
+    prefer_local: Annotated[bool, Meta(description="an instance in this process is taken first while it is ready")] = (
+        True
+    )
+    transport: Annotated[str | None, Meta(description="call over this transport only")] = None
+
+
+class MiddlewareTable(Table):
+    """Middlewares, outermost first; names of installed providers, or { use = name, ... }."""
+
+    server: list[Choice] = []
+    client: list[Choice] = []
+    consumer: list[Choice] = []
+
+
+Limit = Annotated[int, Meta(ge=1)] | Literal["none"]
+Size = Annotated[int, Meta(ge=1)] | Literal["none"]
+
+
+class LimitsTable(Table):
+    """What bounds this host. "none" lifts a limit; 0 is refused."""
+
+    message: Annotated[Size, Meta(description="bytes of one request, response or event")] = 1 << 20
+    untyped_message: Annotated[Size, Meta(description="the same, where a type has Any or a bare container inside")] = (
+        64 << 10
+    )
+    hello: Annotated[Size, Meta(description="bytes of the first frame of a peer")] = 8 << 10
+    in_flight: Annotated[Limit, Meta(description="calls running at once in this host")] = 1024
+    in_flight_per_connection: Annotated[
+        Limit, Meta(description="calls running at once for one connection beyond loopback")
+    ] = 100
+    connections: Annotated[Limit, Meta(description="connections per listener")] = 1024
+    connections_per_peer: Annotated[Limit, Meta(description="connections per peer address; loopback is exempt")] = 64
+    write_buffer: Annotated[Size, Meta(description="bytes waiting for a slow reader before its connection is cut")] = (
+        4 << 20
+    )
+    pending: Annotated[Limit, Meta(description="calls that wait for answers, in all clients of this host")] = 4096
+    blocking_threads: Annotated[Limit, Meta(description="threads for handlers with blocking=True")] = 32
+    header_bytes: Annotated[Size, Meta(description="bytes of all HTTP headers of a request")] = 32 << 10
+    header_count: Annotated[Limit, Meta(description="HTTP headers of a request")] = 100
+    uri_bytes: Annotated[Size, Meta(description="bytes of the request line, and of one header")] = 8190
+
+
+class TimingTable(Table):
+    """Timers. `scale` multiplies every one of them: tests run the same scenarios faster."""
+
+    scale: Annotated[float, Meta(gt=0, description="multiplies every time below")] = 1.0
+    hello: Annotated[Positive, Meta(description="until a peer has introduced itself")] = 5.0
+    headers: Annotated[Positive, Meta(description="until the HTTP headers of a request are complete")] = 10.0
+    body: Annotated[Positive, Meta(description="until the body of a request is complete")] = 30.0
+    keep_alive: Annotated[Positive, Meta(description="an idle HTTP connection is kept")] = 60.0
+    ping: Annotated[Positive, Meta(description="between two pings on a quiet connection")] = 10.0
+    pong: Annotated[Positive, Meta(description="until a ping is answered")] = 5.0
+    write: Annotated[Positive, Meta(description="a slow reader is cut after")] = 10.0
+    dial: Annotated[Positive, Meta(description="until a connection is open and its hello answered")] = 3.0
+    start: Annotated[Positive, Meta(description="each on_start, and each hook of a plugin, may take")] = 30.0
+    stop: Annotated[Positive, Meta(description="each on_stop, and each hook of a plugin at the end, may take")] = 10.0
+
+
+class SecurityTable(Table):
+    """What a host beyond loopback needs."""
+
+    insecure: Annotated[bool, Meta(description="bind beyond loopback without identity and encryption")] = False
+
+
+class Settings(Table):
+    """A whole vyked.toml, bound. `folder` is the directory of the file: relative paths start there."""
+
+    host: HostTable = HostTable()
+    plugins: PluginsTable = PluginsTable()
+    logging: LoggingTable = LoggingTable()
+    registry: Choice = Choice(use="embedded")
+    pubsub: Choice = Choice(use="embedded")
+    transports: dict[str, TransportTable] = {}
+    services: dict[str, ServiceTable] = {}
+    clients: dict[str, ClientTable] = field(default_factory=lambda: {"default": ClientTable()})
+    middleware: MiddlewareTable = MiddlewareTable()
+    limits: LimitsTable = LimitsTable()
+    timing: TimingTable = TimingTable()
+    security: SecurityTable = SecurityTable()
+    folder: str = "."

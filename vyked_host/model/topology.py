@@ -1,0 +1,55 @@
+"""Who is where: generations, addresses, instances, the record that a node's one lease keeps alive, and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from .values import Value
+
+Status = Literal["waiting", "active", "draining"]
+
+
+class Generation(Value):
+    """One life of a node. `epoch` compares for equality only; `counter` orders lives within one epoch."""
+
+    epoch: int
+    counter: int
+
+
+class Address(Value):
+    """Where a node listens: ``tcp://127.0.0.1:4502``, ``unix:/run/x.sock``, ``nats:node.a1``, ``local:``."""
+
+    transport: str
+    uri: str
+
+
+class Instance(Value):
+    """One service at one node; its id is ``node_id/service``."""
+
+    service: str
+    version: str
+    status: Status
+    requires: tuple[str, ...] = ()
+    digest: str = ""
+    weight: float = 1.0
+
+
+class NodeRecord(Value):
+    """What ONE lease per running host process keeps alive."""
+
+    node_id: str
+    namespace: str
+    addresses: tuple[Address, ...]
+    instances: tuple[Instance, ...]
+    labels: Mapping[str, str] = {}
+
+
+class Change(Value):
+    """A watch starts with a snapshot; a gap or a new epoch gives a new snapshot; else deltas in order."""
+
+    epoch: int
+    revision: int
+    snapshot: bool
+    nodes: tuple[tuple[Generation, NodeRecord], ...]
+    gone: tuple[str, ...] = ()
