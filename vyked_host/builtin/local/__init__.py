@@ -1,0 +1,1 @@
+"""The `local` transport: calls between services of one node."""
