@@ -1,0 +1,276 @@
+"""One connection without its socket: bytes to packets, packets to bytes, and the rules of who may say what when.
+
+Rules: (1) the packets that come out depend on the bytes alone, never on how they were cut into chunks; (2) what breaks the
+rules is found at the header, before its payload is waited for; (3) a peer at fault ends the stream of packets with one
+BROKEN packet, after the good ones before it; (4) our own misuse raises LocalProtocolError and sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..errors import LocalProtocolError, RemoteProtocolError
+from ..model.description import Surface
+from ..model.message import Fault
+from ..model.settings import LimitsTable
+from . import packets
+from .control import encode
+from .faults import FAULT_BYTES, read_fault, write_fault
+from .framing import Leftover
+from .hello import (
+    TABLE_BYTES,
+    Goaway,
+    Hello,
+    NewSurface,
+    Reject,
+    Welcome,
+    cap,
+    read_goaway,
+    read_hello,
+    read_reject,
+    read_surface,
+    read_welcome,
+)
+from .metadata import CallMeta, join, split
+from .packets import BARE, HEADER, HEADER_BYTES, HOT, META, NEXT, RECEIVES, SENDS, Packet, Role, State, kind_name
+from .table import table
+
+_READ: Final[dict[int, Callable[[bytes], Any]]] = {
+    packets.HELLO: read_hello,
+    packets.WELCOME: read_welcome,
+    packets.REJECT: read_reject,
+    packets.SURFACE: read_surface,
+    packets.GOAWAY: read_goaway,
+    packets.FAULT: read_fault,
+}
+
+_CAPS: Final = {packets.WELCOME: TABLE_BYTES, packets.SURFACE: TABLE_BYTES, packets.FAULT: FAULT_BYTES,
+                packets.REJECT: FAULT_BYTES, packets.GOAWAY: FAULT_BYTES}  # fmt: skip
+
+_REQUEST, _RESPONSE, _ITEM = packets.REQUEST, packets.RESPONSE, packets.ITEM
+_unpack, _pack = HEADER.unpack_from, HEADER.pack
+
+
+class Connection:
+    """Both roles. `state` tells how far it is; `sendable` is the most that the peer takes as one payload."""
+
+    __slots__ = ("_hello_cap", "_hot", "_left", "_message_cap", "_sends", "role", "sendable", "state")
+
+    def __init__(self, role: Role, limits: LimitsTable) -> None:
+        self.role = role
+        self.state = State.FRESH
+        self.sendable = packets.LARGEST
+        self._hello_cap = cap(limits.hello)
+        self._message_cap = cap(limits.message)
+        self._left = Leftover()
+        self._enter(State.FRESH)
+
+    @property
+    def incomplete(self) -> bool:
+        """Part of a frame has arrived and the rest has not."""
+        return len(self._left) > 0
+
+    # ---- in ----------------------------------------------------------------------------------------------------------
+    def receive(self, data: bytes) -> list[Packet]:
+        """The packets that `data` completes, in order. After a BROKEN one there are no more, ever."""
+        if self.state is State.CLOSED:
+            return []
+        if self._left:
+            joined = self._left.join(data)
+            if joined is None:
+                return []
+            data = joined
+        found: list[Packet] = []
+        append, unpack, hot, most = found.append, _unpack, self._hot, self._message_cap
+        position, end = 0, len(data)
+        while end - position >= HEADER_BYTES:
+            length, call_id, endpoint, caller, kind, flags, attempt, reserved, value = unpack(data, position)
+            start = position + HEADER_BYTES
+            stop = start + length
+            if kind not in hot or length > most or flags or reserved:
+                packet = self._other(data, position, stop)
+                if packet is None:
+                    break
+                append(packet)
+                if self.state is State.CLOSED:
+                    break
+                hot = self._hot
+            elif stop > end:
+                break
+            else:
+                append((kind, call_id, endpoint, caller, attempt, value, None, data[start:stop]))
+            position = stop
+        if position < end and self.state is not State.CLOSED:
+            self._left.keep(data[position:] if position else data)
+        return found
+
+    def _other(self, data: bytes, position: int, stop: int) -> Packet | None:
+        """A packet that is not simply a body; None while it is incomplete, BROKEN when it is illegal."""
+        try:
+            self._check(data, position)
+            return None if stop > len(data) else self._read(data, position, stop)
+        except RemoteProtocolError as error:
+            self._enter(State.CLOSED)
+            return (packets.BROKEN, 0, 0, 0, 0, 0, None, error)
+
+    def _check(self, data: bytes, position: int) -> None:
+        """All that a header alone can be wrong about."""
+        length, _, _, _, kind, flags, _, reserved, _ = _unpack(data, position)
+        name = kind_name(kind)
+        if kind not in RECEIVES[self.role, self.state]:
+            raise RemoteProtocolError(self._unexpected(name, data, position))
+        if reserved:
+            raise RemoteProtocolError(f"{name} with {reserved} in the reserved byte, which is 0 in version 1")
+        if flags and (flags != META or kind != _REQUEST):
+            raise RemoteProtocolError(f"{name} with flags {flags:#04x}, which mean nothing there")
+        most = self._cap(kind)
+        if length > most:
+            raise RemoteProtocolError(f"{name} of {length} bytes: at most {most} are taken")
+
+    def _unexpected(self, name: str, data: bytes, position: int) -> str:
+        if self.state is State.FRESH and data[position : position + 8].split(b" ")[0] in _HTTP:
+            return "this is HTTP, and this port speaks the native protocol of vyked-host"
+        return f"{name} is not legal for a {_PEER[self.role]} while the connection is {self.state.value}"
+
+    def _cap(self, kind: int) -> int:
+        if kind in BARE:
+            return 0
+        if kind == packets.HELLO:
+            return self._hello_cap
+        return _CAPS.get(kind, self._message_cap)
+
+    def _read(self, data: bytes, position: int, stop: int) -> Packet:
+        _, call_id, endpoint, caller, kind, flags, attempt, _, value = _unpack(data, position)
+        payload = data[position + HEADER_BYTES : stop]
+        meta: CallMeta | None = None
+        body: Any = None
+        if flags:
+            meta, body = split(payload)
+        elif kind in HOT:
+            body = payload
+        elif kind not in BARE:
+            body = _READ[kind](payload)
+            self._note(kind, body)
+        return (kind, call_id, endpoint, caller, attempt, value, meta, body)
+
+    def _note(self, kind: int, body: Any) -> None:
+        """A control packet of the peer changes the state."""
+        if kind in (packets.HELLO, packets.WELCOME):
+            self.sendable = body.limits.message
+        self._follow(kind)
+
+    # ---- state -------------------------------------------------------------------------------------------------------
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._sends = SENDS[self.role, state]
+        self._hot = RECEIVES[self.role, state] & HOT
+        if state is State.CLOSED:
+            self._left.clear()
+
+    def _follow(self, kind: int) -> None:
+        following = NEXT.get((self.state, kind))
+        if following is not None:
+            self._enter(following)
+
+    def _misuse(self, kind: int) -> LocalProtocolError:
+        what = f"{kind_name(kind)} can't be sent by a {self.role.value}"
+        return LocalProtocolError(f"{what} while the connection is {self.state.value}")
+
+    # ---- out: calls --------------------------------------------------------------------------------------------------
+    def request(
+        self, call_id: int, endpoint: int, caller: int, attempt: int, remaining_ms: int, body: bytes,
+        meta: CallMeta | None = None,
+    ) -> bytes:  # fmt: skip
+        """A REQUEST. `caller` is an index into the callers of the HELLO, 0: none; 1 <= `attempt` <= 255."""
+        if _REQUEST not in self._sends:
+            raise self._misuse(_REQUEST)
+        if meta is None:
+            return _pack(len(body), call_id, endpoint, caller, _REQUEST, 0, attempt, 0, remaining_ms) + body
+        payload = join(meta, body)
+        return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
+
+    def response(self, call_id: int, body: bytes) -> bytes:
+        """A RESPONSE; empty where the answer was a stream."""
+        if _RESPONSE not in self._sends:
+            raise self._misuse(_RESPONSE)
+        return _pack(len(body), call_id, 0, 0, _RESPONSE, 0, 0, 0, 0) + body
+
+    def item(self, call_id: int, body: bytes) -> bytes:
+        """An ITEM of a stream, in either direction."""
+        if _ITEM not in self._sends:
+            raise self._misuse(_ITEM)
+        return _pack(len(body), call_id, 0, 0, _ITEM, 0, 0, 0, 0) + body
+
+    def fault(self, call_id: int, fault: Fault) -> bytes:
+        """A FAULT. Details over 64 KiB or beyond JSON are left out, and its message says so."""
+        return self._packet(packets.FAULT, call_id, 0, write_fault(fault))
+
+    def cancel(self, call_id: int) -> bytes:
+        """A CANCEL: the client no longer wants the answer."""
+        return self._packet(packets.CANCEL, call_id, 0)
+
+    def end(self, call_id: int) -> bytes:
+        """An END: the client's stream is complete."""
+        return self._packet(packets.END, call_id, 0)
+
+    def credit(self, call_id: int, items: int) -> bytes:
+        """A CREDIT for `items` more items of the stream that comes this way."""
+        return self._packet(packets.CREDIT, call_id, items)
+
+    def ping(self, value: int) -> bytes:
+        """A PING; its PONG has the same value."""
+        return self._packet(packets.PING, 0, value)
+
+    def pong(self, value: int) -> bytes:
+        """The PONG for a PING."""
+        return self._packet(packets.PONG, 0, value)
+
+    # ---- out: control ------------------------------------------------------------------------------------------------
+    def hello(self, hello: Hello) -> bytes:
+        """The HELLO: the first thing that a client sends."""
+        return self._packet(packets.HELLO, 0, 0, encode(hello))
+
+    def welcome(self, welcome: Welcome) -> bytes:
+        """The WELCOME: the connection is open from here on."""
+        return self._packet(packets.WELCOME, 0, 0, _bounded(encode(welcome)))
+
+    def reject(self, reject: Reject) -> bytes:
+        """A REJECT: the last thing that a server sends."""
+        return self._packet(packets.REJECT, 0, 0, encode(reject))
+
+    def surface(self, surface: Surface) -> bytes:
+        """A SURFACE: the whole endpoint table, again."""
+        payload = encode(NewSurface(revision=surface.revision, endpoints=table(surface)))
+        return self._packet(packets.SURFACE, 0, 0, _bounded(payload))
+
+    def goaway(self, last: int, code: str, message: str) -> bytes:
+        """A GOAWAY: `last` is the highest call id that may run."""
+        payload = encode(Goaway(code=code, message=message[:_GOAWAY_TEXT]))
+        return self._packet(packets.GOAWAY, last, 0, payload)
+
+    def farewell(self, error: RemoteProtocolError) -> bytes:
+        """The GOAWAY for a peer that broke the rules; the connection is closed from here on. It is sent in every state."""
+        payload = encode(Goaway(code="protocol_error", message=str(error)[:_GOAWAY_TEXT]))
+        self._enter(State.CLOSED)
+        return _pack(len(payload), 0, 0, 0, packets.GOAWAY, 0, 0, 0, 0) + payload
+
+    def _packet(self, kind: int, call_id: int, value: int, payload: bytes = b"") -> bytes:
+        if kind not in self._sends:
+            raise self._misuse(kind)
+        packet = _pack(len(payload), call_id, 0, 0, kind, 0, 0, 0, value) + payload
+        self._follow(kind)
+        return packet
+
+
+_GOAWAY_TEXT = 1000
+_PEER = {Role.CLIENT: "server", Role.SERVER: "client"}
+_HTTP = frozenset({b"GET", b"POST", b"HEAD", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"PRI", b"CONNECT", b"HTTP/1.1"})  # fmt: skip
+
+
+def _bounded(payload: bytes) -> bytes:
+    if len(payload) > TABLE_BYTES:
+        raise LocalProtocolError(
+            f"an endpoint table of {len(payload)} bytes: {TABLE_BYTES} are the most a client takes"
+        )
+    return payload
