@@ -1,0 +1,3 @@
+from tests.unit.loading.shelf import shelf
+
+__all__ = ["shelf"]
