@@ -1,0 +1,202 @@
+"""The composition root: (settings, catalogue) -> Node. Everything is made and joined here, once; nothing is looked up by
+name, reflected on or wrapped again after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ..contracts import Middleware, PubSub
+from ..loading import Catalogue
+from ..model.description import Dependency
+from ..model.message import Guarantees
+from ..model.settings import Choice, ClientTable, Settings
+from ..model.topology import NodeRecord
+from ..model.version import parse
+from ..runtime.client import ServiceClient
+from ..runtime.codecs import Codecs
+from ..runtime.directory import Directory, Target
+from ..runtime.dispatcher import Dispatcher
+from ..runtime.health import Health, LoopLag
+from ..runtime.hosted import Attached, Hosted
+from ..runtime.links import Link
+from ..runtime.membership import Membership
+from ..runtime.node import Node
+from ..runtime.pending import Pending
+from ..runtime.publisher import Publisher
+from ..runtime.routes import Route
+from ..runtime.subscriber import Subscriber
+from ..runtime.tasks import TaskScope
+from ..service.base import attach
+from ..service.binding import handler, subscription_handler
+from ..service.clients import proxy
+from .environment import Workshop, bounds
+from .services import Planned, refuse_twins
+from .guarantees import refuse_what_the_bus_lacks
+
+EVENT_SERIALIZER = "json"
+LOCAL_SERIALIZER = "msgpack"
+DEFAULT_CLIENT = "default"
+
+
+class Chains(NamedTuple):
+    """The middlewares of the three sides, outermost first."""
+
+    server: tuple[Middleware, ...]
+    client: tuple[Middleware, ...]
+    consumer: tuple[Middleware, ...]
+
+
+class Composition:
+    """One host while it is put together."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, planned: Sequence[Planned]) -> None:
+        refuse_twins(planned)
+        plain = msgspec.to_builtins(settings, enc_hook=repr)
+        catalogue.hooks.configure(plain)
+        self.settings, self.catalogue, self.planned = settings, catalogue, planned
+        self.workshop = Workshop(settings, catalogue, catalogue.hooks.node_id(plain))
+        self.log = self.workshop.log
+        self.workshop.callers = tuple(f"{each.description.name}/{each.description.version}" for each in planned)
+        self.workshop.load_serializers()
+        self.codecs = Codecs(self.workshop.serializers, LOCAL_SERIALIZER)
+        self.chains = Chains(*(self._chain(each) for each in self._middleware()))
+        self.threads = ThreadPoolExecutor(bounds(settings.limits, "blocking_threads"), thread_name_prefix="vyked-blocking")
+        self.dispatcher = Dispatcher(
+            clock=self.workshop.clock, log=self.log, in_flight_limit=bounds(settings.limits, "in_flight")
+        )
+        self.record = NodeRecord(
+            node_id=self.workshop.node_id, namespace=self.workshop.environment("host").namespace,
+            addresses=(), instances=(), labels=settings.host.labels,
+        )  # fmt: skip
+        self.home = Link.local(self.record, self.dispatcher, self.workshop.dial, LOCAL_SERIALIZER)
+        self.directory = Directory(self.home)
+        self.directory.dial_with(lambda record: Link(record, self.workshop.dial, self.workshop.environment("host").timing.dial))
+        self.pending = Pending(limit=bounds(settings.limits, "pending"))
+        self.clients: list[ServiceClient] = []
+
+    def _middleware(self) -> tuple[list[Choice], list[Choice], list[Choice]]:
+        table = self.settings.middleware
+        return table.server, table.client, table.consumer
+
+    def _chain(self, choices: Sequence[Choice]) -> tuple[Middleware, ...]:
+        return tuple(self.workshop.build("middleware", each.use, each.options) for each in choices)
+
+    # ---- clients ---------------------------------------------------------------------------------------------------
+    def client(self, consumer: str, dependency: Dependency) -> Any:
+        """What stands behind ``self.identity``: a typed or a string client of one service."""
+        settings = self.client_settings(dependency.service)
+        balancer = self.workshop.build("balancer", settings.balancer.use, settings.balancer.options)
+        home = self.record.node_id
+        target = self.directory.follow(Target(dependency.service, dependency.version, settings, balancer, home))
+        invoker = ServiceClient(
+            target=target, codecs=self.codecs, clock=self.workshop.clock, pending=self.pending, chain=self.chains.client,
+            tasks=self.workshop.tasks, caller=consumer, balancer=balancer,
+        )  # fmt: skip
+        self.clients.append(invoker)
+        return proxy(dependency, invoker)
+
+    def client_settings(self, service: str) -> ClientTable:
+        """``[clients.SERVICE]``, else ``[clients.default]``, else the defaults."""
+        tables = self.settings.clients
+        return tables.get(service) or tables.get(DEFAULT_CLIENT) or ClientTable()
+
+    # ---- services --------------------------------------------------------------------------------------------------
+    def hosted(self, publisher: Publisher, fakes: Mapping[str, Any]) -> list[Hosted]:
+        """Every service attached to this host, its endpoints routed."""
+        return [self._hosted(each, publisher, fakes) for each in self.planned]
+
+    def _hosted(self, planned: Planned, publisher: Publisher, fakes: Mapping[str, Any]) -> Hosted:
+        description = planned.description
+        log = logging.getLogger(f"vyked.{description.name}")
+        tasks = TaskScope(log)
+        caller = f"{description.name}/{description.version}"
+        clients = {
+            each.attribute: fakes[each.service] if each.service in fakes else self.client(caller, each)
+            for each in description.dependencies
+        }
+        adapter = logging.LoggerAdapter(log, {"service": description.name})
+        attached = Attached(log=adapter, options=planned.options, clients=clients, tasks=tasks, publisher=publisher)
+        attach(planned.instance, attached, description)
+        for endpoint in description.endpoints:
+            run = handler(planned.instance, endpoint)
+            self.dispatcher.add(Route(endpoint, run, self.chains.server, self.codecs, self.threads))
+        needs = tuple(each for each in description.dependencies if each.service not in fakes)
+        timing = self.workshop.environment("host").timing
+        return Hosted(
+            msgspec.structs.replace(description, dependencies=needs), planned.instance, tasks, self.log,
+            start_s=timing.start, stop_s=timing.stop,
+        )  # fmt: skip
+
+    def subscribers(self, tasks: TaskScope) -> list[Subscriber]:
+        """Every subscription of every service."""
+        content_types = {each.content_type: name for name, each in self.workshop.serializers.items()}
+        return [
+            Subscriber(
+                description=each,
+                consumer=planned.description.name,
+                consumer_major=parse(planned.description.version).major,
+                member=self.workshop.node_id,
+                handler=subscription_handler(planned.instance, each),
+                chain=self.chains.consumer,
+                codecs=self.codecs,
+                serializers=content_types,
+                tasks=tasks,
+                clock=self.workshop.clock,
+                log=self.log,
+            )
+            for planned in self.planned
+            for each in planned.description.subscriptions
+        ]
+
+    # ---- the whole -------------------------------------------------------------------------------------------------
+    def publisher(self, pubsub: PubSub, guarantees: Guarantees) -> Publisher:
+        """What @publish hands events to."""
+        content_type = self.workshop.serializers[EVENT_SERIALIZER].content_type
+        return Publisher(
+            pubsub=pubsub, guarantees=guarantees, codecs=self.codecs, serializer=EVENT_SERIALIZER, content_type=content_type,
+            clock=self.workshop.clock, node_id=self.workshop.node_id, log=self.log,
+        )  # fmt: skip
+
+    def node(self, fakes: Mapping[str, Any]) -> Node:
+        """All of it, joined."""
+        settings, workshop = self.settings, self.workshop
+        guarantees = workshop.guarantees("pubsub", settings.pubsub.use, settings.pubsub.options)
+        refuse_what_the_bus_lacks(settings.pubsub.use, guarantees, self.planned)
+        workshop.open_transports()
+        registry = workshop.build("registry", settings.registry.use, settings.registry.options)
+        pubsub = workshop.build("pubsub", settings.pubsub.use, settings.pubsub.options)
+        publisher = self.publisher(pubsub, guarantees)
+        hosted = self.hosted(publisher, fakes)
+        event_tasks, lag = TaskScope(self.log), LoopLag()
+        membership = Membership(
+            record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
+            tasks=workshop.tasks, log=self.log,
+        )  # fmt: skip
+        node = Node(
+            settings=settings, dispatcher=self.dispatcher, directory=self.directory, membership=membership,
+            transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks), publisher=publisher,
+            pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
+            health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
+        )  # fmt: skip
+        node.clients = self.clients
+        self._join_hooks(node)
+        return node
+
+    def _join_hooks(self, node: Node) -> None:
+        hooks = self.catalogue.hooks
+        node.health.add((check.name, check.check) for check in hooks.health_checks(node))
+        node.lifespans = [(each.plugin, each.context) for each in hooks.lifespans(node)]
+        node.phase_changed = lambda old, new: hooks.phase_changed(node, old, new)
+
+
+def compose(
+    settings: Settings, catalogue: Catalogue, planned: Sequence[Planned], *, fakes: Mapping[str, Any] | None = None
+) -> tuple[Composition, Node]:
+    """A node that is not started yet. Needs a running loop. Raises StartError, ConfigError, UsageError."""
+    composition = Composition(settings, catalogue, planned)
+    return composition, composition.node(fakes or {})

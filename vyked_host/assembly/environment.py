@@ -1,0 +1,130 @@
+"""What each back end is given of its host: made here, once per table of vyked.toml."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from ..contracts import Address, Channel, Environment, Provider, Serializer, Transport
+from ..errors import NotSupported
+from ..loading import Catalogue
+from ..model import names
+from ..model.settings import LimitsTable, Settings, TimingTable
+from ..runtime.clock import LoopClock
+from ..runtime.net import AsyncioNet
+from ..runtime.tasks import TaskScope
+
+T = TypeVar("T")
+ALWAYS = ("msgpack", "json")
+"""Serializers every host speaks: the native transport's default, and what HTTP and people read."""
+
+
+def node_name(settings: Settings) -> str:
+    """The host's name: as given, else of the folder of its file."""
+    return settings.host.name or names.slug(Path(settings.folder).resolve().name, "host")
+
+
+def mesh_name(settings: Settings) -> str:
+    """The mesh: as given, else the name of the folder."""
+    return settings.host.mesh or names.slug(Path(settings.folder).resolve().name, "mesh")
+
+
+class Workshop:
+    """Makes the plugin objects of one host, each with its own Environment."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, node_id: str | None = None) -> None:
+        self.settings, self.catalogue = settings, catalogue
+        self.node_id = node_id or f"{names.slug(node_name(settings), 'host')}-{secrets.token_hex(4)}"
+        self.log = logging.getLogger("vyked")
+        self.clock = LoopClock(asyncio.get_running_loop())
+        self.tasks = TaskScope(self.log)
+        self.rng = random.Random()  # noqa: S311 - jitter and load balancing, no secrets
+        self.net = AsyncioNet()
+        self.serializers: dict[str, Serializer] = {}
+        self.transports: dict[str, Transport] = {}
+        self.callers: tuple[str, ...] = ()
+        self._dialers: dict[str, Transport] = {}
+
+    def environment(self, name: str) -> Environment:
+        """What the back end of table `name` is given."""
+        return Environment(
+            name=name,
+            node_id=self.node_id,
+            namespace=mesh_name(self.settings),
+            state_dir=str(Path(self.settings.folder, self.settings.host.state_dir)),
+            limits=self.settings.limits,
+            timing=scaled(self.settings.timing),
+            clock=self.clock,
+            rng=self.rng,
+            net=self.net,
+            tasks=self.tasks,
+            log=logging.getLogger(f"vyked.{name}"),
+            dial=self.dial,
+            tls=_no_tls,
+            serializers=lambda: dict(self.serializers),
+            callers=lambda: self.callers,
+        )
+
+    def build(self, kind: str, name: str, options: Any, table: str = "") -> Any:
+        """The object of plugin `name`; `options` None: its defaults."""
+        provider: Provider[Any] = self.catalogue.provider(kind, name)
+        return provider.build(provider.options() if options is None else options, self.environment(table or name))
+
+    def guarantees(self, kind: str, name: str, options: Any) -> Any:
+        """The most that plugin `name` can give under `options`."""
+        provider: Provider[Any] = self.catalogue.provider(kind, name)
+        return provider.guarantees(provider.options() if options is None else options)
+
+    def load_serializers(self) -> None:
+        """Those every host has, and those its transports name."""
+        named = [str(getattr(each.options, "serializer", "")) for each in self.settings.transports.values()]
+        for name in dict.fromkeys((*ALWAYS, *filter(None, named))):
+            self.serializers[name] = self.build("serializer", name, None)
+
+    def open_transports(self) -> None:
+        """One object per [transports.NAME]."""
+        for table, chosen in self.settings.transports.items():
+            self.transports[table] = self.build("transport", chosen.use, chosen.options, table)
+            self._dialers.setdefault(chosen.use, self.transports[table])
+
+    async def dial(self, address: Address, deadline: float) -> Channel:
+        """A channel to `address` by the transport that knows it. Raises Unavailable, NotSupported."""
+        transport = self._dialers.get(address.transport)
+        if transport is None:
+            if address.transport not in self.catalogue.names("transport"):
+                raise NotSupported(f"{address.uri} needs the transport {address.transport!r}, which is not installed here")
+            transport = self._dialers[address.transport] = self.build("transport", address.transport, None)
+        return await transport.dial(address, deadline=deadline)
+
+
+def scaled(timing: TimingTable) -> TimingTable:
+    """Every timer times `scale`."""
+    if timing.scale == 1.0:
+        return timing
+    changed = {name: getattr(timing, name) * timing.scale for name in timing.__struct_fields__ if name != "scale"}
+    return msgspec.structs.replace(timing, **changed)
+
+
+def unlimited(limit: int | Literal["none"]) -> int | None:
+    """A limit as a number, or None where there is none."""
+    return None if limit == "none" else limit
+
+
+def bounds(limits: LimitsTable, name: str) -> int | None:
+    """One limit by its name."""
+    return unlimited(getattr(limits, name))
+
+
+def _no_tls(_side: Literal["server", "client"]) -> ssl.SSLContext | None:
+    return None
+
+
+Dial = Callable[[Address, float], Awaitable[Channel]]

@@ -1,0 +1,145 @@
+"""`Host`: vyked-host as an object. Several run in one process; each opens, serves and drains by itself.
+
+::
+
+    async with Host("vyked.toml") as host:
+        print(await host.client(Identity).find("ada"))
+
+    async with Host(Identity, Accounts, text="[transports.tcp]\\nport = 0") as host: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, cast, overload
+
+from ..contracts import Address
+from ..errors import UsageError
+from ..model.description import Dependency
+from ..model.settings import ServiceTable
+from ..runtime.node import Node
+from ..service.clients import DynamicClient
+from ..service.endpoints import Event, Published
+from ..service.identity import declared
+from ..service.inspect import describe
+from .build import Composition, compose
+from .classic import ClassicHost
+from .environment import mesh_name
+from .prepare import Prepared, prepare
+from .services import Planned, plan, prepared
+
+S = TypeVar("S")
+E = TypeVar("E")
+WAIT_S = 5.0
+_ALONE = "[registry]\nuse = 'embedded'\n"
+
+
+class Host(ClassicHost):
+    """One host. `what`: at most one file, and any number of service classes or instances served beside its own.
+
+    `text` is the file's content instead of a file; `overrides` are ``a.b=value`` as of ``--set``; `fakes` stand for services
+    (name -> object) in clients of this host. Raises ConfigError with every fault of the file, StartError when it can't start.
+    """
+
+    def __init__(
+        self, *what: str | Path | type | object, text: str | None = None, overrides: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None, fakes: Mapping[str, Any] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:  # fmt: skip
+        files = [str(each) for each in what if isinstance(each, (str, Path))]
+        if len(files) + (text is not None) > 1:
+            raise UsageError("give one vyked.toml, or its text")
+        self._services = [each for each in what if not isinstance(each, (str, Path))]
+        self._file = files[0] if files else None
+        self._text = text if text is not None or files else _ALONE
+        self._overrides, self._environ = overrides, environ
+        self._fakes, self._options = dict(fakes or {}), dict(options or {})
+        self._composition: Composition | None = None
+        self._node: Node | None = None
+
+    @classmethod
+    def of(cls, ready: Prepared) -> Host:
+        """A host for a file that has been prepared already."""
+        host = cls()
+        host._ready = ready
+        return host
+
+    _ready: Prepared | None = None
+
+    # ---- life ------------------------------------------------------------------------------------------------------
+    async def start(self) -> Host:
+        """Compose and start. What was started is stopped again when it fails."""
+        self._composition, self._node = self._compose()
+        await self._node.start()
+        return self
+
+    def _compose(self) -> tuple[Composition, Node]:
+        ready = self._ready or prepare(self._file, text=self._text, overrides=self._overrides, environ=self._environ)
+        settings = ready.loaded.require()
+        planned = plan(settings, ready.catalogue) + [self._planned(each) for each in self._services]
+        return compose(settings, ready.catalogue, planned, fakes=self._fakes)
+
+    def _planned(self, service: Any) -> Planned:
+        instance = service() if isinstance(service, type) else service
+        name = describe(instance).name
+        return prepared(instance, ServiceTable(options=dict(self._options.get(name, {}))))
+
+    async def stop(self) -> list[str]:
+        """Drain and close; the answer names what did not end in time. Idempotent."""
+        node, self._node = self._node, None
+        return await node.drain() if node is not None else []
+
+    async def __aenter__(self) -> Host:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # ---- use -------------------------------------------------------------------------------------------------------
+    @property
+    def node(self) -> Node:
+        """What runs. Raises UsageError before it is started."""
+        if self._node is None:
+            raise UsageError("this host does not run: use `async with Host(...) as host`")
+        return self._node
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens, ports resolved."""
+        return self.node.addresses
+
+    @property
+    def mesh(self) -> str:
+        """The mesh it belongs to."""
+        return mesh_name(self.node.settings)
+
+    def instance(self, service: type[S]) -> S:
+        """The instance of a service class that runs here. Raises UsageError when none does."""
+        for hosted in self.node.hosted:
+            if isinstance(hosted.instance, service):
+                return hosted.instance
+        raise UsageError(f"{service.__name__} does not run in this host")
+
+    @overload
+    def client(self, service: type[S], /, *, version: str | None = ...) -> S: ...
+    @overload
+    def client(self, service: str, /, *, version: str | None = ...) -> DynamicClient: ...
+    def client(self, service: Any, /, *, version: str | None = None) -> Any:
+        """A client of a service, by class (typed as it) or by name."""
+        if self._composition is None:
+            raise UsageError("this host does not run: use `async with Host(...) as host`")
+        name = service if isinstance(service, str) else declared(service).name
+        contract = None if isinstance(service, str) else service
+        dependency = Dependency(attribute="", service=name, version=version, required=False, contract=contract)
+        return self._composition.client("", dependency)
+
+    def publish(self, event: Event[..., E], payload: E, /, **options: Any) -> Awaitable[Published]:
+        """Publish an event as its service would."""
+        found = describe(cast(type, event.owner))
+        description = next(each for each in found.events if each.name == event.name)
+        return self.node.publisher.publish(description, payload, **options)
+

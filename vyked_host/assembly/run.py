@@ -1,0 +1,124 @@
+"""`vyked-host run`: one host in a process of its own, from start to exit code, with its signals.
+
+SIGTERM and SIGINT drain; a second one forces and names what was left; SIGUSR2 writes every task and its stack to the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from ..errors import EXIT_FAILED, EXIT_OK
+from ..model.settings import Settings
+from .environment import node_name
+from .host import Host
+from .logs import set_up
+from .prepare import Prepared
+
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Young objects die young here: looking for garbage each 700 of them costs a tenth of the throughput (docs/benchmarks.md)."""
+log = logging.getLogger("vyked")
+Started = Callable[[Host, float], None]
+
+
+def run(ready: Prepared, started: Started) -> int:
+    """Serve until a signal; `started` is told the host and the seconds it took. Returns the exit code. Raises ConfigError,
+    StartError and their kin before anything is announced."""
+    settings = ready.loaded.require()
+    if not ready.catalogue.hooks.configure_logging(_plain(settings)):
+        set_up(settings.logging)
+    _title(f"vyked-host [{node_name(settings)}]")
+    with asyncio.Runner(debug=settings.host.debug, loop_factory=loop_factory(settings)) as runner:
+        return runner.run(_serve(ready, started))
+
+
+def _plain(settings: Settings) -> dict[str, object]:
+    return {name: getattr(settings.logging, name) for name in settings.logging.__struct_fields__}
+
+
+def loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The event loop that the file asks for; "auto": uvloop where it is installed. Raises ImportError for a wish unmet."""
+    if settings.host.loop == "asyncio" or (settings.host.debug and settings.host.loop == "auto"):
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if settings.host.loop == "uvloop":
+            raise
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _title(text: str) -> None:
+    with contextlib.suppress(ImportError):
+        import setproctitle
+
+        setproctitle.setproctitle(text)
+
+
+class Signals:
+    """What the process was told to do."""
+
+    def __init__(self) -> None:
+        self.stop, self.force = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self._told)
+        loop.add_signal_handler(signal.SIGUSR2, dump)
+
+    def _told(self) -> None:
+        (self.force if self.stop.is_set() else self.stop).set()
+
+
+async def _serve(ready: Prepared, started: Started) -> int:
+    began = time.perf_counter()
+    signals, host = Signals(), Host.of(ready)
+    if not await _unless(signals.stop, host.start()):
+        return EXIT_OK
+    gc.collect()
+    gc.freeze()  # what start-up made lives as long as the host: the collector need not look at it again
+    gc.set_threshold(*GC_THRESHOLDS)
+    started(host, time.perf_counter() - began)
+    await signals.stop.wait()
+    log.info("draining: %d calls in flight", len(host.node.dispatcher.running))
+    node = host.node
+    if await _unless(signals.force, host.stop()):
+        return _left(node.left_behind)
+    return _left(await node.abort()) or EXIT_FAILED
+
+
+async def _unless(interrupted: asyncio.Event, work: object) -> bool:
+    """Do `work` to its end, or cancel it when the signal comes; True: it came to its end."""
+    task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # any coroutine
+    waiting = asyncio.ensure_future(interrupted.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return False
+
+
+def _left(names: list[str]) -> int:
+    if not names:
+        return EXIT_OK
+    log.error("stopped by force; still running: %s", ", ".join(names))
+    return EXIT_FAILED
+
+
+def dump() -> None:
+    """Every task with its stack, to the log."""
+    for task in asyncio.all_tasks():
+        where = "".join(f"\n    {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" for frame in task.get_stack())
+        log.warning("task %s%s", task.get_name(), where or " (not started)")
+    sys.stderr.flush()

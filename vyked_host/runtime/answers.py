@@ -1,0 +1,227 @@
+"""Where the outcomes of outgoing calls arrive: `Answer` for one result, `Reply` for a stream of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+from ..contracts import Running
+from ..errors import DeadlineExceeded
+from ..model.description import EndpointDescription
+from ..model.message import INITIAL_CREDIT, Call, Fault
+from .outcomes import invalid_result, to_error
+from .pending import Pending
+from .tasks import TaskScope
+
+_GRANT = INITIAL_CREDIT // 2
+_END = object()
+
+
+def _late(endpoint: EndpointDescription, instance: str) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"{endpoint.path}: no answer from {instance} within the deadline",
+        service=endpoint.service, method=endpoint.name, executed="unknown", instance=instance,
+    )  # fmt: skip
+
+
+class Answer:
+    """The sink of one unary call."""
+
+    __slots__ = ("_decode", "_endpoint", "_instance", "deadline", "future", "running")
+
+    def __init__(
+        self, endpoint: EndpointDescription, instance: str, deadline: float, decode: Callable[[Any], Any]
+    ) -> None:
+        self._endpoint, self._instance, self._decode = endpoint, instance, decode
+        self.deadline = deadline
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.running: Running | None = None
+
+    def respond(self, call: Call, body: Any) -> None:
+        """The result came."""
+        if self.future.done():
+            return
+        try:
+            self.future.set_result(self._decode(body))
+        except ValueError as error:
+            self.future.set_exception(invalid_result(self._endpoint, self._instance, error))
+
+    def fail(self, call: Call, fault: Fault) -> None:
+        """A fault came."""
+        if not self.future.done():
+            self.future.set_exception(to_error(fault, self._endpoint, self._instance))
+
+    def item(self, call: Call, body: Any) -> bool:
+        """A stream where one result was expected: the two contracts differ."""
+        self.abandon(Fault(code="NOT_SUPPORTED", message="the answer is a stream", executed="executed"))
+        return False
+
+    def abandon(self, fault: Fault) -> None:
+        """The caller waits no longer: the handler is cancelled, a late answer is dropped by the channel."""
+        if self.running is not None:
+            self.running.cancel(fault)
+            self.running = None
+        if not self.future.done():
+            self.future.cancel()
+
+    def expire(self) -> None:
+        """The deadline passed."""
+        if not self.future.done():
+            self.future.set_exception(_late(self._endpoint, self._instance))
+        self.abandon(Fault(code="DEADLINE_EXCEEDED", message="the deadline passed", executed="unknown"))
+
+
+class Reply:
+    """A streamed answer. Leaving ``async with`` early, or `aclose`, cancels the handler; iterating to the end needs neither."""
+
+    def __init__(
+        self, endpoint: EndpointDescription, call: Call, start: Callable[[Reply], Awaitable[Running | None]],
+        pending: Pending, tasks: TaskScope, inbound: AsyncIterator[Any] | None,
+    ) -> None:  # fmt: skip
+        self._endpoint, self._call, self._start = endpoint, call, start
+        self._pending, self._tasks, self._inbound = pending, tasks, inbound
+        self.deadline = call.deadline
+        self.instance = ""
+        self.decode: Callable[[Any], Any] = _unset
+        self.encode: Callable[[Any], Any] = _unset
+        self._items: deque[Any] = deque()
+        self._arrived, self._granted = asyncio.Event(), asyncio.Event()
+        self._running: Running | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._credit, self._taken = INITIAL_CREDIT, 0
+        self._begun = self._over = False
+        self._error: Exception | None = None
+        self._result: Any = None
+
+    # ---- sink ------------------------------------------------------------------------------------------------------
+    def item(self, call: Call, body: Any) -> bool:
+        """One item came."""
+        if not self._over:
+            try:
+                self._items.append(self.decode(body))
+            except ValueError as error:
+                self._end(invalid_result(self._endpoint, self.instance, error))
+                self._cancel("an item does not fit")
+            self._arrived.set()
+        self._credit -= 1
+        return self._credit > 0
+
+    def respond(self, call: Call, body: Any) -> None:
+        """The stream ended well, or the one result of an upload came."""
+        if not self._endpoint.kind.streams_out and not self._over:
+            try:
+                self._result = self.decode(body)
+            except ValueError as error:
+                self._end(invalid_result(self._endpoint, self.instance, error))
+                return
+        self._end(None)
+
+    def fail(self, call: Call, fault: Fault) -> None:
+        """The stream broke."""
+        self._end(to_error(fault, self._endpoint, self.instance))
+
+    def credit(self, call: Call, items: int) -> None:
+        """The handler can take more of our items."""
+        self._granted.set()
+
+    def expire(self) -> None:
+        """The deadline passed."""
+        self._end(_late(self._endpoint, self.instance))
+        self._cancel("the deadline passed")
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._over:
+            self._over, self._error = True, error
+            self._pending.discard(self)
+            self._arrived.set()
+            if self._pump is not None:
+                self._pump.cancel()
+
+    def _cancel(self, why: str) -> None:
+        if self._running is not None:
+            self._running.cancel(Fault(code="CANCELLED", message=why, executed="unknown"))
+
+    # ---- caller ----------------------------------------------------------------------------------------------------
+    async def _begin(self) -> None:
+        self._begun = True
+        self._pending.add(self)
+        try:
+            self._running = await self._start(self)
+        except BaseException:
+            self._pending.discard(self)
+            self._over = True
+            raise
+        if self._inbound is not None and not self._over:
+            self._pump = self._tasks.spawn(self._send(self._inbound), f"stream to {self._endpoint.path}")
+
+    async def _send(self, inbound: AsyncIterator[Any]) -> None:
+        assert self._running is not None
+        try:
+            async for item in inbound:
+                self._granted.clear()
+                if not self._running.item(self.encode(item)):
+                    await self._granted.wait()
+        except Exception as error:  # noqa: BLE001 - the caller's own iterator failed: it gets that error
+            self._end(error)
+            self._cancel("the caller's stream failed")
+        else:
+            self._running.end()
+
+    async def result(self) -> Any:
+        """The one result of an upload."""
+        if not self._begun:
+            await self._begin()
+        while not self._over:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def __aiter__(self) -> Reply:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._begun:
+            await self._begin()
+        while not self._items:
+            if self._over:
+                if self._error is not None:
+                    raise self._error
+                raise StopAsyncIteration
+            self._arrived.clear()
+            await self._arrived.wait()
+        self._take()
+        return self._items.popleft()
+
+    def _take(self) -> None:
+        self._taken += 1
+        if self._taken >= _GRANT and self._running is not None and not self._over:
+            self._credit += self._taken
+            self._running.credit(self._taken)
+            self._taken = 0
+
+    async def aclose(self) -> None:
+        """Give up what has not come yet."""
+        if self._begun and not self._over:
+            self._end(None)
+            self._cancel("the caller left the stream")
+        self._over = True
+        self._items.clear()
+
+    async def __aenter__(self) -> Reply:
+        if not self._begun:
+            await self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
+    ) -> None:
+        await self.aclose()
+
+
+def _unset(_value: Any) -> Any:
+    raise AssertionError("the stream has not begun")

@@ -1,0 +1,210 @@
+"""Calls that go out: what a client attribute of a service does. One `ServiceClient` per (consumer, dependency); one
+composed function per endpoint. The order of a call: deadline, instance, channel, encode, send, wait, decode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from ..contracts import Channel, Clock, Middleware, ObservesOutcomes, Running
+from ..errors import RULES, CallError, DeadlineExceeded
+from ..model.description import EndpointDescription, Kind
+from ..model.message import Call, Fault
+from ..service.clients import CallOptions
+from ..service.context import CURRENT
+from ..wire import metadata as headers
+from .answers import Answer, Reply
+from .codecs import AS_IS, Codecs
+from .directory import Instance, Target
+from .pending import Pending
+from .routes import compose
+from .statistics import CallCounters
+from .tasks import TaskScope
+
+HOP_S = 0.005
+"""What a nested call leaves of its caller's time for the way back (docs/semantics.md, deadlines)."""
+STREAM_TIMEOUT_S = 600.0
+ATTEMPTS = 3
+_OPTIONS: ContextVar[CallOptions | None] = ContextVar("call_options", default=None)
+_NONE = CallOptions()
+
+
+class ClientCodecs:
+    """Encode arguments, decode results, encode stream items: under one serializer."""
+
+    __slots__ = ("decode", "encode", "encode_item")
+
+    def __init__(self, endpoint: EndpointDescription, codecs: Codecs, name: str) -> None:
+        if endpoint.kind in (Kind.HTTP, Kind.WEBSOCKET):
+            self.encode: Callable[[Any], Any] = AS_IS.encode
+            self.decode: Callable[[Any], Any] = AS_IS.decode
+            self.encode_item: Callable[[Any], Any] = AS_IS.encode
+            return
+        inbound = endpoint.inbound if endpoint.kind.streams_in else Any
+        if name == "object":
+            self.encode = codecs.handed_over(endpoint.arguments).encode
+            self.decode = codecs.answered(endpoint.result).encode
+            self.encode_item = codecs.answered(inbound).encode
+        else:
+            self.encode = codecs.bind(endpoint.arguments, name).encode
+            self.decode = codecs.bind(endpoint.result, name).decode
+            self.encode_item = codecs.bind(inbound, name).encode
+
+
+class ServiceClient:
+    """`service.clients.Invoker` on the runtime."""
+
+    def __init__(
+        self, *, target: Target, codecs: Codecs, clock: Clock, pending: Pending, chain: Sequence[Middleware],
+        tasks: TaskScope, caller: str, balancer: object,
+    ) -> None:  # fmt: skip
+        self.target, self.codecs, self.clock, self.pending = target, codecs, clock, pending
+        self.chain, self.tasks, self.caller = tuple(chain), tasks, caller
+        self.observer = balancer if isinstance(balancer, ObservesOutcomes) else None
+        self.counters: dict[str, CallCounters] = {}
+
+    def bind(self, endpoint: EndpointDescription) -> Callable[..., Any]:
+        """(arguments, inbound, options) -> a coroutine of the result, or a Reply where the answer is a stream."""
+        counters = self.counters.setdefault(endpoint.path, CallCounters("client"))
+        outgoing = Outgoing(self, endpoint, counters)
+        if endpoint.kind.streams_out:
+            return outgoing.stream
+        if endpoint.kind.streams_in:
+            return outgoing.upload
+        proceed = compose(endpoint, "client", self.chain, outgoing.proceed)
+        return outgoing.call if proceed == outgoing.proceed else outgoing.through(proceed)
+
+
+class Outgoing:
+    """One endpoint as seen by one client."""
+
+    def __init__(self, client: ServiceClient, endpoint: EndpointDescription, counters: CallCounters) -> None:
+        self._client, self._endpoint, self._counters = client, endpoint, counters
+        self._now = client.clock.now
+        self._timeout = endpoint.timeout_s or client.target.settings.timeout
+        self._codecs: dict[str, ClientCodecs] = {}
+        self._only = client.target.settings.transport
+
+    # ---- unary -----------------------------------------------------------------------------------------------------
+    async def proceed(self, arguments: Any) -> Any:
+        """The innermost step under client middlewares."""
+        return await self.call(arguments, None, _OPTIONS.get())
+
+    def through(self, proceed: Callable[[Any], Any]) -> Callable[..., Any]:
+        """The call inside its middlewares; the options of the call travel beside."""
+
+        async def call(arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
+            token = _OPTIONS.set(options)
+            try:
+                return await proceed(arguments)
+            finally:
+                _OPTIONS.reset(token)
+
+        return call
+
+    async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
+        """One call; failures that provably never ran are tried elsewhere, within the deadline."""
+        call = self._new(options or _NONE, self._timeout)
+        while True:
+            try:
+                return await self._attempt(call, arguments, options)
+            except CallError as error:
+                if not self._may_retry(error, call):
+                    raise
+                call.attempt += 1
+
+    def _may_retry(self, error: CallError, call: Call) -> bool:
+        if call.attempt >= ATTEMPTS or call.deadline <= self._now() or len(self._client.target.instances) < 1:
+            return False
+        if error.executed == "not_sent":
+            return RULES[error.code].retry != "never" and error.instance is not None
+        return error.executed == "not_executed" and RULES[error.code].retry != "never" and error.code == "UNAVAILABLE"
+
+    async def _attempt(self, call: Call, arguments: Any, options: CallOptions | None) -> Any:
+        instance, channel = await self._route(call, options)
+        began = self._now()
+        codecs = self._codecs_of(call.codec)
+        answer = Answer(self._endpoint, instance.node_id, call.deadline, codecs.decode)
+        self._client.pending.add(answer)
+        instance.in_flight += 1
+        try:
+            call.body = codecs.encode(arguments)
+            answer.running = channel.dispatch(call, answer)
+            result = await answer.future
+        except BaseException as error:
+            self._failed(answer, error, began, instance)
+            raise
+        finally:
+            instance.in_flight -= 1
+            self._client.pending.discard(answer)
+        self._counters.succeeded(self._now() - began)
+        if self._client.observer is not None:
+            self._client.observer.observed(instance, None, self._now() - began)
+        return result
+
+    def _failed(self, answer: Answer, error: BaseException, began: float, instance: Instance) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            answer.abandon(Fault(code="CANCELLED", message="the caller cancelled the call", executed="unknown"))
+        code = error.code if isinstance(error, CallError) else type(error).__name__
+        self._counters.fault(code, self._now() - began)
+        if self._client.observer is not None and isinstance(error, CallError):
+            fault = Fault(code=error.code, message=str(error), executed=error.executed)
+            self._client.observer.observed(instance, fault, self._now() - began)
+
+    # ---- streams ---------------------------------------------------------------------------------------------------
+    async def upload(self, arguments: Any, inbound: AsyncIterator[Any], options: CallOptions | None) -> Any:
+        """A stream to the handler, one answer back."""
+        reply = self.stream(arguments, inbound, options)
+        try:
+            return await reply.result()
+        finally:
+            await reply.aclose()
+
+    def stream(self, arguments: Any, inbound: AsyncIterator[Any] | None, options: CallOptions | None) -> Reply:
+        """A streamed answer; nothing is sent before it is first waited for."""
+        call = self._new(options or _NONE, self._endpoint.timeout_s or STREAM_TIMEOUT_S)
+
+        async def start(reply: Reply) -> Running | None:
+            instance, channel = await self._route(call, options)
+            codecs = self._codecs_of(call.codec)
+            reply.instance, reply.decode, reply.encode = instance.node_id, codecs.decode, codecs.encode_item
+            call.body = codecs.encode(arguments)
+            return channel.dispatch(call, reply)
+
+        return Reply(self._endpoint, call, start, self._client.pending, self._client.tasks, inbound)
+
+    # ---- what both share -------------------------------------------------------------------------------------------
+    def _new(self, options: CallOptions, timeout: float) -> Call:
+        deadline = self._now() + (options.timeout or timeout)
+        outer = CURRENT.get(None)
+        metadata = headers.pack(options.metadata) if options.metadata else None
+        if outer is not None:
+            deadline = min(deadline, outer.call.deadline - HOP_S)
+            metadata = metadata or outer.call.metadata
+        return Call(
+            0, 0, "", None, deadline, None, metadata, 1, options.entity, options.idempotency_key, self._client.caller
+        )  # fmt: skip
+
+    def _route(self, call: Call, options: CallOptions | None) -> Coroutine[Any, Any, tuple[Instance, Channel]]:
+        return self._open(call, options.instance if options is not None else None)
+
+    async def _open(self, call: Call, wanted: str | None) -> tuple[Instance, Channel]:
+        if call.deadline <= self._now():
+            raise DeadlineExceeded(
+                f"{self._endpoint.path}: no time was left",
+                service=self._endpoint.service, method=self._endpoint.name, executed="not_sent",
+            )  # fmt: skip
+        target = self._client.target
+        instance = target.named(wanted) if wanted else target.choose(call)
+        channel = instance.link.channel or await instance.link.open(call.deadline, self._only)
+        call.endpoint, call.codec = instance.link.agreed(channel, self._endpoint)
+        return instance, channel
+
+    def _codecs_of(self, name: str) -> ClientCodecs:
+        found = self._codecs.get(name)
+        if found is None:
+            found = self._codecs[name] = ClientCodecs(self._endpoint, self._client.codecs, name)
+        return found

@@ -1,0 +1,171 @@
+"""Runs the calls that arrive, whatever they came over. `dispatch` is the one entrance: transports, local calls and the
+HTTP edge all use it, so that limits, deadlines, middleware and counters hold for each of them alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import Context as Variables
+from typing import Any
+
+from ..contracts import Clock, Running, Sink
+from ..model.description import EndpointDescription, Surface
+from ..model.message import Call, Fault
+from ..model.version import compatible, parse
+from .clock import SWEEP_S
+from .invocation import Invocation, Streaming
+from .outcomes import invalid_fault
+from .routes import Route
+
+Runner = Callable[[Invocation, Any], Running | None]
+RETRY_AFTER_S = 0.1
+
+
+class Dispatcher:
+    """`contracts.Calls` of one node."""
+
+    def __init__(self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None) -> None:
+        self.clock, self.log = clock, log
+        self._limit = in_flight_limit
+        self._routes: list[Route | None] = []
+        self._revision = 0
+        self._loop = asyncio.get_running_loop()
+        self._sweeping = False
+        self.running: dict[Invocation, None] = {}
+        self.draining = False
+        self._idle: asyncio.Future[None] | None = None
+
+    # ---- composition -----------------------------------------------------------------------------------------------
+    def add(self, route: Route) -> int:
+        """Serve one more endpoint; its index is never reused."""
+        self._routes.append(route)
+        self._revision += 1
+        return len(self._routes) - 1
+
+    def remove(self, service: str) -> None:
+        """Serve nothing of `service` any more."""
+        for index, route in enumerate(self._routes):
+            if route is not None and route.endpoint.service == service:
+                self._routes[index] = None
+        self._revision += 1
+
+    @property
+    def routes(self) -> list[Route]:
+        """The endpoints that are served."""
+        return [route for route in self._routes if route is not None]
+
+    def surface(self, transport: str | None = None) -> Surface:
+        """What a listener of `transport` exposes; an endpoint that does not travel over it is None."""
+
+        def visible(endpoint: EndpointDescription) -> bool:
+            return transport is None or endpoint.transports is None or transport in endpoint.transports
+
+        endpoints = tuple(r.endpoint if r is not None and visible(r.endpoint) else None for r in self._routes)
+        return Surface(revision=self._revision, endpoints=endpoints)
+
+    def endpoint(self, index: int) -> EndpointDescription:
+        """The endpoint that is served under `index`. Raises LookupError."""
+        route = self._routes[index]
+        if route is None:
+            raise LookupError(index)
+        return route.endpoint
+
+    def find(self, wanted: EndpointDescription) -> int | None:
+        """The index of a compatible endpoint, the highest version first; None: there is none."""
+        found = [
+            (parse(route.endpoint.version).key(), index)
+            for index, route in enumerate(self._routes)
+            if route is not None
+            and route.endpoint.service == wanted.service
+            and route.endpoint.name == wanted.name
+            and compatible(route.endpoint.version, wanted.version or None)
+        ]
+        return max(found)[1] if found else None
+
+    # ---- per call --------------------------------------------------------------------------------------------------
+    def dispatch(self, call: Call, sink: Sink) -> Running | None:
+        """Run one call. Every refusal is `not_executed`."""
+        index = call.endpoint
+        route = self._routes[index] if 0 <= index < len(self._routes) else None
+        if route is None:
+            return self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
+        now = self.clock.now()
+        counters = route.counters
+        if call.deadline <= now:
+            return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
+        if not route.open:
+            return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
+        if self._is_full(route):
+            return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
+        codecs = route.codecs.get(call.codec)
+        if codecs is None:
+            text = f"{route.endpoint.path} can't be called with {call.codec!r}"
+            return self._refuse(call, sink, "NOT_SUPPORTED", text, route)
+        try:
+            arguments = codecs.decode(call.body)
+        except ValueError as error:
+            fault = invalid_fault(route.endpoint, error)
+            counters.fault(fault.code, 0.0)
+            sink.fail(call, fault)
+            return None
+        kind = route.endpoint.kind
+        made = Streaming if kind.streams_out or kind.streams_in else Invocation
+        invocation = made(self, route, codecs, call, sink, now)
+        counters.in_flight += 1
+        self.running[invocation] = None
+        task = invocation.task = self._loop.create_task(invocation.run(arguments), context=Variables())
+        task.add_done_callback(invocation.abandoned)
+        if not self._sweeping:
+            self._sweeping = True
+            self._loop.call_later(SWEEP_S, self._sweep)
+        return invocation
+
+    def _is_full(self, route: Route) -> bool:
+        if route.limit is not None and route.counters.in_flight >= route.limit:
+            return True
+        return self._limit is not None and len(self.running) >= self._limit and route.endpoint.lane == "normal"
+
+    def _refuse(self, call: Call, sink: Sink, code: Any, message: str, route: Route | None = None) -> None:
+        if route is not None:
+            route.counters.fault(code, 0.0)
+        retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
+        sink.fail(call, Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after))
+
+    def leave(self, invocation: Invocation) -> None:
+        """A call is over."""
+        self.running.pop(invocation, None)
+        invocation.route.counters.in_flight -= 1
+        if self._idle is not None and not self.running and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _sweep(self) -> None:
+        now = self.clock.now()
+        for invocation in [each for each in self.running if each.call.deadline <= now]:
+            text = f"{invocation.route.endpoint.path}: the deadline passed while it ran"
+            invocation.cancel(Fault(code="DEADLINE_EXCEEDED", message=text, executed="executed"))
+        self._sweeping = bool(self.running)
+        if self._sweeping:
+            self._loop.call_later(SWEEP_S, self._sweep)
+
+    # ---- drain -----------------------------------------------------------------------------------------------------
+    def close(self, reason: str) -> None:
+        """Take no new calls; what runs goes on. The control lane keeps answering."""
+        self.draining = True
+        for route in self.routes:
+            if route.endpoint.lane == "normal":
+                route.open, route.closed_reason = False, reason
+
+    async def idle(self) -> None:
+        """Wait until no call runs."""
+        while self.running:
+            self._idle = self._loop.create_future()
+            await self._idle
+
+    def abort(self) -> list[str]:
+        """Cancel what still runs; its endpoints, by name."""
+        left = sorted(invocation.route.endpoint.path for invocation in self.running)
+        for invocation in list(self.running):
+            invocation.cancel(Fault(code="UNAVAILABLE", message="the host was stopped", executed="executed"))
+        return left

@@ -1,0 +1,67 @@
+"""Is this host well? Live: the loop turns. Ready: it serves, each service is active and says it is well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from .hosted import Hosted
+
+CHECK_S = 1.0
+LAG_EVERY_S = 0.5
+UNREADY_LAG_S = 1.0
+Check = Callable[[], Awaitable[str | None]]
+
+
+class LoopLag:
+    """How late the loop comes to its timers, measured all the time."""
+
+    def __init__(self) -> None:
+        self.lag_s = 0.0
+
+    async def measure(self) -> None:
+        """The body of the task that measures."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(LAG_EVERY_S)
+            self.lag_s = max(0.0, loop.time() - before - LAG_EVERY_S)
+
+
+class Health:
+    """The checks of one host."""
+
+    def __init__(self, hosted: Sequence[Hosted], lag: LoopLag) -> None:
+        self._hosted, self._lag = hosted, lag
+        self._checks: list[tuple[str, Check]] = [(f"service {each.name}", each.health) for each in hosted]
+
+    def add(self, checks: Iterable[tuple[str, Check]]) -> None:
+        """More checks, of plugins."""
+        self._checks.extend(checks)
+
+    async def problems(self) -> dict[str, str]:
+        """Name of check -> what is wrong; empty when all is well."""
+        found = await asyncio.gather(*(self._asked(check) for _, check in self._checks))
+        bad = {name: text for (name, _), text in zip(self._checks, found, strict=True) if text}
+        if self._lag.lag_s > UNREADY_LAG_S:
+            bad["event loop"] = f"it lags by {self._lag.lag_s:.1f} s"
+        return bad
+
+    async def _asked(self, check: Check) -> str | None:
+        try:
+            async with asyncio.timeout(CHECK_S):
+                return await check()
+        except TimeoutError:
+            return f"no answer within {CHECK_S:g} s"
+        except Exception as error:  # noqa: BLE001 - a check that fails is a check that is not well
+            return f"the check failed: {error!r}"
+
+
+def readiness(phase: str, waiting: Mapping[str, str], problems: Mapping[str, str]) -> tuple[bool, dict[str, Any]]:
+    """Ready or not, and the reasons as plain data for ``/-/ready``. `waiting`: service -> what it waits for."""
+    reasons = dict(problems)
+    if phase != "serving":
+        reasons["host"] = f"it is {phase}"
+    reasons |= {service: f"it waits for {lacking}" for service, lacking in waiting.items()}
+    return not reasons, {"ready": not reasons, "phase": phase, "reasons": reasons}

@@ -1,0 +1,148 @@
+"""One service of this host through its life: on_start, on_active, on_inactive, on_stop; its periodic and background work.
+
+`@every` and `@background` run from activation to drain. A failure in them is logged and counted and ends nothing; a
+background task that ends by an exception is started again with backoff.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+from ..errors import StartError
+from ..model.description import EventDescription, Periodic, ServiceDescription
+from ..routing.backoff import Backoff
+from ..service.endpoints import Published
+from .publisher import Publisher
+from .tasks import TaskScope
+
+T = TypeVar("T")
+_RESTART = Backoff(first=1.0, most=30.0)
+
+
+class Attached:
+    """`service.base.Attachment`: what the instance reaches of its host."""
+
+    def __init__(
+        self, *, log: logging.LoggerAdapter[logging.Logger], options: Any, clients: Mapping[str, Any], tasks: TaskScope,
+        publisher: Publisher,
+    ) -> None:  # fmt: skip
+        self.log, self.options, self.clients = log, options, clients
+        self._tasks, self._publisher = tasks, publisher
+
+    def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Run `work` beside the service, cancelled when it stops."""
+        return self._tasks.spawn(work, name)
+
+    def publish(
+        self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,  # noqa: A002
+        timeout: float | None = None,
+    ) -> Awaitable[Published]:  # fmt: skip
+        """Hand an event to the bus."""
+        return self._publisher.publish(event, payload, key=key, id=id, timeout=timeout)
+
+
+class Hosted:
+    """A service instance and its life."""
+
+    def __init__(
+        self, description: ServiceDescription, instance: Any, tasks: TaskScope, log: logging.Logger, *,
+        start_s: float, stop_s: float,
+    ) -> None:  # fmt: skip
+        self.description, self.instance, self.tasks = description, instance, tasks
+        self._log, self._start_s, self._stop_s = log, start_s, stop_s
+        self.failures = 0
+        self.was_active = False
+        self._started = False
+        self._work: list[Callable[[], None]] = []
+
+    @property
+    def name(self) -> str:
+        """The service's name here."""
+        return self.description.name
+
+    async def start(self) -> None:
+        """on_start, before anything is served. Raises StartError naming the service."""
+        self._started = True
+        try:
+            async with asyncio.timeout(self._start_s):
+                await self._call("on_start")
+        except TimeoutError as error:
+            raise StartError(f"{self.name}.on_start took over {self._start_s:g} s ([timing] start)") from error
+        except Exception as error:
+            raise StartError(f"{self.name}.on_start failed: {error!r}") from error
+
+    async def activate(self) -> None:
+        """Every required dependency is there."""
+        self.was_active = True
+        await self._guarded("on_active")
+        if not self._work:
+            self._work = [self.tasks(self._periodic(each), f"every {self.name}.{each.handler}") for each in self.description.periodic]
+            self._work += [self.tasks(self._background(each), f"background {self.name}.{each}") for each in self.description.background]
+
+    async def deactivate(self, missing: Sequence[str]) -> None:
+        """A required dependency is gone."""
+        await self._guarded("on_inactive", list(missing))
+
+    def rest(self) -> None:
+        """Drain began: periodic and background work ends first."""
+        for cancel in self._work:
+            cancel()
+        self._work = []
+
+    async def stop(self) -> None:
+        """on_stop, after the last handler has finished; then what the service spawned is cancelled."""
+        if self._started:
+            self._started = False
+            try:
+                async with asyncio.timeout(self._stop_s):
+                    await self._guarded("on_stop")
+            except TimeoutError:
+                self._log.error("%s.on_stop took over %g s ([timing] stop)", self.name, self._stop_s)
+        await self.tasks.cancel()
+
+    async def health(self) -> str | None:
+        """None: well; else what is wrong."""
+        check = getattr(self.instance, "health", None)
+        if check is None:
+            return None
+        found = await check()
+        return None if found is None or found is True else str(found)
+
+    async def _call(self, method: str, *arguments: Any) -> None:
+        body = getattr(self.instance, method, None)
+        if body is not None:
+            found = body(*arguments)
+            if found is not None:
+                await found
+
+    async def _guarded(self, method: str, *arguments: Any) -> None:
+        try:
+            await self._call(method, *arguments)
+        except Exception:
+            self.failures += 1
+            self._log.exception("%s.%s failed", self.name, method)
+
+    async def _periodic(self, each: Periodic) -> None:
+        first = each.at_start
+        while True:
+            if not first:
+                await asyncio.sleep(each.seconds * (1 + each.jitter * (2 * random.random() - 1)))
+            first = False
+            await self._guarded(each.handler)
+
+    async def _background(self, handler: str) -> None:
+        attempt = 0
+        while True:
+            try:
+                await getattr(self.instance, handler)()
+            except Exception:
+                self.failures += 1
+                self._log.exception("%s.%s ended; it is started again", self.name, handler)
+            else:
+                return
+            attempt += 1
+            await asyncio.sleep(_RESTART.delay(attempt, random.random()))

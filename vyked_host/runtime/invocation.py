@@ -1,0 +1,195 @@
+"""One running call on the side of the handler.
+
+It is the `Running` that the transport holds: cancel, stream items and credit come in here. Whatever happens - a result, a
+declared error, an exception, a cancel before the first line - its sink hears of it exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from ..contracts import CreditSink, Sink
+from ..errors import ServiceError
+from ..model.description import Kind
+from ..model.message import INITIAL_CREDIT, Call, Fault
+from ..service.context import CURRENT, Context
+from .outcomes import application_fault, find_declared, internal_fault, invalid_fault
+
+if TYPE_CHECKING:
+    from .dispatcher import Dispatcher
+    from .routes import BoundCodecs, Route
+
+_CANCELLED = Fault(code="CANCELLED", message="the caller cancelled the call", executed="executed")
+_GRANT = INITIAL_CREDIT // 2
+
+
+class Invocation:
+    """A unary call, or the base of a stream."""
+
+    __slots__ = ("_began", "_codecs", "_dispatcher", "_reason", "_sink", "call", "ended", "route", "task")
+
+    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, began: float) -> None:
+        self._dispatcher, self._sink, self._codecs, self._began = dispatcher, sink, codecs, began
+        self.route, self.call = route, call
+        self.ended = False
+        self._reason: Fault | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    # ---- Running ---------------------------------------------------------------------------------------------------
+    def cancel(self, fault: Fault) -> None:
+        """End the handler's task; `fault` is what the sink hears when the handler lets itself be cancelled."""
+        if self.ended:
+            return
+        self._reason = fault
+        if self.task is not None:
+            self.task.cancel()
+
+    def item(self, body: Any) -> bool:
+        """A unary call takes no items."""
+        return False
+
+    def end(self) -> None:
+        """A unary call has no stream to end."""
+
+    def credit(self, items: int) -> None:
+        """A unary call sends no items."""
+
+    # ---- the handler's task ----------------------------------------------------------------------------------------
+    async def run(self, arguments: Any) -> None:
+        """The body of the task: the handler, and its outcome."""
+        CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now))
+        try:
+            result = await self.route.proceed(arguments)
+            body = self._codecs.encode(self._checked(result))
+        except asyncio.CancelledError:
+            self._fail(self._reason or _CANCELLED)
+            if self._reason is None:
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes its caller's fault
+            self._fail(self._fault(error))
+        except BaseException as error:
+            self._fail(self._fault(error))
+            raise
+        else:
+            self._respond(body)
+
+    def abandoned(self, _task: asyncio.Task[None]) -> None:
+        """The task is over; when it was cancelled before its first line nobody has told the sink."""
+        if not self.ended:
+            self._fail(self._reason or _CANCELLED)
+
+    def _checked(self, result: Any) -> Any:
+        expected = self.route.result_class
+        if expected is None or result.__class__ is expected or self.route.endpoint.kind is Kind.HTTP:
+            return result
+        return msgspec.convert(result, self.route.endpoint.result, from_attributes=False)
+
+    def _fault(self, error: BaseException) -> Fault:
+        if find_declared(error, self.route.declared):
+            return application_fault(cast(ServiceError, error))
+        return internal_fault(self.route.endpoint, error, self._dispatcher.log)
+
+    def _respond(self, body: Any) -> None:
+        if not self.ended:
+            self.ended = True
+            self._dispatcher.leave(self)
+            self.route.counters.succeeded(self._dispatcher.clock.now() - self._began)
+            self._sink.respond(self.call, body)
+
+    def _fail(self, fault: Fault) -> None:
+        if not self.ended:
+            self.ended = True
+            self._dispatcher.leave(self)
+            self.route.counters.fault(fault.code, self._dispatcher.clock.now() - self._began)
+            self._sink.fail(self.call, fault)
+
+
+class Streaming(Invocation):
+    """A call with a stream in one or both directions."""
+
+    __slots__ = ("_closed", "_granted", "_queue", "_ready", "_taken")
+
+    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, began: float) -> None:
+        super().__init__(dispatcher, route, codecs, call, sink, began)
+        self._queue: deque[Any] = deque()
+        self._ready, self._granted = asyncio.Event(), asyncio.Event()
+        self._closed = False
+        self._taken = 0
+
+    def item(self, body: Any) -> bool:
+        """One item of the caller's stream; False when it has to wait for credit."""
+        if self.ended:
+            return True
+        if self._closed or len(self._queue) >= 2 * INITIAL_CREDIT:
+            message = f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
+            self.cancel(Fault(code="INVALID_ARGUMENT", message=message, executed="executed"))
+            return False
+        try:
+            self._queue.append(self._codecs.decode_item(body))
+        except ValueError as error:
+            self.cancel(invalid_fault(self.route.endpoint, error))
+            return False
+        self._ready.set()
+        return len(self._queue) < INITIAL_CREDIT
+
+    def end(self) -> None:
+        """The caller's stream is complete."""
+        self._closed = True
+        self._ready.set()
+
+    def credit(self, items: int) -> None:
+        """The caller can take more."""
+        self._granted.set()
+
+    async def inbound(self) -> AsyncIterator[Any]:
+        """The caller's items as the handler sees them; taking them grants new credit."""
+        while True:
+            while self._queue:
+                yield self._queue.popleft()
+                self._grant()
+            if self._closed:
+                return
+            self._ready.clear()
+            await self._ready.wait()
+
+    def _grant(self) -> None:
+        self._taken += 1
+        if self._taken >= _GRANT:
+            cast(CreditSink, self._sink).credit(self.call, self._taken)
+            self._taken = 0
+
+    async def run(self, arguments: Any) -> None:
+        """The body of the task."""
+        CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now))
+        kind = self.route.endpoint.kind
+        given = (arguments, self.inbound()) if kind.streams_in else (arguments,)
+        try:
+            if kind.streams_out:
+                await self._pump(self.route.proceed(*given))
+                body = None
+            else:
+                body = self._codecs.encode(self._checked(await self.route.proceed(*given)))
+        except asyncio.CancelledError:
+            self._fail(self._reason or _CANCELLED)
+            if self._reason is None:
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes its caller's fault
+            self._fail(self._fault(error))
+        else:
+            self._respond(body)
+
+    async def _pump(self, items: Any) -> None:
+        try:
+            async for item in items:
+                self._granted.clear()
+                if not self._sink.item(self.call, self._codecs.encode(item)):
+                    await self._granted.wait()
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()

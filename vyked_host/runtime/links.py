@@ -1,0 +1,141 @@
+"""One shared connection to each node, dialled when first needed; calls inside this node take the dispatcher itself.
+
+A node may listen on several addresses: local before unix before tcp before the others. A channel that retires (GOAWAY, loss)
+is dropped at once; the next call dials again. Two calls that need the same node share one dial.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ..contracts import Channel, Running, Sink
+from ..errors import NotFound, Unavailable, VykedError
+from ..model.description import EndpointDescription, Kind, Surface
+from ..model.message import Call, Fault
+from ..model.topology import Address, Generation, NodeRecord
+from .dispatcher import Dispatcher
+
+Dial = Callable[[Address, float], Awaitable[Channel]]
+OBJECT = "object"
+_ORDER = {"local": 0, "unix": 1, "tcp": 2}
+
+
+def by_preference(addresses: tuple[Address, ...], only: str | None) -> list[Address]:
+    """The addresses to try, best first; `only` keeps those of one transport."""
+    wanted = [each for each in addresses if only is None or each.transport == only]
+    return sorted(wanted, key=lambda each: _ORDER.get(each.uri.partition(":")[0], 3))
+
+
+class LocalChannel:
+    """Calls inside one node: the dispatcher, without a socket."""
+
+    codec = OBJECT
+
+    def __init__(self, dispatcher: Dispatcher, node_id: str, encoded: str) -> None:
+        self._dispatcher, self.node_id, self._encoded = dispatcher, node_id, encoded
+        self.generation: Generation | None = None
+        self.retired: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def surface(self) -> Surface:
+        """What this node serves."""
+        return self._dispatcher.surface()
+
+    def endpoint(self, wanted: EndpointDescription) -> int:
+        """The index of `wanted`. Raises NotFound naming what exists."""
+        found = self._dispatcher.find(wanted)
+        if found is None:
+            raise unknown_endpoint(wanted, self.surface)
+        return found
+
+    def codec_for(self, wanted: EndpointDescription, index: int) -> str:
+        """Objects are handed over where both sides mean the same types; a contract, or a client by name, has types of its
+        own, so its calls are encoded as they would be on any other way."""
+        served = self._dispatcher.endpoint(index)
+        same = served.arguments is wanted.arguments and served.result == wanted.result
+        return OBJECT if same else self._encoded
+
+    def dispatch(self, call: Call, sink: Sink) -> Running | None:
+        """Run it here."""
+        return self._dispatcher.dispatch(call, sink)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+def unknown_endpoint(wanted: EndpointDescription, surface: Surface) -> NotFound:
+    """The error that names what exists."""
+    served = [each for each in surface.endpoints if each is not None and each.service == wanted.service]
+    known = ", ".join(sorted({each.name for each in served}))
+    text = f"{wanted.path} does not exist" + (f"; {wanted.service} has: {known}" if known else " at that node")
+    return NotFound(text, service=wanted.service, method=wanted.name, executed="not_executed")
+
+
+class Link:
+    """The way to one node."""
+
+    def __init__(self, record: NodeRecord, dial: Dial, dial_s: float) -> None:
+        self.record = record
+        self._dial, self._dial_s = dial, dial_s
+        self.channel: Channel | None = None
+        self._agreed: dict[int, tuple[int, str]] = {}  # by identity: descriptions live as long as the host
+        self._dialling: asyncio.Future[Channel] | None = None
+
+    @classmethod
+    def local(cls, record: NodeRecord, dispatcher: Dispatcher, dial: Dial, encoded: str) -> Link:
+        """The link of a node to itself; `encoded` is the serializer where objects can't be handed over."""
+        link = cls(record, dial, 0.0)
+        link.channel = LocalChannel(dispatcher, record.node_id, encoded)
+        return link
+
+    def agreed(self, channel: Channel, wanted: EndpointDescription) -> tuple[int, str]:
+        """The index and the codec to call `wanted` with on `channel`, looked up once per channel. Raises NotFound."""
+        found = self._agreed.get(id(wanted))
+        if found is None:
+            index = channel.endpoint(wanted)
+            codec = channel.codec_for(wanted, index) if isinstance(channel, LocalChannel) else channel.codec
+            found = (index, "raw" if wanted.kind is Kind.HTTP else codec)
+            self._agreed[id(wanted)] = found
+        return found
+
+    async def open(self, deadline: float, only: str | None = None) -> Channel:
+        """The channel, dialled if need be. Raises Unavailable (`not_sent`) naming each address and why."""
+        if self.channel is not None:
+            return self.channel
+        if self._dialling is None:
+            self._dialling = asyncio.ensure_future(self._connect(deadline, only))
+            self._dialling.add_done_callback(self._dialled)
+        return await asyncio.shield(self._dialling)
+
+    async def _connect(self, deadline: float, only: str | None) -> Channel:
+        loop = asyncio.get_running_loop()
+        tried: list[str] = []
+        for address in by_preference(self.record.addresses, only):
+            limit = min(deadline, loop.time() + self._dial_s)
+            try:
+                return await self._dial(address, limit)
+            except (VykedError, OSError, TimeoutError) as error:
+                tried.append(f"{address.uri}: {error}")
+        cause = "; ".join(tried) or "it has no address this host can dial"
+        raise Unavailable(f"node {self.record.node_id} can't be reached ({cause})", executed="not_sent")
+
+    def _dialled(self, done: asyncio.Future[Channel]) -> None:
+        self._dialling = None
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._agreed.clear()
+        channel = self.channel = done.result()
+        channel.retired.add_done_callback(lambda _: self._retired(channel))
+
+    def _retired(self, channel: Channel) -> None:
+        if self.channel is channel:
+            self.channel = None
+            self._agreed.clear()
+
+    async def aclose(self) -> None:
+        """Close the channel."""
+        if self._dialling is not None:
+            self._dialling.cancel()
+        if self.channel is not None:
+            await self.channel.aclose()

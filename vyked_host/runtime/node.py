@@ -1,0 +1,199 @@
+"""One running host process, or one of several in a test: start in order, serve, drain in order.
+
+Everything it holds was made elsewhere (`assembly`); it only knows the order of things.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+from ..contracts import Listener, PubSub, Registry, Transport
+from ..errors import StartError
+from ..model.phase import Phase, step
+from ..model.settings import Settings
+from ..model.topology import Address, NodeRecord
+from .client import ServiceClient
+from .clock import LoopClock
+from .directory import Directory
+from .dispatcher import Dispatcher
+from .drain import STEPS
+from .health import Health, LoopLag, readiness
+from .hosted import Hosted
+from .membership import Membership, named
+from .publisher import Publisher
+from .subscriber import Subscriber
+from .tasks import TaskScope
+
+PhaseChanged = Callable[[str, str], None]
+
+
+class Node:
+    """A host's life. `listeners` are by name of their table in vyked.toml."""
+
+    def __init__(
+        self, *, settings: Settings, dispatcher: Dispatcher, directory: Directory, membership: Membership,
+        transports: Mapping[str, Transport], hosted: Sequence[Hosted], subscribers: Sequence[Subscriber],
+        publisher: Publisher, pubsub: PubSub, registry: Registry, clock: LoopClock, tasks: TaskScope,
+        event_tasks: TaskScope, health: Health, lag: LoopLag, threads: ThreadPoolExecutor, log: logging.Logger,
+    ) -> None:  # fmt: skip
+        self.settings, self.dispatcher, self.directory, self.membership = settings, dispatcher, directory, membership
+        self.transports, self.hosted, self.subscribers = transports, list(hosted), list(subscribers)
+        self.publisher, self.pubsub, self.registry = publisher, pubsub, registry
+        self.clock, self.tasks, self.event_tasks, self.health = clock, tasks, event_tasks, health
+        self._lag, self._threads, self.log = lag, threads, log
+        self.listeners: dict[str, Listener] = {}
+        self.clients: list[ServiceClient] = []
+        self.left_behind: list[str] = []
+        self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
+        self.phase_changed: PhaseChanged = lambda old, new: None
+        self._phase = Phase.NEW
+        self._stack = AsyncExitStack()
+
+    # ---- contracts.HostView ----------------------------------------------------------------------------------------
+    @property
+    def phase(self) -> str:
+        """Where it is in its life."""
+        return self._phase.value
+
+    @property
+    def record(self) -> NodeRecord:
+        """What the registry knows of it."""
+        return self.membership.record
+
+    @property
+    def node(self) -> NodeRecord:
+        """Likewise, under the name that plugins use."""
+        return self.membership.record
+
+    @property
+    def calls(self) -> Dispatcher:
+        """Runs calls."""
+        return self.dispatcher
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters as they stand."""
+        calls = {route.endpoint.path: route.counters.report() for route in self.dispatcher.routes}
+        clients = {path: counters.report() for client in self.clients for path, counters in client.counters.items()}
+        return {
+            "node": self.record.node_id,
+            "phase": self.phase,
+            "calls": calls,
+            "clients": clients,
+            "events": {
+                "published": self.publisher.published,
+                "failed": self.publisher.failed,
+                "consumers": {each.path: {**each.counters.report(), "gaps": each.gaps} for each in self.subscribers},
+            },
+            "connections": {
+                name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()
+            },
+            "loop_lag_s": self._lag.lag_s,
+        }
+
+    async def readiness(self) -> tuple[bool, dict[str, Any]]:
+        """Ready or not, with reasons."""
+        waiting = {name: named(lacking) for name, lacking in self.membership.missing.items() if lacking}
+        return readiness(self.phase, waiting, await self.health.problems())
+
+    # ---- start -----------------------------------------------------------------------------------------------------
+    def enter(self, phase: Phase) -> None:
+        """Take the next step of life, and tell plugins."""
+        old, self._phase = self._phase, step(self._phase, phase)
+        self.phase_changed(old.value, phase.value)
+
+    async def start(self) -> None:
+        """Lifespans, services, listeners, subscriptions, registry last. What was started is stopped again when a step
+        fails. Raises StartError and its kin."""
+        self.enter(Phase.STARTING)
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop_started()
+            raise
+        self.enter(Phase.SERVING)
+
+    async def _start(self) -> None:
+        self.tasks(self._lag.measure(), "loop lag")
+        for name, manager in self.lifespans:
+            await self._enter_lifespan(name, manager)
+        for hosted in self.hosted:
+            await hosted.start()
+        for name, transport in self.transports.items():
+            self.listeners[name] = await transport.serve(self.dispatcher, self.dispatcher.surface(name))
+        for subscriber in self.subscribers:
+            await subscriber.start(self.pubsub)
+        await self.membership.join(self.addresses)
+
+    async def _enter_lifespan(self, name: str, manager: AbstractAsyncContextManager[None]) -> None:
+        try:
+            async with asyncio.timeout(self.settings.timing.start):
+                await manager.__aenter__()
+        except TimeoutError as error:
+            limit = self.settings.timing.start
+            raise StartError(f"plugin {name}: its lifespan was not entered within {limit:g} s") from error
+        except Exception as error:
+            raise StartError(f"plugin {name}: its lifespan failed: {error!r}") from error
+        self._stack.push_async_callback(self._leave_lifespan, name, manager)
+
+    async def _leave_lifespan(self, name: str, manager: AbstractAsyncContextManager[None]) -> None:
+        try:
+            async with asyncio.timeout(self.settings.timing.stop):
+                await manager.__aexit__(None, None, None)
+        except TimeoutError:
+            self.left_behind.append(f"lifespan of plugin {name}")
+        except Exception:
+            self.log.exception("plugin %s: leaving its lifespan failed", name)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens, ports resolved."""
+        return tuple(address for listener in self.listeners.values() for address in listener.addresses)
+
+    # ---- end -------------------------------------------------------------------------------------------------------
+    async def drain(self) -> list[str]:
+        """All steps of the drain; the answer names what did not end in time."""
+        for each in STEPS:
+            try:
+                await each.run(self)
+            except Exception:
+                self.log.exception("drain: %s failed", each.name)
+        return self.left_behind
+
+    async def stop_started(self) -> None:
+        """Undo a start that failed half-way, in reverse."""
+        await self.membership.leave()
+        for subscriber in self.subscribers:
+            await subscriber.aclose()
+        for listener in reversed(list(self.listeners.values())):
+            await listener.aclose()
+        for hosted in reversed(self.hosted):
+            await hosted.stop()
+        await self.close_rest()
+
+    async def abort(self) -> list[str]:
+        """The second signal: cancel what runs, name it, close everything."""
+        self.left_behind += self.dispatcher.abort() + self.event_tasks.names()
+        await self.event_tasks.cancel()
+        await self.stop_started()
+        return self.left_behind
+
+    async def close_rest(self) -> None:
+        """Subscriptions, links, bus, registry, plugins' lifespans in reverse, tasks, threads."""
+        if self._phase not in (Phase.STOPPING, Phase.STOPPED):
+            self.enter(Phase.STOPPING)
+        for subscriber in self.subscribers:
+            await subscriber.aclose()
+        await self.directory.aclose()
+        await self.pubsub.aclose()
+        await self.registry.aclose()
+        await self._stack.aclose()
+        await self.tasks.cancel()
+        self.clock.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._phase is not Phase.STOPPED:
+            self.enter(Phase.STOPPED)

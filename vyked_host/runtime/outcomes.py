@@ -1,0 +1,117 @@
+"""Exceptions become faults on the side of the handler, faults become exceptions on the side of the caller.
+
+Only what an endpoint declares crosses with its text and details. Anything else becomes INTERNAL with an id: the traceback
+stays in this host's log under that id, so that nothing private leaves by accident.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..errors import RULES, ApplicationError, Executed, InvalidPayload, ServiceError
+from ..model.description import DeclaredError, EndpointDescription
+from ..model.message import Fault
+
+
+def declared(endpoint: EndpointDescription) -> Mapping[str, DeclaredError]:
+    """Code -> declared error of one endpoint."""
+    return {found.code: found for found in endpoint.raises}
+
+
+def application_fault(error: ServiceError) -> Fault:
+    """A declared error as it travels."""
+    details = msgspec.to_builtins(error.details()) if error.fields else None
+    return Fault(code="APPLICATION", message=str(error), executed="executed", type=error.code, details=details)
+
+
+def internal_fault(endpoint: EndpointDescription, error: BaseException, log: logging.Logger) -> Fault:
+    """Something undeclared was raised: logged here with its traceback, an id goes out."""
+    found = secrets.token_hex(4)
+    log.error("%s failed [%s]", endpoint.path, found, exc_info=error, extra={"endpoint": endpoint.path, "id": found})
+    return Fault(
+        code="INTERNAL",
+        message=f"{endpoint.path} failed; its host's log has the cause under {found}",
+        executed="executed",
+        details={"id": found},
+    )
+
+
+def invalid_fault(endpoint: EndpointDescription, error: Exception) -> Fault:
+    """The arguments don't fit. The text says which field, and for an unknown one which exist."""
+    text = str(error)
+    path = text.rpartition(" - at `$")[2].rstrip("`").lstrip(".") if " - at `$" in text else ""
+    reason = text.partition(" - at `")[0] or type(error).__name__
+    where = f"{endpoint.path}({path})" if path else endpoint.path
+    known = ", ".join(getattr(endpoint.arguments, "__struct_fields__", ()))
+    hint = f"; it takes: {known or 'no arguments'}" if "unknown field" in text or "missing required" in text else ""
+    return Fault(
+        code="INVALID_ARGUMENT",
+        message=f"{where}: {reason}{hint}",
+        executed="not_executed",
+        details={"field": path or _named(reason)},
+    )
+
+
+def _named(reason: str) -> str:
+    return reason.rpartition(" `")[2].rstrip("`") if reason.endswith("`") else ""
+
+
+def to_error(fault: Fault, endpoint: EndpointDescription, instance: str | None) -> Exception:
+    """The exception that the caller of `endpoint` gets for `fault`."""
+    if fault.code == "APPLICATION":
+        return _application(fault, endpoint, instance)
+    return RULES[fault.code].error(
+        fault.message,
+        service=endpoint.service,
+        method=endpoint.name,
+        executed=fault.executed,
+        instance=instance,
+        details=fault.details,
+        retry_after=fault.retry_after_s,
+    )
+
+
+def _application(fault: Fault, endpoint: EndpointDescription, instance: str | None) -> Exception:
+    for found in endpoint.raises:
+        if found.code == fault.type and found.error is not None:
+            if found.details is None:
+                error: Exception = found.error(fault.message)
+                return error
+            try:
+                details = msgspec.convert(fault.details or {}, found.details, strict=False)
+            except msgspec.ValidationError as mismatch:
+                return invalid_result(endpoint, instance, mismatch)
+            error = found.error(**msgspec.structs.asdict(details))
+            return error
+    return ApplicationError(
+        fault.message,
+        type=fault.type,
+        service=endpoint.service,
+        method=endpoint.name,
+        executed="executed",
+        instance=instance,
+        details=fault.details,
+    )
+
+
+def invalid_result(endpoint: EndpointDescription, instance: str | None, error: Exception) -> InvalidPayload:
+    """The answer does not fit the type this side expects: the contracts of the two sides differ."""
+    executed: Executed = "executed"
+    return InvalidPayload(
+        f"the answer of {endpoint.path} does not fit: {error}",
+        service=endpoint.service,
+        method=endpoint.name,
+        executed=executed,
+        instance=instance,
+        details={"field": "result"},
+    )
+
+
+def find_declared(error: BaseException, known: Mapping[str, Any]) -> bool:
+    """Is `error` one of the endpoint's declared application errors?"""
+    return isinstance(error, ServiceError) and error.code in known

@@ -1,0 +1,91 @@
+"""Events that go out. Calling hands the event to the bus within this turn of the loop; awaiting means that the back end has
+it, to the durability it declares. An event nobody awaits is not lost silently: its failure is logged and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..contracts import Clock, PubSub
+from ..errors import TooLarge
+from ..model.description import EventDescription
+from ..model.message import Event, Guarantees
+from ..service.context import CURRENT
+from ..service.endpoints import Published
+from ..wire import metadata as headers
+from .codecs import Codecs
+
+TIMEOUT_S = 10.0
+
+
+class Publisher:
+    """The events of one host."""
+
+    def __init__(
+        self, *, pubsub: PubSub, guarantees: Guarantees, codecs: Codecs, serializer: str, content_type: str, clock: Clock,
+        node_id: str, log: logging.Logger,
+    ) -> None:  # fmt: skip
+        self._pubsub, self._guarantees, self._codecs = pubsub, guarantees, codecs
+        self._serializer, self._content_type = serializer, content_type
+        self._clock, self._node_id, self._log = clock, node_id, log
+        self._encoders: dict[tuple[str, str, str], Callable[[Any], Any]] = {}
+        self.published = self.failed = 0
+        self._outstanding: set[asyncio.Future[Published]] = set()
+
+    def publish(
+        self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,  # noqa: A002
+        timeout: float | None = None,
+    ) -> Awaitable[Published]:  # fmt: skip
+        """Hand one event to the bus. The awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded."""
+        body = self._encoder(event)(payload)
+        if len(body) > self._guarantees.max_message_bytes:
+            limit = self._guarantees.max_message_bytes
+            raise TooLarge(f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {limit}", executed="not_sent")
+        outer = CURRENT.get(None)
+        message = Event(
+            id=id or secrets.token_hex(16),
+            service=event.service,
+            version=event.version,
+            name=event.name,
+            source=self._node_id,
+            body=body,
+            content_type=self._content_type,
+            key=key,
+            metadata=headers.unpack(outer.call.metadata) if outer is not None else {},
+            published_unix_s=self._clock.unix(),
+        )
+        done = asyncio.ensure_future(self._send(message, self._clock.now() + (timeout or TIMEOUT_S)))
+        self._outstanding.add(done)
+        done.add_done_callback(self._settled)
+        return done
+
+    def _encoder(self, event: EventDescription) -> Callable[[Any], Any]:
+        key = (event.service, event.version, event.name)
+        found = self._encoders.get(key)
+        if found is None:
+            found = self._encoders[key] = self._codecs.bind(event.payload, self._serializer).encode
+        return found
+
+    async def _send(self, message: Event, deadline: float) -> Published:
+        await self._pubsub.publish(message, deadline=deadline)
+        return Published(id=message.id, durability=self._guarantees.durability)
+
+    def _settled(self, done: asyncio.Future[Published]) -> None:
+        self._outstanding.discard(done)
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            self.published += 1
+        else:
+            self.failed += 1
+            self._log.warning("an event could not be published: %s", error)
+
+    async def flush(self) -> None:
+        """Wait until each event so far is accepted or has failed."""
+        while self._outstanding:
+            await asyncio.wait(set(self._outstanding))

@@ -1,0 +1,90 @@
+"""One endpoint made ready to run: handler, middleware, codecs and counters put together once, at composition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any, Literal
+
+from ..contracts import Codec, Middleware, Proceed
+from ..model.description import DeclaredError, EndpointDescription, Kind
+from .codecs import AS_IS, Codecs
+from .outcomes import declared
+from .statistics import CallCounters
+
+Handler = Callable[..., Any]
+
+
+def compose(
+    endpoint: EndpointDescription,
+    side: Literal["client", "server", "consumer"],
+    chain: Sequence[Middleware],
+    innermost: Proceed,
+) -> Proceed:
+    """`innermost` inside the middlewares, the first of `chain` outermost."""
+    proceed = innermost
+    for middleware in reversed(chain):
+        proceed = middleware.wrap(endpoint, side, proceed)
+    return proceed
+
+
+class BoundCodecs:
+    """The codecs of one endpoint under one serializer name."""
+
+    __slots__ = ("decode", "decode_item", "encode")
+
+    def __init__(self, arguments: Codec, result: Codec, inbound: Codec) -> None:
+        self.decode, self.encode, self.decode_item = arguments.decode, result.encode, inbound.decode
+
+
+class Route:
+    """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains."""
+
+    __slots__ = (
+        "closed_reason", "codecs", "counters", "declared", "endpoint", "handler", "limit", "open", "proceed", "result_class",
+    )  # fmt: skip
+
+    def __init__(
+        self, endpoint: EndpointDescription, handler: Handler, chain: Sequence[Middleware], codecs: Codecs, threads: Executor
+    ) -> None:
+        self.endpoint = endpoint
+        self.handler = _in_threads(handler, threads) if endpoint.blocking else handler
+        self.proceed = self.handler if _is_stream(endpoint) else compose(endpoint, "server", chain, self.handler)
+        self.codecs = bind_all(endpoint, codecs)
+        self.counters = CallCounters("server")
+        self.declared: Mapping[str, DeclaredError] = declared(endpoint)
+        self.limit = endpoint.concurrency
+        self.open = True
+        self.closed_reason = ""
+        self.result_class = endpoint.result if isinstance(endpoint.result, type) else None
+
+
+def _is_stream(endpoint: EndpointDescription) -> bool:
+    return endpoint.kind.streams_out or endpoint.kind.streams_in
+
+
+def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCodecs]:
+    """Serializer name -> the endpoint's codecs; raw endpoints have one that changes nothing."""
+    if endpoint.kind in (Kind.HTTP, Kind.WEBSOCKET):
+        return {"raw": BoundCodecs(AS_IS, AS_IS, AS_IS)}
+    found = {
+        name: BoundCodecs(
+            codecs.bind(endpoint.arguments, name),
+            codecs.bind(endpoint.result, name),
+            codecs.bind(endpoint.inbound if endpoint.kind.streams_in else Any, name),
+        )
+        for name in codecs.names
+    }
+    found["object"] = BoundCodecs(AS_IS, AS_IS, AS_IS)
+    return found
+
+
+def _in_threads(body: Callable[[Any], Any], threads: Executor) -> Callable[[Any], Awaitable[Any]]:
+    def run(arguments: Any) -> Awaitable[Any]:
+        return asyncio.get_running_loop().run_in_executor(threads, body, arguments)
+
+    async def in_thread(arguments: Any) -> Any:
+        return await run(arguments)
+
+    return in_thread

@@ -1,0 +1,136 @@
+"""Events that come in: one consumer per subscription, one task per event, one verdict per delivery.
+
+Return = ack; `Retry` = again after a delay; `Reject` = dead letter at once; any other exception = again with backoff, dead
+letter after `max_deliveries`. One event's failure never ends the subscription (Vyked 2.x: defect 21).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context as Variables
+from typing import Any
+
+from ..contracts import Clock, Consumer, Delivery, Middleware, PubSub
+from ..model.description import EndpointDescription, Kind, SubscriptionDescription
+from ..model.message import Call, Subscription, Verdict
+from ..routing.backoff import Backoff
+from ..service.context import CURRENT, Context, Reject, Retry
+from ..service.context import Delivery as Told
+from ..wire import metadata as headers
+from .codecs import Codecs
+from .outcomes import internal_fault
+from .routes import compose
+from .statistics import CallCounters
+from .tasks import TaskScope
+
+HANDLER_S = 30.0
+"""Time a handler has for one event before the bus may deliver it again (docs/semantics.md, events)."""
+_REDELIVERY = Backoff(first=1.0, most=120.0, factor=5.0)
+
+
+class Subscriber:
+    """One @subscribe or @xsubscribe handler of one service at this node."""
+
+    def __init__(
+        self, *, description: SubscriptionDescription, consumer: str, consumer_major: int, member: str,
+        handler: Callable[[Any], Any], chain: Sequence[Middleware], codecs: Codecs, serializers: Mapping[str, str],
+        tasks: TaskScope, clock: Clock, log: logging.Logger,
+    ) -> None:  # fmt: skip
+        self._description, self._tasks, self._clock, self._log = description, tasks, clock, log
+        name = f"{description.service}.{description.event}"
+        self._endpoint = EndpointDescription(
+            service=consumer, version=f"{consumer_major}", name=description.handler, kind=Kind.UNARY,
+            arguments=description.payload, timeout_s=HANDLER_S, summary=f"on {name}",
+        )  # fmt: skip
+        self._decoders = {
+            content_type: codecs.bind(description.payload, serializer).decode
+            for content_type, serializer in serializers.items()
+        }
+        self._proceed = compose(self._endpoint, "consumer", chain, handler)
+        self.counters = CallCounters("consumer")
+        self.gaps = 0
+        self._consumer: Consumer | None = None
+        self.subscription = Subscription(
+            service=description.service, major=description.major, name=description.event,
+            group=f"{consumer}@{consumer_major}" if description.exclusive else None,
+            member=member, since=description.since, strategy=description.strategy, concurrency=description.concurrency,
+        )  # fmt: skip
+
+    @property
+    def path(self) -> str:
+        """``consumer.handler``."""
+        return self._endpoint.path
+
+    async def start(self, pubsub: PubSub) -> None:
+        """Subscribe. Raises NotSupported when the bus can't give what is asked for."""
+        self._consumer = await pubsub.subscribe(self.subscription, self._deliver)
+
+    def pause(self) -> None:
+        """Drain began."""
+        if self._consumer is not None:
+            self._consumer.pause()
+
+    async def aclose(self) -> None:
+        """End the subscription."""
+        if self._consumer is not None:
+            await self._consumer.aclose()
+            self._consumer = None
+
+    def _deliver(self, delivery: Delivery) -> None:
+        if delivery.gap:
+            self.gaps += max(delivery.gap, 1)
+            self._log.warning("%s missed %s events before this one", self.path, delivery.gap if delivery.gap > 0 else "some")
+        Variables().run(self._tasks.spawn, self._handle(delivery), f"event {self.path}")
+
+    async def _handle(self, delivery: Delivery) -> None:
+        began = self._clock.now()
+        self.counters.in_flight += 1
+        try:
+            verdict = await self._run(delivery, began)
+        finally:
+            self.counters.in_flight -= 1
+        if verdict.action == "ack":
+            self.counters.succeeded(self._clock.now() - began)
+        else:
+            self.counters.fault(verdict.action.upper(), self._clock.now() - began)
+        await delivery.settle(verdict)
+
+    async def _run(self, delivery: Delivery, began: float) -> Verdict:
+        event = delivery.event
+        decode = self._decoders.get(event.content_type)
+        if decode is None:
+            return self._refused(f"no serializer here for {event.content_type}")
+        try:
+            payload = decode(event.body)
+        except ValueError as error:
+            return self._refused(f"the payload does not fit: {error}")
+        call = Call(0, 0, "object", payload, began + HANDLER_S, metadata=headers.pack(event.metadata), attempt=delivery.count)
+        CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery)))
+        try:
+            await self._proceed(payload)
+        except Retry as retry:
+            return self._again(delivery, retry.after, str(retry))
+        except Reject as reject:
+            return Verdict(action="reject", cause=str(reject))
+        except Exception as error:  # noqa: BLE001 - one event's failure is its own: redelivered, then dead-lettered
+            fault = internal_fault(self._endpoint, error, self._log)
+            return self._again(delivery, _REDELIVERY.delay(delivery.count - 1, random.random()), f"{error!r} {fault.details}")
+        return Verdict(action="ack")
+
+    def _told(self, delivery: Delivery) -> Told:
+        async def extend() -> None:
+            await delivery.settle(Verdict(action="extend", seconds=HANDLER_S))
+
+        event = delivery.event
+        return Told(id=event.id, delivery_count=delivery.count, idempotency_key=event.id, extend=extend)
+
+    def _again(self, delivery: Delivery, seconds: float, cause: str) -> Verdict:
+        if delivery.count >= self._description.max_deliveries:
+            return Verdict(action="reject", cause=f"given up after {delivery.count} deliveries: {cause}")
+        return Verdict(action="retry", seconds=seconds, cause=cause)
+
+    def _refused(self, cause: str) -> Verdict:
+        self._log.error("%s: an event was refused: %s", self.path, cause)
+        return Verdict(action="reject", cause=cause)

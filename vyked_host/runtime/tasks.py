@@ -1,0 +1,50 @@
+"""The only place that starts tasks: each has a name, its failure is logged, and drain can wait for it and name it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class TaskScope:
+    """The tasks of one owner. Calling it is `contracts.TaskScope`."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __call__(self, body: Coroutine[Any, Any, None], name: str) -> Callable[[], None]:
+        """Start `body`; the answer cancels it."""
+        task = self.spawn(body, name)
+        return lambda: task.cancel() and None
+
+    def spawn(self, body: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Start `body` as a task; its failure is logged even when nobody awaits it."""
+        task = asyncio.get_running_loop().create_task(body, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("task %s failed", task.get_name(), exc_info=error)
+
+    def names(self) -> list[str]:
+        """Names of the tasks that run, sorted."""
+        return sorted(task.get_name() for task in self._tasks)
+
+    async def idle(self) -> None:
+        """Wait until none runs."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def cancel(self) -> None:
+        """Cancel all and wait for them."""
+        for task in list(self._tasks):
+            task.cancel()
+        await self.idle()
