@@ -112,7 +112,7 @@ class MiddlewareTable(Table):
 
 
 Limit = Annotated[int, Meta(ge=1)] | Literal["none"]
-Size = Annotated[int, Meta(ge=1)] | Literal["none"]
+Size = Annotated[int, Meta(ge=1, extra_json_schema={"x-unit": "bytes"})] | Literal["none"]
 
 
 class LimitsTable(Table):

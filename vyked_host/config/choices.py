@@ -1,0 +1,142 @@
+"""Tables that choose a plugin by name: ``[registry] [pubsub] [transports.NAME]``, balancers and middlewares.
+
+The name must be that of an installed plugin, which is imported only then; the other keys are the plugin's own Struct.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..contracts import Provider
+from ..errors import PluginError, StartError, VykedError
+from ..model.settings import Choice, MiddlewareTable, TransportTable
+from .expectation import literal
+from .faults import unknown_remedy
+from .installed import Installed
+from .paths import Path
+from .tables import Tables
+
+_ONE_OR_MORE = 'expected the name of a {kind}, or {{ use = "name", ... }}, got {got}'
+
+
+class Choices:
+    """Binds what chooses a plugin."""
+
+    def __init__(self, tables: Tables, installed: Installed) -> None:
+        self._tables, self._installed = tables, installed
+
+    def provider(self, kind: str, name: str, path: Path) -> Provider[Any] | None:
+        """The provider called `name`; None when there is none that works, which is noted at `path`."""
+        try:
+            return self._installed.provider(kind, name)
+        except StartError as error:
+            self._tables.findings.add(path, str(error), plugin=_is_plugins_fault(error))
+        except VykedError as error:
+            self._tables.findings.add(path, str(error))
+        return None
+
+    def separate(self, table: str) -> Choice:
+        """``[registry] use = "x"`` with the options of each plugin in a table of its own, ``[registry.x]``."""
+        data = self._tables.document.data.get(table, {})
+        if not isinstance(data, dict):
+            self._tables.table((table,), Choice, data)
+            return Choice(use="embedded")
+        use = self._name(data, "embedded", (table,))
+        bare = use.rpartition(":")[2]
+        for key in data.keys() - {"use", bare}:
+            self._unused(table, key, data[key])
+        return Choice(use=use, options=self._options(table, use, data.get(bare, {}), (table, bare), (table, "use")))
+
+    def _unused(self, table: str, key: str, value: Any) -> None:
+        """Options of a plugin that is not in use: it stays unimported, but has to be there."""
+        names = self._installed.names(table)
+        if key not in names:
+            self._tables.fault((table, key), "unknown key", unknown_remedy(key, ["use", *names]), at="key")
+        elif not isinstance(value, dict):
+            self._tables.fault((table, key), f"expected a table, got {literal(value)}")
+
+    def transports(self) -> dict[str, TransportTable]:
+        """Every ``[transports.NAME]``."""
+        data = self._tables.document.data.get("transports", {})
+        if not isinstance(data, dict):
+            self._tables.fault(("transports",), f"expected a table, got {literal(data)}", "write [transports.tcp]")
+            return {}
+        found = {name: self._transport(name, value) for name, value in data.items()}
+        return {name: table for name, table in found.items() if table is not None}
+
+    def _transport(self, name: str, data: Any) -> TransportTable | None:
+        path: Path = ("transports", name)
+        if not isinstance(data, dict):
+            self._tables.fault(path, f"expected a table, got {literal(data)}", f"write [transports.{name}]")
+            return None
+        use = self._name(data, name, path)
+        options = self._options("transport", use, _without_use(data), path, (*path, "use") if "use" in data else path)
+        return TransportTable(use=use, options=options)
+
+    def default_transport(self, name: str) -> TransportTable:
+        """The transport `name` as it is when the file says nothing of it."""
+        path: Path = ("transports", name)
+        return TransportTable(use=name, options=self._options("transport", name, {}, path, path))
+
+    def one(self, kind: str, data: Any, path: Path) -> Choice | None:
+        """``"zone"`` or ``{ use = "zone", ... }`` at `path`."""
+        if isinstance(data, str):
+            return Choice(use=data, options=self._options(kind, data, {}, path, path))
+        if not isinstance(data, dict) or "use" not in data:
+            self._tables.fault(path, _ONE_OR_MORE.format(kind=kind, got=literal(data)))
+            return None
+        use = self._name(data, "", path)
+        if not use:
+            return None
+        return Choice(use=use, options=self._options(kind, use, _without_use(data), path, (*path, "use")))
+
+    def middleware(self) -> MiddlewareTable:
+        """``[middleware]``: three lists of choices."""
+        data = self._tables.document.data.get("middleware", {})
+        if not isinstance(data, dict):
+            self._tables.table(("middleware",), MiddlewareTable, data)
+            return MiddlewareTable()
+        for key in data.keys() - _SIDES.keys():
+            self._tables.fault(("middleware", key), "unknown key", unknown_remedy(key, _SIDES), at="key")
+        return MiddlewareTable(**{side: self._list(data.get(side, []), ("middleware", side)) for side in _SIDES})
+
+    def _list(self, data: Any, path: Path) -> list[Choice]:
+        if not isinstance(data, list):
+            self._tables.fault(path, f"expected a list of middlewares, got {literal(data)}", 'such as ["logging"]')
+            return []
+        found = (self.one("middleware", value, (*path, index)) for index, value in enumerate(data))
+        return [choice for choice in found if choice is not None]
+
+    def _name(self, data: dict[str, Any], default: str, path: Path) -> str:
+        use = data.get("use", default)
+        if isinstance(use, str):
+            return use
+        self._tables.fault((*path, "use"), f"expected a string, got {literal(use)}")
+        return default
+
+    def _options(self, kind: str, use: str, data: Any, path: Path, name_path: Path) -> Any:
+        provider = self.provider(kind, use, name_path) if not self._tables.findings.touches(name_path) else None
+        if provider is None:
+            return None
+        options = self._tables.table(path, provider.options, data)
+        self._serializers(options, path)
+        return options
+
+    def _serializers(self, options: Any, path: Path) -> None:
+        """A field called `serializer` names one."""
+        name = getattr(options, "serializer", None)
+        if isinstance(name, str):
+            self.provider("serializer", name, (*path, "serializer"))
+
+
+_SIDES = dict.fromkeys(("server", "client", "consumer"))
+
+
+def _without_use(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key != "use"}
+
+
+def _is_plugins_fault(error: StartError) -> bool:
+    """The file is right and the plugin is not: broken, or made for another version of the host."""
+    state = getattr(getattr(error, "entry", None), "state", "")
+    return isinstance(error, PluginError) or state == "incompatible"
