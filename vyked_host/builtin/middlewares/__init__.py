@@ -1,0 +1,1 @@
+"""The middlewares that ship with the host: `logging`."""

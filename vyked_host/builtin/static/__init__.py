@@ -1,0 +1,1 @@
+"""The `static` registry: hosts at addresses that are written down."""

@@ -1,0 +1,53 @@
+"""Who of many gets an event: every one (fan-out), or one member of each group, chosen by the group's strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..model.description import Strategy
+from .affinity import Rendezvous
+
+
+class Group:
+    """The members of one consumer group, and whose turn it is. `chance` gives floats in [0, 1).
+
+    any: in turn, whoever has room. random: with equal chance, whoever has room. leader: always the member that joined
+    first; the others wait. keyed: the owner of the event's key (rendezvous), so one key stays with one member while
+    members stay; an event without a key goes to any.
+    """
+
+    def __init__(self, strategy: Strategy, chance: Callable[[], float]) -> None:
+        self._strategy, self._chance = strategy, chance
+        self._members: list[str] = []
+        self._ring = Rendezvous({})
+        self._turn = 0
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The members, in the order in which they joined."""
+        return tuple(self._members)
+
+    def join(self, member: str) -> None:
+        """One more member."""
+        self._members.append(member)
+        self._ring = Rendezvous(dict.fromkeys(self._members, 1.0))
+
+    def leave(self, member: str) -> None:
+        """One less; who is not a member is ignored."""
+        self._members = [each for each in self._members if each != member]
+        self._ring = Rendezvous(dict.fromkeys(self._members, 1.0))
+
+    def owner(self, key: str | None) -> str | None:
+        """The member that has to get an event with `key`; None: anybody may."""
+        if not self._members:
+            return None
+        if self._strategy == "leader":
+            return self._members[0]
+        return self._ring.owner(key) if self._strategy == "keyed" and key is not None else None
+
+    def pick(self, free: Sequence[str]) -> str:
+        """One of the members that have room, which are at least one."""
+        if self._strategy == "random":
+            return free[int(self._chance() * len(free))]
+        self._turn += 1
+        return free[self._turn % len(free)]
