@@ -18,7 +18,7 @@ ZONE    := $(patsubst %/setup.cfg,-e ./%,$(wildcard plugins/vyked-zone/setup.cfg
 PLUGINS := $(patsubst %/setup.cfg,-e ./%,$(wildcard plugins/*/setup.cfg))
 SUITES  := $(wildcard services_example/tests plugins/*/tests)
 # What decides what is installed: a stamp that is older than one of these is made again.
-SETUPS  := Makefile pyproject.toml setup.cfg $(wildcard services_example/setup.cfg plugins/*/setup.cfg)
+SETUPS  := pyproject.toml setup.cfg $(wildcard services_example/setup.cfg plugins/*/setup.cfg)
 
 .PHONY: help run test check lint format types imports docs bench sizes clean
 .NOTPARALLEL:
@@ -76,7 +76,7 @@ $(VENV)/.installed-check: WHAT = -e ".[dev,test]" $(EXAMPLE) $(PLUGINS)
 $(VENV)/.installed-docs: WHAT = -e ".[docs]"
 $(VENV)/.installed-bench: WHAT = -e ".[bench]" $(EXAMPLE) $(ZONE)
 
-$(VENV)/.installed-%: $(SETUPS) | $(READY)
+$(VENV)/.installed-%: $(SETUPS) $(READY)
 	@echo "installing into $(VENV); the first time takes a minute"
 	$(PIP) $(WHAT)
 	@touch $@

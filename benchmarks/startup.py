@@ -85,7 +85,6 @@ def demo(path: Sequence[Path] = ()) -> Ready:
     values = {
         "transports.http.port": http,
         "transports.tcp.port": free_port(),
-        "registry.embedded.address": f"127.0.0.1:{free_port()}",
     }
     settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
     argv = [script("vyked-host"), "run", str(ROOT / "vyked.toml"), *settings]

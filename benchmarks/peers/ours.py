@@ -13,11 +13,11 @@ from vyked_host import Host, Service, api
 
 from ..echo import Row
 from ..load import Measured, Plan, drive
-from ..processes import script
+from ..processes import LOOPBACK, script
 
-CONFIGURATION = """\
+SERVER = """\
 [host]
-name = "bench"
+mesh = "bench"
 loop = "uvloop"
 
 [logging]
@@ -28,6 +28,19 @@ port = {port}
 
 [services.echo]
 use = "benchmarks.peers.ours:Echo"
+"""
+CLIENT = """\
+[host]
+mesh = "bench"
+
+[logging]
+level = "warning"
+
+[registry]
+use = "static"
+
+[registry.static]
+nodes = ["tcp://{address}"]
 """
 
 
@@ -43,7 +56,7 @@ class Echo(Service, name="echo", version="1.0.0"):
 def server(folder: Path, port: int) -> list[str]:
     """The command of the server; writes its vyked.toml."""
     file = folder / "vyked.toml"
-    file.write_text(CONFIGURATION.format(port=port))
+    file.write_text(SERVER.format(port=port))
     return [script("vyked-host"), "run", str(file)]
 
 
@@ -56,5 +69,5 @@ async def load(folder: Path, port: int, plan: Plan) -> Measured:
 @asynccontextmanager
 async def open_client(port: int) -> AsyncIterator[Echo]:
     """A typed client of the service behind `port`, in a host that serves nothing."""
-    async with Host(connect=[f"tcp://127.0.0.1:{port}"]) as host:
+    async with Host(text=CLIENT.format(address=f"{LOOPBACK}:{port}")) as host:
         yield host.client(Echo)
