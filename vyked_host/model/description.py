@@ -59,7 +59,8 @@ class EndpointDescription(Value):
     """One callable method. `arguments` and `result` are types (Structs), for codecs.
 
     `result` is the type of each item where the answer is a stream; `inbound` the type of each item of the one
-    argument that is a stream, whose name is `stream_parameter`. `timeout_s` None: the client's default holds.
+    argument that is a stream, whose name is `stream_parameter` and whose place among the positional ones is
+    `stream_position` (-1: by keyword only). `timeout_s` None: the client's default holds.
     `transports` None: every transport of the service.
     """
 
@@ -71,6 +72,7 @@ class EndpointDescription(Value):
     result: Any = None
     inbound: Any = None
     stream_parameter: str = ""
+    stream_position: int = -1
     idempotent: bool = False
     blocking: bool = False
     timeout_s: float | None = None

@@ -1,0 +1,269 @@
+"""Proxies: what a client attribute holds once a host is attached. All composition happens in `proxy`; a call then builds
+its arguments Struct and hands it to one function that the runtime composed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, cast
+
+import msgspec
+
+from ..errors import UsageError
+from ..model.description import Dependency, EndpointDescription, Kind
+from ..model.values import Value
+from .base import Contract
+from .endpoints import BoundEndpoint, BoundEvent, BoundStream, Reply
+from .inspect import describe
+
+P = ParamSpec("P")
+S = TypeVar("S")
+R_co = TypeVar("R_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
+
+
+class CallOptions(Value):
+    """Options of one call: times in seconds; `entity` keeps calls about the same thing at the same instance, `instance`
+    names a node."""
+
+    timeout: float | None = None
+    entity: str | None = None
+    idempotency_key: str | None = None
+    hedge_after: float | None = None
+    metadata: Mapping[str, str] | None = None
+    instance: str | None = None
+
+
+Invoke = Callable[[Any, Any, CallOptions | None], Any]
+"""(arguments, inbound stream or None, options or None) -> a coroutine of the result, or a Reply."""
+
+
+class Invoker(Protocol):
+    """The runtime's client for one dependency of one service."""
+
+    def bind(self, endpoint: EndpointDescription) -> Invoke:
+        """The function that calls `endpoint`; composed once. For UNARY, CLIENT_STREAM and HTTP it returns a coroutine,
+        else a Reply. The arguments are an instance of `endpoint.arguments`."""
+        ...
+
+
+def merged(before: CallOptions | None, given: Mapping[str, Any]) -> CallOptions:
+    """`before` with what `using(...)` was given on top."""
+    said = {name: value for name, value in given.items() if value is not None}
+    return msgspec.structs.replace(before or CallOptions(), **said)
+
+
+# ---- calls with one answer -------------------------------------------------------------------------------------------
+class BoundRemote(BoundEndpoint[P, R_co]):
+    """A method of another service. `__call__` is the hot path: no reflection, no look-up."""
+
+    __slots__ = ("_arguments", "_call", "_endpoint", "_options")
+
+    def __init__(self, endpoint: EndpointDescription, call: Invoke, options: CallOptions | None = None) -> None:
+        self._endpoint, self._call, self._options = endpoint, call, options
+        self._arguments: Callable[..., Any] = endpoint.arguments
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Call it. Raises TypeError at once when the arguments don't fit the signature."""
+        try:
+            arguments = self._arguments(*args, **kwargs)
+        except TypeError as error:
+            raise misfit(self._endpoint, error) from None
+        return cast("Coroutine[Any, Any, R_co]", self._call(arguments, None, self._options))
+
+    def using(self, **options: Any) -> BoundRemote[P, R_co]:
+        """The same method with options for this call."""
+        return type(self)(self._endpoint, self._call, merged(self._options, options))
+
+
+class BoundUpload(BoundRemote[P, R_co]):
+    """A method one of whose arguments is a stream."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Call it; the items are taken from the stream as the other side asks for more."""
+        arguments, inbound = split_stream(self._endpoint, args, kwargs)
+        return cast("Coroutine[Any, Any, R_co]", self._call(arguments, inbound, self._options))
+
+
+class RemoteStream(BoundStream[P, T_co]):
+    """A method of another service that answers with a stream."""
+
+    __slots__ = ("_call", "_endpoint", "_options")
+
+    def __init__(self, endpoint: EndpointDescription, call: Invoke, options: CallOptions | None = None) -> None:
+        self._endpoint, self._call, self._options = endpoint, call, options
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Reply[T_co]:
+        """Start it. Raises TypeError at once when the arguments don't fit the signature."""
+        arguments, inbound = split_stream(self._endpoint, args, kwargs)
+        return cast("Reply[T_co]", self._call(arguments, inbound, self._options))
+
+    def using(self, **options: Any) -> RemoteStream[P, T_co]:
+        """The same method with options for this call."""
+        return type(self)(self._endpoint, self._call, merged(self._options, options))
+
+
+def split_stream(endpoint: EndpointDescription, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """(arguments Struct, the stream among the arguments or None) of a call. Raises TypeError when they don't fit."""
+    inbound, rest, named = None, args, dict(kwargs)
+    if endpoint.kind.streams_in:
+        place = endpoint.stream_position
+        if endpoint.stream_parameter in named:
+            inbound = named.pop(endpoint.stream_parameter)
+        elif 0 <= place < len(args):
+            inbound, rest = args[place], args[:place] + args[place + 1 :]
+        if not hasattr(inbound, "__aiter__"):
+            raise misfit(endpoint, TypeError(f"{endpoint.stream_parameter!r} has to be an async iterator"))
+    try:
+        return endpoint.arguments(*rest, **named), inbound
+    except TypeError as error:
+        raise misfit(endpoint, error) from None
+
+
+def misfit(endpoint: EndpointDescription, error: TypeError) -> TypeError:
+    """`error`, said in terms of the method's signature."""
+    return TypeError(f"{error}; the method is {endpoint.path}{signature(endpoint)}")
+
+
+def signature(endpoint: EndpointDescription) -> str:
+    """``(user_name: str, shout: bool = False)``: the signature as callers see it."""
+    shown = []
+    for each in msgspec.structs.fields(endpoint.arguments):
+        hint = getattr(each.type, "__name__", None) or str(each.type)
+        shown.append(f"{each.name}: {hint}" + ("" if each.required else f" = {_default(each)!r}"))
+    if endpoint.kind.streams_in:
+        shown.insert(min(max(endpoint.stream_position, 0), len(shown)), f"{endpoint.stream_parameter}: AsyncIterator")
+    return f"({', '.join(shown)})"
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
+# ---- events and what else is on a class ------------------------------------------------------------------------------
+class RemoteEvent(BoundEvent[P]):
+    """An event of another service: to be subscribed to, not published."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __call__(self, *_args: P.args, **_kwargs: P.kwargs) -> NoReturn:
+        """Always raises UsageError."""
+        self.using()
+
+    def using(self, **_options: Any) -> NoReturn:
+        """Always raises UsageError."""
+        raise UsageError(f"{self._path} is published by its own service; a consumer subscribes to it with @subscribe")
+
+
+class Remote:
+    """The proxy of one service class: an attribute per endpoint, set at composition."""
+
+    def __init__(self, cls: type[object], service: str) -> None:
+        vars(self)["__vyked_remote__"] = (cls, service)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        cls, service = vars(self).get("__vyked_remote__", (object, ""))
+        if hasattr(cls, name) and not name.startswith("__"):
+            what = "is no endpoint, so a client can't reach it: decorate it with @api"
+        else:
+            known = ", ".join(sorted(each for each in vars(self) if not each.startswith("_")))
+            what = f"does not exist; {service} has: {known or 'no endpoints'}"
+        raise AttributeError(f"{cls.__qualname__}.{name} {what}", name=name, obj=self)
+
+    def __repr__(self) -> str:
+        return f"<client of {vars(self)['__vyked_remote__'][1]}>"
+
+
+def remote(cls: type[S], invoker: Invoker, service: str | None = None, *, version: str | None = None) -> S:
+    """A proxy typed as `cls`, whose methods call through `invoker`. `service` and `version` replace the class's own."""
+    description = describe(cls, name=service)
+    proxy = Remote(cls, description.name)
+    for endpoint in description.endpoints:
+        wanted = msgspec.structs.replace(endpoint, version=version) if version else endpoint
+        vars(proxy)[endpoint.name] = bound(wanted, invoker.bind(wanted))
+    for event in description.events:
+        vars(proxy)[event.name] = RemoteEvent[Any](f"{description.name}.{event.name}")
+    return cast("S", proxy)
+
+
+def bound(endpoint: EndpointDescription, call: Invoke) -> object:
+    """The callable for one endpoint."""
+    if endpoint.kind.streams_out:
+        return RemoteStream[Any, Any](endpoint, call)
+    if endpoint.kind.streams_in:
+        return BoundUpload[Any, Any](endpoint, call)
+    if endpoint.kind in (Kind.HTTP, Kind.WEBSOCKET):
+        return RawOnly(endpoint)
+    return BoundRemote[Any, Any](endpoint, call)
+
+
+class RawOnly:
+    """An endpoint that works on the web framework's own request: other services can't call it."""
+
+    def __init__(self, endpoint: EndpointDescription) -> None:
+        self._path = endpoint.path
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Always raises UsageError."""
+        raise UsageError(
+            f"{self._path} answers with a raw HTTP response, so only HTTP can call it: use an HTTP client, or give the "
+            "method typed arguments and a typed result"
+        )
+
+
+# ---- clients by name -------------------------------------------------------------------------------------------------
+class DynamicRemote(BoundRemote[P, R_co]):
+    """A method of a service that is known by name only."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Call it; the arguments travel as a dict, and are checked there. Raises TypeError for positional ones."""
+        if args:
+            raise TypeError(f"{self._endpoint.path}: a client by name takes keyword arguments only")
+        return cast("Coroutine[Any, Any, R_co]", self._call(kwargs, None, self._options))
+
+
+class DynamicClient:
+    """A client of a service by its name: any method, keyword arguments, results as plain data."""
+
+    def __init__(self, invoker: Invoker, service: str, version: str | None = None) -> None:
+        self._invoker, self._service, self._version = invoker, service, version
+
+    def __getattr__(self, method: str) -> BoundEndpoint[..., Any]:
+        """The method, bound; kept, so that the next look-up finds it at once."""
+        if method.startswith("_"):
+            raise AttributeError(f"{self._service} can't have a method {method!r}: names with '_' first are private")
+        endpoint = EndpointDescription(
+            service=self._service, version=self._version or "", name=method, kind=Kind.UNARY,
+            arguments=dict[str, Any], result=Any,
+        )  # fmt: skip
+        found: DynamicRemote[..., Any] = DynamicRemote(endpoint, self._invoker.bind(endpoint))
+        vars(self)[method] = found
+        return found
+
+    def __repr__(self) -> str:
+        return f"<client of {self._service}, by name>"
+
+
+class Composes(Protocol):
+    """A dependency that makes its own proxy (the ancestor's client objects)."""
+
+    def __compose__(self, invoker: Invoker) -> Any:
+        """What `Attachment.clients` has to hold for it."""
+        ...
+
+
+def proxy(dependency: Dependency, invoker: Invoker) -> Any:
+    """What `Attachment.clients` holds for `dependency`: its methods call through `invoker`."""
+    contract = dependency.contract
+    if contract is None:
+        return DynamicClient(invoker, dependency.service, dependency.version)
+    if isinstance(contract, type) and issubclass(contract, Contract):
+        return remote(contract, invoker, dependency.service, version=dependency.version)
+    return cast("Composes", contract).__compose__(invoker)

@@ -1,0 +1,138 @@
+"""What a handler may know of the call or delivery it runs for: ``context()``.
+
+The runtime sets `CURRENT` once per call, with an object that holds references only; everything else is computed when
+it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from ..errors import UsageError, VykedError
+from ..model.description import EndpointDescription, SubscriptionDescription
+from ..model.message import Call
+from ..model.values import Value
+from ..wire.metadata import unpack
+
+CURRENT: ContextVar[Context] = ContextVar("vyked_context")
+"""The context of the running handler; unset outside of one."""
+
+
+class Retry(VykedError):
+    """Raised by an @xsubscribe handler: bring the event again after so many seconds."""
+
+    def __init__(self, after: float, reason: str = "") -> None:
+        super().__init__(reason or f"again after {after} s")
+        self.after, self.reason = after, reason
+
+
+class Reject(VykedError):
+    """Raised by an @xsubscribe handler: this event can't be handled, make it a dead letter at once."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Peer(Value):
+    """Who calls: the service, the node it runs at, and the identity that its connection proved."""
+
+    service: str
+    instance: str
+    identity: str | None = None
+
+
+class Delivery(Value):
+    """One delivery of one event. `delivery_count` is a lower bound, 1 the first time."""
+
+    id: str
+    delivery_count: int
+    idempotency_key: str
+    extend: Callable[[], Awaitable[None]]
+
+    @property
+    def redelivered(self) -> bool:
+        """Was it delivered before?"""
+        return self.delivery_count > 1
+
+    async def in_progress(self) -> None:
+        """Tell the bus that the handler is still at it, before it gives the event to somebody else."""
+        await self.extend()
+
+
+class Context(msgspec.Struct):
+    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events, `request`
+    for calls that came over HTTP (the web framework's request)."""
+
+    call: Call
+    description: EndpointDescription | SubscriptionDescription
+    now: Callable[[], float]
+    delivery: Delivery | None = None
+    request: Any = None
+    headers: dict[str, str] | None = None
+
+    @property
+    def id(self) -> str:
+        """Names this call in logs: the event's id, or the caller's node and its number there."""
+        if self.delivery is not None:
+            return self.delivery.id
+        peer = self.call.peer
+        return f"{peer.node_id or peer.address if peer else 'local'}-{self.call.id}"
+
+    @property
+    def endpoint(self) -> str:
+        """``service.method``, or for an event ``service.event@major``."""
+        found = self.description
+        if isinstance(found, SubscriptionDescription):
+            return f"{found.service}.{found.event}@{found.major}"
+        return found.path
+
+    @property
+    def caller(self) -> Peer | None:
+        """Who calls; None when nobody said (a browser, the command line)."""
+        call = self.call
+        if not call.caller and call.peer is None:
+            return None
+        instance, identity = (call.peer.node_id, call.peer.identity) if call.peer else ("", None)
+        return Peer(service=call.caller.partition("/")[0], instance=instance, identity=identity)
+
+    @property
+    def attempt(self) -> int:
+        """1, and one more for each time the caller tried again."""
+        return self.call.attempt if self.delivery is None else self.delivery.delivery_count
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The caller's own pairs, and trace headers."""
+        if self.headers is None:
+            self.headers = unpack(self.call.metadata)
+        return self.headers
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C trace header, empty when there is none."""
+        return self.metadata.get("traceparent", "")
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The caller's key: two calls with the same one are the same."""
+        return self.call.idempotency_key if self.delivery is None else self.delivery.idempotency_key
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the caller gives up; 0.0 when it has."""
+        return max(0.0, self.call.deadline - self.now())
+
+
+def context() -> Context:
+    """The context of the handler that runs now. Raises UsageError outside of one."""
+    try:
+        return CURRENT.get()
+    except LookupError:
+        raise UsageError(
+            "context() was called outside of a call: it is there in handlers, and in what they await or start"
+        ) from None

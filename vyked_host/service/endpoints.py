@@ -1,0 +1,335 @@
+"""What the decorators make of a method: `Endpoint`, `StreamEndpoint`, `Event`, and their forms bound to one's own instance.
+
+They are typed descriptors. Taken from the class, the object itself; from one's own instance, the body as plain Python,
+without middleware; through a client, a call (`service.clients`). They hold what the decorators said and nothing
+of the host; `service.inspect` turns them into descriptions at start-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Concatenate, Generic, Literal, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
+
+import msgspec
+
+from ..errors import ServiceError, UsageError
+from ..model.values import Value
+from .annotations import payload_type
+from .identity import declared
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
+
+
+# ---- what decorators say ---------------------------------------------------------------------------------------------
+class Route(Value):
+    """One of @get, @post, ...: `paths` empty means ``/`` and the method's name."""
+
+    method: str
+    paths: tuple[str, ...] = ()
+    required_params: tuple[str, ...] = ()
+    status: int = 200
+
+
+class Marks(Value):
+    """All that the decorators over one body said. `exposed`: @api is among them."""
+
+    exposed: bool = False
+    timeout: float | None = None
+    idempotent: bool = False
+    blocking: bool = False
+    raises: tuple[type[ServiceError], ...] = ()
+    concurrency: int | None = None
+    priority: Literal["high", "normal", "low"] = "normal"
+    sensitive: tuple[str, ...] = ()
+    deprecated: bool = False
+    replacement: str = ""
+    routes: tuple[Route, ...] = ()
+
+
+# ---- calls -----------------------------------------------------------------------------------------------------------
+class BoundEndpoint(Generic[P, R_co]):
+    """`self.identity.create` (a client: a call) or `self.create` (own instance: the body itself, no middleware)."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Call it; awaiting gives the result. Raises the declared errors of the endpoint, and CallError."""
+        raise NotImplementedError
+
+    def using(
+        self, *, timeout: float | None = None, entity: str | None = None, idempotency_key: str | None = None,
+        hedge_after: float | None = None, metadata: Mapping[str, str] | None = None, instance: str | None = None,
+    ) -> BoundEndpoint[P, R_co]:  # fmt: skip
+        """The same method with options for this call, times in seconds; raises UsageError on one's own instance."""
+        raise NotImplementedError
+
+
+class Reply(Protocol[T_co]):
+    """A streamed answer, an async iterator. Leaving ``async with`` early cancels the handler; ``async for`` to the end
+    does not need it."""
+
+    def __aiter__(self) -> Self: ...
+
+    def __anext__(self) -> Awaitable[T_co]: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
+    ) -> None: ...
+
+    async def aclose(self) -> None:
+        """Cancel what is left of it. Idempotent."""
+
+
+class BoundStream(Generic[P, T_co]):
+    """Like :class:`BoundEndpoint`, for a method that answers with a stream."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Reply[T_co]:
+        """Start it; nothing is sent before the first item is asked for."""
+        raise NotImplementedError
+
+    def using(
+        self, *, timeout: float | None = None, entity: str | None = None, metadata: Mapping[str, str] | None = None,
+        instance: str | None = None,
+    ) -> BoundStream[P, T_co]:  # fmt: skip
+        """The same method with options for this call; raises UsageError on one's own instance."""
+        raise NotImplementedError
+
+
+def _own_has_no_options(name: str) -> NoReturn:
+    raise UsageError(
+        f"{name} is a method of this very instance: there is no call to give options to; "
+        "call it plainly, or declare a client(...) of the service to go through the host"
+    )
+
+
+class OwnEndpoint(BoundEndpoint[P, R_co]):
+    """An endpoint on one's own instance: plain Python. A plain def is awaited here too, a blocking one in a thread."""
+
+    __slots__ = ("_endpoint", "_instance")
+
+    def __init__(self, endpoint: Endpoint[P, R_co], instance: object) -> None:
+        self._endpoint = endpoint
+        self._instance = instance
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """The body's own coroutine, or one that runs the body when awaited."""
+        endpoint = self._endpoint
+        if endpoint.is_coroutine:
+            return cast("Coroutine[Any, Any, R_co]", endpoint.body(self._instance, *args, **kwargs))
+        return self._run(args, kwargs)
+
+    async def _run(self, args: Any, kwargs: Any) -> R_co:
+        body: Callable[..., Any] = self._endpoint.body
+        if self._endpoint.marks.blocking:
+            return cast("R_co", await asyncio.to_thread(body, self._instance, *args, **kwargs))
+        result = body(self._instance, *args, **kwargs)
+        return cast("R_co", await result if inspect.isawaitable(result) else result)
+
+    def using(self, **_options: Any) -> NoReturn:
+        """Always raises UsageError."""
+        _own_has_no_options(self._endpoint.name)
+
+
+class OwnReply(Generic[T_co]):
+    """The stream of one's own method, with the face of a :class:`Reply`."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: AsyncIterator[T_co]) -> None:
+        self._items = items
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Awaitable[T_co]:
+        return self._items.__anext__()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the generator, where it is one."""
+        close = getattr(self._items, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class OwnStream(BoundStream[P, T_co]):
+    """A streaming endpoint on one's own instance."""
+
+    __slots__ = ("_endpoint", "_instance")
+
+    def __init__(self, endpoint: StreamEndpoint[P, T_co], instance: object) -> None:
+        self._endpoint = endpoint
+        self._instance = instance
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Reply[T_co]:
+        """The items that the body yields."""
+        return OwnReply(aiter(self._endpoint.body(self._instance, *args, **kwargs)))
+
+    def using(self, **_options: Any) -> NoReturn:
+        """Always raises UsageError."""
+        _own_has_no_options(self._endpoint.name)
+
+
+class Decorated:
+    """What `Endpoint` and `StreamEndpoint` share: the body, and what the decorators over it said."""
+
+    def __init__(self, body: Callable[..., Any], marks: Marks) -> None:
+        self.body = body
+        self.marks = marks
+        self.name: str = getattr(body, "__name__", "")
+        self.owner: type[object] | None = None
+        self.shape: Any = None  # of service.shapes, once described: one Struct type per body, whoever describes it
+        self.is_coroutine = inspect.iscoroutinefunction(body)
+        self.__doc__ = body.__doc__
+
+    def __set_name__(self, owner: type[object], name: str) -> None:
+        if self.owner is None:  # an alias of it in a class keeps the first name
+            self.owner, self.name = owner, name
+
+    def marked(self, **changes: Any) -> Self:
+        """A copy with more said about it."""
+        return type(self)(self.body, msgspec.structs.replace(self.marks, **changes))
+
+    def __repr__(self) -> str:
+        owner = f"{self.owner.__qualname__}." if self.owner else ""
+        return f"<{type(self).__name__} {owner}{self.name}>"
+
+
+class Endpoint(Decorated, Generic[P, R_co]):
+    """What @api, @get, ... make of a method with one answer; `Identity.create` is this object."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[object], /) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[object], /) -> BoundEndpoint[P, R_co]: ...
+    def __get__(self, instance: object | None, owner: type[object], /) -> Self | BoundEndpoint[P, R_co]:
+        """The endpoint itself from the class; from one's own instance, the body."""
+        return self if instance is None else OwnEndpoint(self, instance)
+
+
+class StreamEndpoint(Decorated, Generic[P, T_co]):
+    """What @api and @get make of an async generator; `Identity.all` is this object."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[object], /) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[object], /) -> BoundStream[P, T_co]: ...
+    def __get__(self, instance: object | None, owner: type[object], /) -> Self | BoundStream[P, T_co]:
+        """The endpoint itself from the class; from one's own instance, the body."""
+        return self if instance is None else OwnStream(self, instance)
+
+
+# ---- events ----------------------------------------------------------------------------------------------------------
+class Published(Value):
+    """What the bus said: the event's id, and how much the back end survives that has it now."""
+
+    id: str
+    durability: Literal["none", "memory", "process", "disk"]
+
+
+class BoundEvent(Generic[P]):
+    """`self.password_changed`: calling it builds the payload and hands the event to the bus."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[Published]:
+        """The call hands the event to the bus in this loop turn; awaiting it means the back end has it, to the
+        durability it declares; not awaiting it logs and counts a failure."""
+        raise NotImplementedError
+
+    def using(self, *, key: str | None = None, id: str | None = None, timeout: float | None = None) -> BoundEvent[P]:
+        """The same event with an ordering key, an id of one's own (a retry keeps it), a timeout in seconds."""
+        raise NotImplementedError
+
+
+class Publishes(Protocol):
+    """An instance that can publish: it has been attached to a host (`service.base.Service`)."""
+
+    def __publish__(
+        self, event: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None
+    ) -> Awaitable[Published]:
+        """Hand `payload` to the bus under the description of `event`. Raises UsageError without a host."""
+        ...
+
+
+class OwnEvent(BoundEvent[P]):
+    """An event of one's own instance."""
+
+    __slots__ = ("_event", "_id", "_instance", "_key", "_timeout")
+
+    def __init__(
+        self, event: Event[P, Any], instance: Publishes, key: str | None = None, id: str | None = None,
+        timeout: float | None = None,
+    ) -> None:  # fmt: skip
+        self._event, self._instance = event, instance
+        self._key, self._id, self._timeout = key, id, timeout
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[Published]:
+        """Build the payload and publish it."""
+        payload = self._event.body(self._instance, *args, **kwargs)
+        return self._instance.__publish__(self._event.name, payload, key=self._key, id=self._id, timeout=self._timeout)
+
+    def using(self, *, key: str | None = None, id: str | None = None, timeout: float | None = None) -> OwnEvent[P]:
+        """See :meth:`BoundEvent.using`; what is not given stays as it was."""
+        return OwnEvent(
+            self._event,
+            self._instance,
+            self._key if key is None else key,
+            self._id if id is None else id,
+            self._timeout if timeout is None else timeout,
+        )
+
+
+class Event(Generic[P, T_co]):
+    """What @publish makes of a method; `Identity.password_changed` is this object, and what consumers subscribe to."""
+
+    def __init__(self, body: Callable[Concatenate[Any, P], T_co], name: str = "") -> None:
+        self.body: Callable[..., Any] = body
+        self.name: str = name or getattr(body, "__name__", "")
+        self.owner: type[object] | None = None
+        self.__doc__ = body.__doc__
+
+    def __set_name__(self, owner: type[object], name: str) -> None:
+        if self.owner is None:
+            self.owner, self.name = owner, name
+
+    @overload
+    def __get__(self, instance: None, owner: type[object], /) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[object], /) -> BoundEvent[P]: ...
+    def __get__(self, instance: object | None, owner: type[object], /) -> Self | BoundEvent[P]:
+        """The event itself from the class; from one's own instance, what publishes it."""
+        if instance is not None:
+            return OwnEvent(self, cast("Publishes", instance))
+        if self.owner is None or declared(owner) == declared(self.owner):
+            return self
+        return self.owned_by(owner)
+
+    def owned_by(self, owner: type[object]) -> Self:
+        """The same event as published by `owner`, a service that inherits it under a name of its own."""
+        twin = type(self)(self.body, self.name)
+        twin.owner = owner
+        return twin
+
+    @property
+    def payload(self) -> type[T_co]:
+        """The type of the payload: what the body returns. Raises UsageError when the annotation can't be resolved."""
+        return cast("type[T_co]", payload_type(self.body))
+
+    def __repr__(self) -> str:
+        owner = f"{self.owner.__qualname__}." if self.owner else ""
+        return f"<{type(self).__name__} {owner}{self.name}>"
