@@ -223,6 +223,16 @@ class RemoteFailure(CallError):
         return str((self.details or {}).get("id", ""))
 
 
+class ApplicationError(CallError):
+    """The service answered with an error of its own that this side has no class for: `type` is its code."""
+
+    code = "APPLICATION"
+
+    def __init__(self, message: str, *, type: str = "", **where: Any) -> None:  # noqa: A002 - the field's name everywhere
+        super().__init__(message, **where)
+        self.type = type
+
+
 class Rule(NamedTuple):
     """One row of the table: what a code means at each edge."""
 
@@ -244,6 +254,6 @@ RULES: dict[Code, Rule] = {
     "DEADLINE_EXCEEDED": Rule(504, DeadlineExceeded, "if_idempotent"),
     "NOT_SUPPORTED": Rule(501, CallNotSupported, "never"),
     "INTERNAL": Rule(500, RemoteFailure, "never"),
-    "APPLICATION": Rule(400, CallError, "never"),
+    "APPLICATION": Rule(400, ApplicationError, "never"),
 }
 """The only place that says what a code means: HTTP status, exception at the caller, retry rule."""

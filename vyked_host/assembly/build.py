@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..config.effective import effective
 from ..contracts import Middleware, PubSub
 from ..loading import Catalogue
 from ..model.description import Dependency
@@ -32,11 +33,11 @@ from ..runtime.routes import Route
 from ..runtime.subscriber import Subscriber
 from ..runtime.tasks import TaskScope
 from ..service.base import attach
-from ..service.binding import handler, subscription_handler
+from ..service.binding import handler, subscriber
 from ..service.clients import proxy
 from .environment import Workshop, bounds
-from .services import Planned, refuse_twins
 from .guarantees import refuse_what_the_bus_lacks
+from .services import Planned, refuse_twins
 
 EVENT_SERIALIZER = "json"
 LOCAL_SERIALIZER = "msgpack"
@@ -56,7 +57,7 @@ class Composition:
 
     def __init__(self, settings: Settings, catalogue: Catalogue, planned: Sequence[Planned]) -> None:
         refuse_twins(planned)
-        plain = msgspec.to_builtins(settings, enc_hook=repr)
+        plain = effective(settings)
         catalogue.hooks.configure(plain)
         self.settings, self.catalogue, self.planned = settings, catalogue, planned
         self.workshop = Workshop(settings, catalogue, catalogue.hooks.node_id(plain))
@@ -65,7 +66,9 @@ class Composition:
         self.workshop.load_serializers()
         self.codecs = Codecs(self.workshop.serializers, LOCAL_SERIALIZER)
         self.chains = Chains(*(self._chain(each) for each in self._middleware()))
-        self.threads = ThreadPoolExecutor(bounds(settings.limits, "blocking_threads"), thread_name_prefix="vyked-blocking")
+        self.threads = ThreadPoolExecutor(
+            bounds(settings.limits, "blocking_threads"), thread_name_prefix="vyked-blocking"
+        )
         self.dispatcher = Dispatcher(
             clock=self.workshop.clock, log=self.log, in_flight_limit=bounds(settings.limits, "in_flight")
         )
@@ -75,7 +78,9 @@ class Composition:
         )  # fmt: skip
         self.home = Link.local(self.record, self.dispatcher, self.workshop.dial, LOCAL_SERIALIZER)
         self.directory = Directory(self.home)
-        self.directory.dial_with(lambda record: Link(record, self.workshop.dial, self.workshop.environment("host").timing.dial))
+        self.directory.dial_with(
+            lambda record: Link(record, self.workshop.dial, self.workshop.environment("host").timing.dial)
+        )
         self.pending = Pending(limit=bounds(settings.limits, "pending"))
         self.clients: list[ServiceClient] = []
 
@@ -141,7 +146,7 @@ class Composition:
                 consumer=planned.description.name,
                 consumer_major=parse(planned.description.version).major,
                 member=self.workshop.node_id,
-                handler=subscription_handler(planned.instance, each),
+                handler=subscriber(planned.instance, each),
                 chain=self.chains.consumer,
                 codecs=self.codecs,
                 serializers=content_types,

@@ -46,7 +46,7 @@ class Workshop:
         self.log = logging.getLogger("vyked")
         self.clock = LoopClock(asyncio.get_running_loop())
         self.tasks = TaskScope(self.log)
-        self.rng = random.Random()  # noqa: S311 - jitter and load balancing, no secrets
+        self.rng = random.Random()
         self.net = AsyncioNet()
         self.serializers: dict[str, Serializer] = {}
         self.transports: dict[str, Transport] = {}
@@ -100,7 +100,9 @@ class Workshop:
         transport = self._dialers.get(address.transport)
         if transport is None:
             if address.transport not in self.catalogue.names("transport"):
-                raise NotSupported(f"{address.uri} needs the transport {address.transport!r}, which is not installed here")
+                raise NotSupported(
+                    f"{address.uri} needs the transport {address.transport!r}, which is not installed here"
+                )
             transport = self._dialers[address.transport] = self.build("transport", address.transport, None)
         return await transport.dial(address, deadline=deadline)
 

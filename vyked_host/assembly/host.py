@@ -28,7 +28,7 @@ from .build import Composition, compose
 from .classic import ClassicHost
 from .environment import mesh_name
 from .prepare import Prepared, prepare
-from .services import Planned, plan, prepared
+from .services import Planned, described, plan, prepared
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -78,12 +78,12 @@ class Host(ClassicHost):
     def _compose(self) -> tuple[Composition, Node]:
         ready = self._ready or prepare(self._file, text=self._text, overrides=self._overrides, environ=self._environ)
         settings = ready.loaded.require()
-        planned = plan(settings, ready.catalogue) + [self._planned(each) for each in self._services]
+        planned = plan(ready.loaded.services) + [self._planned(each) for each in self._services]
         return compose(settings, ready.catalogue, planned, fakes=self._fakes)
 
     def _planned(self, service: Any) -> Planned:
         instance = service() if isinstance(service, type) else service
-        name = describe(instance).name
+        name = described(instance).name
         return prepared(instance, ServiceTable(options=dict(self._options.get(name, {}))))
 
     async def stop(self) -> list[str]:
@@ -142,4 +142,3 @@ class Host(ClassicHost):
         found = describe(cast(type, event.owner))
         description = next(each for each in found.events if each.name == event.name)
         return self.node.publisher.publish(description, payload, **options)
-

@@ -40,5 +40,5 @@ def prepare(
     """Read, bind and check. Faults are in ``loaded.problems``; ``loaded.require()`` raises ConfigError for them."""
     environ = os.environ if environ is None else environ
     catalogue = loading.load(no_plugins=no_plugins, environ=environ)
-    loaded = config.load(find(file, environ), text=text, overrides=overrides, environ=environ, installed=catalogue)
-    return Prepared(loaded, catalogue)
+    path = None if text is not None else find(file, environ)
+    return Prepared(config.load(path, text=text, overrides=overrides, environ=environ, installed=catalogue), catalogue)

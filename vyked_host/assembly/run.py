@@ -119,6 +119,8 @@ def _left(names: list[str]) -> int:
 def dump() -> None:
     """Every task with its stack, to the log."""
     for task in asyncio.all_tasks():
-        where = "".join(f"\n    {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" for frame in task.get_stack())
+        where = "".join(
+            f"\n    {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" for frame in task.get_stack()
+        )
         log.warning("task %s%s", task.get_name(), where or " (not started)")
     sys.stderr.flush()

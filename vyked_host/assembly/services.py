@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from ..config import Service
 from ..errors import ConfigError, UsageError
-from ..loading import Catalogue
 from ..model.description import EndpointDescription, HttpBinding, ServiceDescription
-from ..model.settings import ServiceTable, Settings
+from ..model.settings import ServiceTable
 from ..service.inspect import describe
 
 
@@ -22,33 +22,28 @@ class Planned(NamedTuple):
     options: Any
 
 
-def plan(settings: Settings, catalogue: Catalogue) -> list[Planned]:
-    """The services of ``[services]``, in the order of the file."""
-    return [_planned(name, table, settings, catalogue) for name, table in settings.services.items()]
+def plan(services: Iterable[Service]) -> list[Planned]:
+    """The checked services of a file, instances made, in the order of the file."""
+    return [_planned(each) for each in services]
 
 
-def found_class(name: str, table: ServiceTable, settings: Settings, catalogue: Catalogue) -> Any:
-    """The class that a table means."""
-    if table.use is not None and ":" in table.use:
-        return catalogue.reference(table.use, settings.folder)
-    return catalogue.service(table.use or name)
-
-
-def _planned(name: str, table: ServiceTable, settings: Settings, catalogue: Catalogue) -> Planned:
-    cls = found_class(name, table, settings, catalogue)
-    if not isinstance(cls, type):
-        return prepared(cls, table)
-    arguments = table.arguments
+def _planned(service: Service) -> Planned:
+    cls, arguments = service.description.cls, service.table.arguments
     instance = cls(**arguments) if isinstance(arguments, dict) else cls(*arguments)
-    return prepared(instance, table)
+    return prepared(instance, service.table, service.options)
 
 
-def prepared(instance: Any, table: ServiceTable | None = None) -> Planned:
-    """`instance` with the wishes of its table."""
-    table = table or ServiceTable()
-    description = describe(instance, name=table.name)
+def prepared(instance: Any, table: ServiceTable, options: Any = None) -> Planned:
+    """`instance` with the wishes of its table; `options` None: bound from the table's. Raises ConfigError."""
+    description = described(instance, table.name)
     endpoints = tuple(_wished(each, table) for each in description.endpoints)
-    return Planned(msgspec.structs.replace(description, endpoints=endpoints), instance, bound(description, table.options))
+    ready = msgspec.structs.replace(description, endpoints=endpoints)
+    return Planned(ready, instance, options if options is not None else bound(description, table.options))
+
+
+def described(instance: Any, name: str | None = None) -> ServiceDescription:
+    """The description of an instance: of its class, or its own where it is one of the ancestor's."""
+    return describe(instance if hasattr(instance, "__describe__") else type(instance), name=name)
 
 
 def bound(description: ServiceDescription, given: Any) -> Any:

@@ -66,8 +66,12 @@ class Channel(Calls, Protocol):
     codec: str
     node_id: str
     generation: Generation | None
-    surface: Surface
     retired: asyncio.Future[Fault | None]
+
+    @property
+    def surface(self) -> Surface:
+        """What the node serves, as agreed in the hello and since."""
+        ...
 
     def endpoint(self, wanted: EndpointDescription) -> int:
         """The index to call `wanted` by (service, name, compatible version). Raises errors.NotFound naming what exists."""

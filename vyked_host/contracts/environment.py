@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, Protocol
 
 from ..model.settings import LimitsTable, TimingTable
-from ..model.topology import Address, NodeRecord
+from ..model.topology import Address, Generation, NodeRecord
 from ..model.values import Value
 from .calls import Calls, Channel
 from .kinds import PubSub, Registry, Serializer
@@ -51,8 +51,9 @@ TaskScope = Callable[[Coroutine[Any, Any, None], str], Callable[[], None]]
 
 class Environment(Value):
     """Given to every factory; a back end reaches nothing else of the host. `name` is the table's name in vyked.toml
-    (``tcp`` of ``[transports.tcp]``); `hello` is what this node says of itself; `serializers` are those of this host in
-    order of preference; `record` is this node as announced now."""
+    (``tcp`` of ``[transports.tcp]``); `serializers` are those of this host in
+    order of preference; `callers` are the services of this host, as ``service/version``; `generation` is that of this node's
+    lease, None before it has one."""
 
     name: str
     node_id: str
@@ -69,16 +70,36 @@ class Environment(Value):
     tls: Callable[[Literal["server", "client"]], ssl.SSLContext | None]
     serializers: Callable[[], dict[str, Serializer]]
     callers: Callable[[], tuple[str, ...]]
+    generation: Callable[[], Generation | None] = lambda: None
 
 
 class HostView(Protocol):
     """What hooks see of a host."""
 
-    node: NodeRecord
-    phase: str
-    calls: Calls
-    registry: Registry
-    pubsub: PubSub
+    @property
+    def node(self) -> NodeRecord:
+        """This node as announced now."""
+        ...
+
+    @property
+    def phase(self) -> str:
+        """new, starting, serving, draining, stopping or stopped."""
+        ...
+
+    @property
+    def calls(self) -> Calls:
+        """Runs calls to the services of this node."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """The registry this node uses."""
+        ...
+
+    @property
+    def pubsub(self) -> PubSub:
+        """The bus this node uses."""
+        ...
 
     def statistics(self) -> dict[str, Any]:
         """Counters as they stand: calls per endpoint, events, connections, loop lag (docs/plugins.md, metrics)."""

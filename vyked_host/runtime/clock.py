@@ -33,7 +33,11 @@ class LoopClock:
         self._waiting[token] = (when, expired)
         if self._timer is None:
             self._timer = self._loop.call_later(SWEEP_S, self._sweep)
-        return lambda: self._waiting.pop(token, None) and None
+
+        def cancel() -> None:
+            self._waiting.pop(token, None)
+
+        return cancel
 
     def _sweep(self) -> None:
         now = self.now()

@@ -11,6 +11,7 @@ from contextvars import Context as Variables
 from typing import Any
 
 from ..contracts import Clock, Running, Sink
+from ..errors import Code
 from ..model.description import EndpointDescription, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
@@ -56,11 +57,12 @@ class Dispatcher:
         """The endpoints that are served."""
         return [route for route in self._routes if route is not None]
 
-    def surface(self, transport: str | None = None) -> Surface:
-        """What a listener of `transport` exposes; an endpoint that does not travel over it is None."""
+    def surface(self, *names: str) -> Surface:
+        """What a listener exposes that goes by any of `names` (its table in vyked.toml, its plugin; none: everything); an
+        endpoint that does not travel over it is None."""
 
         def visible(endpoint: EndpointDescription) -> bool:
-            return transport is None or endpoint.transports is None or transport in endpoint.transports
+            return not names or endpoint.transports is None or not endpoint.transports.isdisjoint(names)
 
         endpoints = tuple(r.endpoint if r is not None and visible(r.endpoint) else None for r in self._routes)
         return Surface(revision=self._revision, endpoints=endpoints)
@@ -127,11 +129,12 @@ class Dispatcher:
             return True
         return self._limit is not None and len(self.running) >= self._limit and route.endpoint.lane == "normal"
 
-    def _refuse(self, call: Call, sink: Sink, code: Any, message: str, route: Route | None = None) -> None:
+    def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
         if route is not None:
             route.counters.fault(code, 0.0)
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
         sink.fail(call, Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after))
+        return None
 
     def leave(self, invocation: Invocation) -> None:
         """A call is over."""

@@ -38,7 +38,7 @@ class Attached:
         return self._tasks.spawn(work, name)
 
     def publish(
-        self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,  # noqa: A002
+        self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,
         timeout: float | None = None,
     ) -> Awaitable[Published]:  # fmt: skip
         """Hand an event to the bus."""
@@ -80,8 +80,14 @@ class Hosted:
         self.was_active = True
         await self._guarded("on_active")
         if not self._work:
-            self._work = [self.tasks(self._periodic(each), f"every {self.name}.{each.handler}") for each in self.description.periodic]
-            self._work += [self.tasks(self._background(each), f"background {self.name}.{each}") for each in self.description.background]
+            self._work = [
+                self.tasks(self._periodic(each), f"every {self.name}.{each.handler}")
+                for each in self.description.periodic
+            ]
+            self._work += [
+                self.tasks(self._background(each), f"background {self.name}.{each}")
+                for each in self.description.background
+            ]
 
     async def deactivate(self, missing: Sequence[str]) -> None:
         """A required dependency is gone."""
@@ -122,7 +128,7 @@ class Hosted:
     async def _guarded(self, method: str, *arguments: Any) -> None:
         try:
             await self._call(method, *arguments)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged and counted; one hook's failure ends no service
             self.failures += 1
             self._log.exception("%s.%s failed", self.name, method)
 
@@ -139,7 +145,7 @@ class Hosted:
         while True:
             try:
                 await getattr(self.instance, handler)()
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged and counted, then started again
                 self.failures += 1
                 self._log.exception("%s.%s ended; it is started again", self.name, handler)
             else:

@@ -33,7 +33,9 @@ class Invocation:
 
     __slots__ = ("_began", "_codecs", "_dispatcher", "_reason", "_sink", "call", "ended", "route", "task")
 
-    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, began: float) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, began: float
+    ) -> None:
         self._dispatcher, self._sink, self._codecs, self._began = dispatcher, sink, codecs, began
         self.route, self.call = route, call
         self.ended = False
@@ -114,7 +116,9 @@ class Streaming(Invocation):
 
     __slots__ = ("_closed", "_granted", "_queue", "_ready", "_taken")
 
-    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, began: float) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, began: float
+    ) -> None:
         super().__init__(dispatcher, route, codecs, call, sink, began)
         self._queue: deque[Any] = deque()
         self._ready, self._granted = asyncio.Event(), asyncio.Event()
@@ -126,7 +130,9 @@ class Streaming(Invocation):
         if self.ended:
             return True
         if self._closed or len(self._queue) >= 2 * INITIAL_CREDIT:
-            message = f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
+            message = (
+                f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
+            )
             self.cancel(Fault(code="INVALID_ARGUMENT", message=message, executed="executed"))
             return False
         try:

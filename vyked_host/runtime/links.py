@@ -86,7 +86,8 @@ class Link:
     def local(cls, record: NodeRecord, dispatcher: Dispatcher, dial: Dial, encoded: str) -> Link:
         """The link of a node to itself; `encoded` is the serializer where objects can't be handed over."""
         link = cls(record, dial, 0.0)
-        link.channel = LocalChannel(dispatcher, record.node_id, encoded)
+        channel: Channel = LocalChannel(dispatcher, record.node_id, encoded)
+        link.channel = channel
         return link
 
     def agreed(self, channel: Channel, wanted: EndpointDescription) -> tuple[int, str]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from ..catalog.dependencies import activation
 from ..contracts import Lease, Registry
 from ..errors import VykedError
-from ..model.description import Dependency
 from ..model.topology import Address, Instance, NodeRecord, Status
 from ..routing.backoff import Backoff
 from .directory import Directory
@@ -40,7 +39,7 @@ class Membership:
         self._lease: Lease | None = None
         self._cancel_watch: Callable[[], None] = _nothing
         self._leaving = False
-        self.missing: dict[str, tuple[Dependency, ...]] = {}
+        self.missing: dict[str, tuple[str, ...]] = {}
 
     # ---- joining ---------------------------------------------------------------------------------------------------
     async def join(self, addresses: tuple[Address, ...]) -> None:
@@ -101,17 +100,17 @@ class Membership:
             except VykedError as error:
                 self._log.warning("the registry could not be told of a change: %s", error)
 
-    async def _turned(self, hosted: Hosted, status: Status, before: tuple[Dependency, ...] | None) -> None:
+    async def _turned(self, hosted: Hosted, status: Status, before: tuple[str, ...] | None) -> None:
         lacking = self.missing[hosted.name]
         if status == "waiting":
-            self._close(hosted.name, f"{hosted.name} waits for {named(lacking)}")
+            self._close(hosted.name, f"{hosted.name} waits for {', '.join(lacking)}")
         elif not hosted.was_active:
             self._open(hosted.name)
             self._log.info("%s is active", hosted.name)
             await hosted.activate()
         elif lacking and not before:
-            self._log.warning("%s lacks %s", hosted.name, named(lacking))
-            await hosted.deactivate([each.service for each in lacking])
+            self._log.warning("%s lacks %s", hosted.name, ", ".join(lacking))
+            await hosted.deactivate(lacking)
         elif before and not lacking:
             self._log.info("%s has all it needs again", hosted.name)
             await hosted.activate()
@@ -155,11 +154,5 @@ class Membership:
         return len(self._directory.nodes) > 1
 
 
-def named(lacking: Iterable[Dependency]) -> str:
-    """The missing services as people read them."""
-    return ", ".join(each.service + (f" {each.version}" if each.version else "") for each in lacking)
-
-
 def _nothing() -> None:
     """No watch to cancel yet."""
-

@@ -45,9 +45,7 @@ class AsyncioNet:
         except OSError as error:
             cause = _CAUSES.get(error.errno or 0, f"can't be bound: {os.strerror(error.errno or 0)}")
             where = path if scheme == "unix" else f"{host}:{port}"
-            raise AddressError(
-                f"{where} {cause.format(port=port)}", in_use=error.errno == errno.EADDRINUSE
-            ) from error
+            raise AddressError(f"{where} {cause.format(port=port)}", in_use=error.errno == errno.EADDRINUSE) from error
 
     async def connect(self, uri: str, link: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None) -> None:
         """Connect `link` to `uri`. Raises OSError."""

@@ -24,12 +24,16 @@ from .dispatcher import Dispatcher
 from .drain import STEPS
 from .health import Health, LoopLag, readiness
 from .hosted import Hosted
-from .membership import Membership, named
+from .membership import Membership
 from .publisher import Publisher
 from .subscriber import Subscriber
 from .tasks import TaskScope
 
 PhaseChanged = Callable[[str, str], None]
+
+
+def _nobody_listens(_old: str, _new: str) -> None:
+    """No plugin is told of phases."""
 
 
 class Node:
@@ -50,7 +54,7 @@ class Node:
         self.clients: list[ServiceClient] = []
         self.left_behind: list[str] = []
         self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
-        self.phase_changed: PhaseChanged = lambda old, new: None
+        self.phase_changed: PhaseChanged = _nobody_listens
         self._phase = Phase.NEW
         self._stack = AsyncExitStack()
 
@@ -89,15 +93,13 @@ class Node:
                 "failed": self.publisher.failed,
                 "consumers": {each.path: {**each.counters.report(), "gaps": each.gaps} for each in self.subscribers},
             },
-            "connections": {
-                name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()
-            },
+            "connections": {name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()},
             "loop_lag_s": self._lag.lag_s,
         }
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Ready or not, with reasons."""
-        waiting = {name: named(lacking) for name, lacking in self.membership.missing.items() if lacking}
+        waiting = {name: ", ".join(lacking) for name, lacking in self.membership.missing.items() if lacking}
         return readiness(self.phase, waiting, await self.health.problems())
 
     # ---- start -----------------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class Node:
         for hosted in self.hosted:
             await hosted.start()
         for name, transport in self.transports.items():
-            self.listeners[name] = await transport.serve(self.dispatcher, self.dispatcher.surface(name))
+            self.listeners[name] = await transport.serve(self.dispatcher, self.dispatcher.surface(name, self.settings.transports[name].use))
         for subscriber in self.subscribers:
             await subscriber.start(self.pubsub)
         await self.membership.join(self.addresses)

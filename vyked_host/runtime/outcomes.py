@@ -80,14 +80,14 @@ def _application(fault: Fault, endpoint: EndpointDescription, instance: str | No
     for found in endpoint.raises:
         if found.code == fault.type and found.error is not None:
             if found.details is None:
-                error: Exception = found.error(fault.message)
-                return error
+                plain: Exception = found.error(fault.message)
+                return plain
             try:
                 details = msgspec.convert(fault.details or {}, found.details, strict=False)
             except msgspec.ValidationError as mismatch:
                 return invalid_result(endpoint, instance, mismatch)
-            error = found.error(**msgspec.structs.asdict(details))
-            return error
+            raised: Exception = found.error(**msgspec.structs.asdict(details))
+            return raised
     return ApplicationError(
         fault.message,
         type=fault.type,

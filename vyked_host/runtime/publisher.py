@@ -37,14 +37,16 @@ class Publisher:
         self._outstanding: set[asyncio.Future[Published]] = set()
 
     def publish(
-        self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,  # noqa: A002
+        self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,
         timeout: float | None = None,
     ) -> Awaitable[Published]:  # fmt: skip
         """Hand one event to the bus. The awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded."""
         body = self._encoder(event)(payload)
         if len(body) > self._guarantees.max_message_bytes:
             limit = self._guarantees.max_message_bytes
-            raise TooLarge(f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {limit}", executed="not_sent")
+            raise TooLarge(
+                f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {limit}", executed="not_sent"
+            )
         outer = CURRENT.get(None)
         message = Event(
             id=id or secrets.token_hex(16),

@@ -46,7 +46,12 @@ class Route:
     )  # fmt: skip
 
     def __init__(
-        self, endpoint: EndpointDescription, handler: Handler, chain: Sequence[Middleware], codecs: Codecs, threads: Executor
+        self,
+        endpoint: EndpointDescription,
+        handler: Handler,
+        chain: Sequence[Middleware],
+        codecs: Codecs,
+        threads: Executor,
     ) -> None:
         self.endpoint = endpoint
         self.handler = _in_threads(handler, threads) if endpoint.blocking else handler

@@ -81,7 +81,9 @@ class Subscriber:
     def _deliver(self, delivery: Delivery) -> None:
         if delivery.gap:
             self.gaps += max(delivery.gap, 1)
-            self._log.warning("%s missed %s events before this one", self.path, delivery.gap if delivery.gap > 0 else "some")
+            self._log.warning(
+                "%s missed %s events before this one", self.path, delivery.gap if delivery.gap > 0 else "some"
+            )
         Variables().run(self._tasks.spawn, self._handle(delivery), f"event {self.path}")
 
     async def _handle(self, delivery: Delivery) -> None:
@@ -106,7 +108,9 @@ class Subscriber:
             payload = decode(event.body)
         except ValueError as error:
             return self._refused(f"the payload does not fit: {error}")
-        call = Call(0, 0, "object", payload, began + HANDLER_S, metadata=headers.pack(event.metadata), attempt=delivery.count)
+        call = Call(
+            0, 0, "object", payload, began + HANDLER_S, metadata=headers.pack(event.metadata), attempt=delivery.count
+        )
         CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery)))
         try:
             await self._proceed(payload)
@@ -116,7 +120,9 @@ class Subscriber:
             return Verdict(action="reject", cause=str(reject))
         except Exception as error:  # noqa: BLE001 - one event's failure is its own: redelivered, then dead-lettered
             fault = internal_fault(self._endpoint, error, self._log)
-            return self._again(delivery, _REDELIVERY.delay(delivery.count - 1, random.random()), f"{error!r} {fault.details}")
+            return self._again(
+                delivery, _REDELIVERY.delay(delivery.count - 1, random.random()), f"{error!r} {fault.details}"
+            )
         return Verdict(action="ack")
 
     def _told(self, delivery: Delivery) -> Told:

@@ -20,7 +20,11 @@ class TaskScope:
     def __call__(self, body: Coroutine[Any, Any, None], name: str) -> Callable[[], None]:
         """Start `body`; the answer cancels it."""
         task = self.spawn(body, name)
-        return lambda: task.cancel() and None
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
 
     def spawn(self, body: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Start `body` as a task; its failure is logged even when nobody awaits it."""
