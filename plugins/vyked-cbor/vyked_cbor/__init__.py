@@ -1,0 +1,1 @@
+"""A serializer for vyked-host: CBOR, RFC 8949."""

@@ -1,0 +1,152 @@
+"""/metrics over a real socket, read back with Prometheus' own parser."""
+
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from vyked_prometheus.options import Options
+from vyked_prometheus.plugin import Plugin
+from vyked_prometheus.server import serving
+
+from vyked_host import StartError
+from vyked_host.loading import load
+
+CALLS = {
+    "ok": 3, "failed": 1, "codes": {"NOT_FOUND": 1}, "in_flight": 2, "late": 0, "total_s": 0.5,
+    "histogram_us_log2": [0, 1, 2, 1] + [0] * 35 + [0],
+}  # fmt: skip
+STATISTICS: dict[str, Any] = {
+    "node": "n1",
+    "phase": "serving",
+    "calls": {"identity.find": {**CALLS, "side": "server"}},
+    "clients": {"identity.find": {**CALLS, "side": "client", "ok": 7}},
+    "events": {"published": 5, "failed": 1, "consumers": {"mail.welcome": {**CALLS, "side": "consumer", "gaps": 4}}},
+    "connections": {"tcp": 6, "http": 0},
+    "loop_lag_s": 0.002,
+}
+
+
+def host(statistics: Any = STATISTICS) -> Any:
+    return SimpleNamespace(statistics=lambda: statistics)
+
+
+async def fetch(url: str) -> tuple[int, str, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, answer.headers["Content-Type"], await answer.text()
+
+
+async def samples(statistics: Any = STATISTICS) -> dict[tuple[str, ...], float]:
+    async with serving(host(statistics), Options(port=0)) as url:
+        status, content_type, text = await fetch(url)
+    assert status == 200
+    assert content_type.startswith("text/plain")
+    families = text_string_to_metric_families(text)
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+
+async def test_calls_of_both_sides_by_outcome() -> None:
+    found = await samples()
+    assert found["vyked_calls_total", "identity", "find", "server", "ok"] == 3
+    assert found["vyked_calls_total", "identity", "find", "server", "NOT_FOUND"] == 1
+    assert found["vyked_calls_total", "identity", "find", "client", "ok"] == 7
+    assert found["vyked_calls_in_flight", "identity", "find", "server"] == 2
+
+
+async def test_durations_are_cumulative_and_in_seconds() -> None:
+    found = await samples()
+    name, labels = "vyked_call_duration_seconds", ("identity", "find", "server")
+    assert found[f"{name}_bucket", *labels, "1e-06"] == 0
+    assert found[f"{name}_bucket", *labels, "2e-06"] == 1
+    assert found[f"{name}_bucket", *labels, "4e-06"] == 3
+    assert found[f"{name}_bucket", *labels, "+Inf"] == found[f"{name}_count", *labels] == 4
+    assert found[f"{name}_sum", *labels] == 0.5
+
+
+async def test_events_connections_and_loop_lag() -> None:
+    found = await samples()
+    assert found["vyked_events_published_total",] == 5
+    assert found["vyked_events_not_published_total",] == 1
+    assert found["vyked_events_handled_total", "mail.welcome", "NOT_FOUND"] == 1
+    assert found["vyked_events_missed_total", "mail.welcome"] == 4
+    assert found["vyked_connections", "tcp"] == 6
+    assert found["vyked_connections", "http"] == 0
+    assert found["vyked_loop_lag_seconds",] == 0.002
+
+
+async def test_a_host_that_has_done_nothing_has_metrics() -> None:
+    idle = {
+        **STATISTICS,
+        "calls": {},
+        "clients": {},
+        "events": {"published": 0, "failed": 0, "consumers": {}},
+        "connections": {},
+    }
+    assert (await samples(idle))["vyked_events_published_total",] == 0
+
+
+async def test_openmetrics_when_asked() -> None:
+    async with serving(host(), Options(port=0)) as url, aiohttp.ClientSession() as session:
+        async with session.get(url, headers={"Accept": "application/openmetrics-text"}) as answer:
+            assert "openmetrics" in answer.headers["Content-Type"]
+            assert (await answer.text()).rstrip().endswith("# EOF")
+        async with session.get(url.replace("/metrics", "/other")) as answer:
+            assert answer.status == 404
+
+
+async def test_a_taken_port_says_which_and_what_to_do() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(StartError, match=rf"127\.0\.0\.1:{port}.*\[plugins\.options\.prometheus\] port"):
+            async with serving(host(), Options(port=port)):
+                pytest.fail("the port is taken")
+
+
+async def test_the_port_is_free_again_afterwards() -> None:
+    async with serving(host(), Options(port=0)) as url:
+        pass
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await fetch(url)
+
+
+def settings(**options: Any) -> dict[str, Any]:
+    return {"plugins": {"options": {"prometheus": options}}, "security": {"insecure": False}}
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"prot": 1}, "prot"),
+        ({"port": -1}, "port"),
+        ({"path": "metrics"}, "path"),
+        ({"host": "0.0.0.0"}, "beyond this machine"),
+    ],
+)
+def test_faults_in_the_options_are_found_by_check(options: dict[str, Any], fault: str) -> None:
+    ((path, text, remedy),) = Plugin().vyked_check_settings(settings(**options))
+    assert path.startswith("plugins.options.prometheus")
+    assert fault in text
+    assert remedy
+
+
+def test_good_options_are_no_fault() -> None:
+    for good in (
+        {},
+        settings(),
+        settings(port=0, host="::1"),
+        settings(host="0.0.0.0") | {"security": {"insecure": True}},
+    ):
+        assert list(Plugin().vyked_check_settings(good)) == []
+
+
+async def test_a_host_gets_it_as_a_lifespan_with_the_options_of_its_file() -> None:
+    catalogue = load(environ={})
+    catalogue.hooks.configure(settings(port=0, path="/numbers"))
+    (lifespan,) = [each for each in catalogue.hooks.lifespans(host()) if each.plugin.startswith("vyked-prometheus")]
+    async with lifespan.context as url:
+        assert (await fetch(str(url)))[0] == 200
+        assert str(url).endswith("/numbers")

@@ -1,0 +1,1 @@
+"""Metrics of a vyked-host for Prometheus: calls, events, connections, loop lag."""

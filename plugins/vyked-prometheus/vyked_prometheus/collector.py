@@ -1,0 +1,80 @@
+"""The host's statistics as metric families, in Prometheus' base units and names. Read when scraped, never in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+Statistics = Mapping[str, Any]
+CALL = ("service", "method", "side")
+
+
+class HostCollector(Collector):
+    """Collects from `statistics` (HostView.statistics)."""
+
+    def __init__(self, statistics: Callable[[], Statistics]) -> None:
+        self._statistics = statistics
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family, from one look at the host."""
+        statistics = self._statistics()
+        yield from _calls([*statistics["calls"].items(), *statistics["clients"].items()])
+        yield from _events(statistics["events"])
+        yield _connections(statistics["connections"])
+        yield GaugeMetricFamily(
+            "vyked_loop_lag_seconds", "How late the event loop runs its timers", statistics["loop_lag_s"]
+        )
+
+
+def _calls(calls: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[Metric]:
+    ended = CounterMetricFamily("vyked_calls", "Calls that ended, by outcome", labels=(*CALL, "outcome"))
+    running = GaugeMetricFamily("vyked_calls_in_flight", "Calls that run now", labels=CALL)
+    took = HistogramMetricFamily("vyked_call_duration_seconds", "How long calls took", labels=CALL)
+    for path, counters in calls:
+        service, _, method = path.rpartition(".")
+        labels = [service, method, counters["side"]]
+        for outcome, count in _outcomes(counters):
+            ended.add_metric([*labels, outcome], count)
+        running.add_metric(labels, counters["in_flight"])
+        took.add_metric(labels, _buckets(counters["histogram_us_log2"]), counters["total_s"])
+    yield from (ended, running, took)
+
+
+def _outcomes(counters: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    yield "ok", counters["ok"]
+    yield from sorted(counters["codes"].items())
+
+
+def _buckets(counts: Iterable[int]) -> list[tuple[str, float]]:
+    """`counts[i]` calls took under 2**i microseconds: cumulative, in seconds. The last bucket has no bound."""
+    total = list(accumulate(counts))
+    bounded = [(repr(2**power / 1e6), float(count)) for power, count in enumerate(total[:-1])]
+    return [*bounded, ("+Inf", float(total[-1] if total else 0))]
+
+
+def _events(events: Mapping[str, Any]) -> Iterator[Metric]:
+    yield CounterMetricFamily("vyked_events_published", "Events that the bus has taken", events["published"])
+    yield CounterMetricFamily("vyked_events_not_published", "Events that the bus has not taken", events["failed"])
+    handled = CounterMetricFamily("vyked_events_handled", "Events handled, by outcome", labels=("consumer", "outcome"))
+    missed = CounterMetricFamily("vyked_events_missed", "Events that never reached a consumer", labels=("consumer",))
+    for path, counters in events["consumers"].items():
+        for outcome, count in _outcomes(counters):
+            handled.add_metric([path, outcome], count)
+        missed.add_metric([path], counters["gaps"])
+    yield from (handled, missed)
+
+
+def _connections(connections: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily("vyked_connections", "Open connections", labels=("transport",))
+    for transport, count in connections.items():
+        family.add_metric([transport], count)
+    return family

@@ -1,0 +1,1 @@
+"""A balancer for vyked-host: instances in the caller's own zone first."""
