@@ -1,7 +1,7 @@
 """vyked.toml -> settings: every fault at once with its place, and the origin of every value.
 
-``document = opened(path)``; ``plugins_table(document)`` says what may be loaded; ``bind(document, installed)`` gives `Loaded`;
-`load` is all three in one for those who have a catalogue already.
+``load(path, installed=catalogue)`` gives `Loaded`, and ``loaded.require()`` its settings; nothing is bound or started. Who
+has no catalogue yet does it in steps: `opened`, `plugins_table` (what may be loaded), `bind`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..errors import UsageError
+from ..errors import StartError, UsageError
 from ..model import names
 from ..model.settings import (
     ClientTable,
@@ -52,16 +52,19 @@ class Binding:
     def settings(self) -> tuple[Settings, list[Service]]:
         """The settings, and the services whose classes could be had."""
         self._top()
+        plugins = self._plugins()
         service_tables, found = Services(self.tables, self._installed).bind()
         transports = self._transports(found)
-        bound = self._bound(service_tables, transports)
+        bound = self._bound(plugins, service_tables, transports)
         self._together(bound, found)
         return bound, found
 
-    def _bound(self, service_tables: dict[str, ServiceTable], transports: dict[str, TransportTable]) -> Settings:
+    def _bound(
+        self, plugins: PluginsTable, service_tables: dict[str, ServiceTable], transports: dict[str, TransportTable]
+    ) -> Settings:
         return Settings(
             host=self._host(),
-            plugins=self._own("plugins", PluginsTable),
+            plugins=plugins,
             logging=self._own("logging", LoggingTable),
             registry=self._choices.separate("registry"),
             pubsub=self._choices.separate("pubsub"),
@@ -80,6 +83,14 @@ class Binding:
             if key not in TABLES:
                 what = "unknown table" if isinstance(value, Mapping) else "unknown key"
                 self.tables.fault((key,), what, unknown_remedy(key, TABLES), at="key")
+
+    def _plugins(self) -> PluginsTable:
+        table = self._own("plugins", PluginsTable)
+        for index, text in enumerate(table.disable):
+            if text in self._installed.unmatched:
+                message = f'"{text}" disables nothing: no plugin or distribution is called that'
+                self.document.findings.add(("plugins", "disable", index), message, severity="warning")
+        return table
 
     def _own(self, key: str, struct: type[T]) -> T:
         return self.tables.table((key,), struct, self.document.data.get(key, {})) or struct()
@@ -149,7 +160,16 @@ class Binding:
         binds = list(addresses.binds(settings))
         addresses.check_ports(binds, self.document)
         addresses.check_exposure(binds, settings, self.document)
-        for place, fault, remedy in self._installed.check_settings(effective(settings, found)):
+        self._hooks(effective(settings, found))
+
+    def _hooks(self, plain: Mapping[str, Any]) -> None:
+        """What plugins have to say."""
+        try:
+            told = list(self._installed.check_settings(plain))
+        except StartError as error:  # one hangs
+            self.document.findings.add((), str(error), plugin=True)
+            return
+        for place, fault, remedy in told:
             path = _path(place)
             if not self.document.findings.touches(path):
                 self.tables.fault(path, fault, remedy)

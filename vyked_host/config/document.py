@@ -119,7 +119,7 @@ class Document:
             file=flag or self.source.name, message=fault.message, remedy=fault.remedy, key=dotted(fault.path),
             severity=fault.severity, plugin=fault.plugin,
         )  # fmt: skip
-        if flag is not None or not self.source.toml.strip():
+        if flag is not None or not fault.path or not self.source.toml.strip():
             return problem
         span = self.positions.find(fault.path, fault.at)
         source = self.source.line(span.line)

@@ -13,6 +13,15 @@ KINDS = ("transport", "registry", "pubsub", "serializer", "balancer", "middlewar
 class Installed(Protocol):
     """Everything that names in a file may refer to. Nothing is imported by asking for names."""
 
+    @property
+    def unmatched(self) -> tuple[str, ...]:
+        """What ``[plugins] disable`` names and is not installed."""
+        ...
+
+    def restrict(self, disable: Iterable[str], autoload: bool = True) -> None:
+        """Apply ``[plugins]``, before anything is loaded."""
+        ...
+
     def names(self, kind: str) -> tuple[str, ...]:
         """Names of the usable plugins of a kind (`KINDS`)."""
         ...

@@ -70,19 +70,21 @@ def load(
 ) -> Loaded:  # fmt: skip
     """The file at `path` (or `text` in its place, or nothing but defaults) with ``--set`` `overrides`, checked against
     what is `installed`. `environ` is where ``${VAR}`` comes from."""
-    return bind(opened(path, text=text, overrides=tuple(overrides), environ=environ), installed)
+    document = opened(path, text=text, overrides=tuple(overrides), environ=environ)
+    allowed = plugins_table(document)
+    installed.restrict(allowed.disable, allowed.autoload)
+    return bind(document, installed)
 
 
 def plugins_table(document: Document) -> PluginsTable:
-    """``[plugins]``, needed before anything may be loaded. Faults in it are told by :func:`bind`, not here."""
+    """``[plugins]``, which decides what may be loaded, so it comes first. Its faults are told by :func:`bind`."""
     known = len(document.findings.faults)
-    data = document.data.get("plugins", {})
-    table = Tables(document).table(("plugins",), PluginsTable, data) or PluginsTable()
+    table = Tables(document).table(("plugins",), PluginsTable, document.data.get("plugins", {}))
     del document.findings.faults[known:]
-    return table
+    return table or PluginsTable()
 
 
 def bind(document: Document, installed: Installed) -> Loaded:
-    """An opened document as settings."""
+    """An opened document as settings; ``[plugins]`` has been applied to `installed`."""
     settings, services = Binding(document, installed).settings()
     return Loaded(settings, services, document, document.problems())

@@ -12,6 +12,7 @@ from ..model import names
 from ..model.description import ServiceDescription
 from ..model.settings import ServiceTable
 from ..model.values import Value
+from ..model.version import parse
 from .expectation import literal
 from .findings import At
 from .installed import Installed
@@ -47,6 +48,7 @@ class Services:
     def __init__(self, tables: Tables, installed: Installed) -> None:
         self._tables, self._installed = tables, installed
         self._findings = tables.findings
+        self._asked = False
 
     def bind(self) -> tuple[dict[str, ServiceTable], list[Service]]:
         """Every table, and every service whose class could be had."""
@@ -76,56 +78,81 @@ class Services:
         return Service(key=key, table=table, description=description, options=self._options(key, table, description))
 
     def _description(self, key: str, table: ServiceTable) -> ServiceDescription | None:
-        from ..service.inspect import describe
-
         path: Path = ("services", key, "use") if table.use else ("services", key)
         at: At = "value" if table.use else "key"
         try:
-            found = self._class(key, table)
-            if found is None:
-                return None
-            return describe(found, name=table.name)
+            found = self._named(key, table)
+            return None if found is None else self._described(key, found, table)
         except VykedError as error:
             self._findings.add(path, str(error), at=at)
-        except Exception as error:  # noqa: BLE001 - a class statement may run anything; it must not end the check
-            words = f"{type(error).__name__}: {error}".partition("\n")[0]
-            self._findings.add(path, f"the class can't be looked at: {words}", at=at)
+        except Exception as error:  # noqa: BLE001 - a class may run anything; it must not end the check
+            self._findings.add(path, f"the class can't be looked at: {_one_line(error)}", at=at)
         return None
 
-    def _class(self, key: str, table: ServiceTable) -> type | None:
-        if table.use:
-            found = self._installed.reference(table.use, self._tables.document.folder)
-            if isinstance(found, type):
-                return found
-            raise UsageError(f'"{table.use}" is no service but {_noun(found)}; name a class: use = "module:Class"')
-        if key in self._known():
-            return self._installed.service(key)  # type: ignore[no-any-return]
-        self._unknown(key)
+    def _named(self, key: str, table: ServiceTable) -> Any:
+        """What the table means: ``module:Class``, or the name of an installed service."""
+        name = table.use or key
+        if ":" in name:
+            return self._installed.reference(name, self._tables.document.folder)
+        if name in self._known(name):
+            return self._installed.service(name)
+        self._unknown(key, name, table)
         return None
 
-    def _known(self) -> tuple[str, ...]:
+    def _described(self, key: str, found: Any, table: ServiceTable) -> ServiceDescription | None:
+        from ..service.base import Contract, Service
+        from ..service.inspect import describe
+
+        classic = hasattr(found, "__describe__")
+        if not classic and not isinstance(found, type):
+            raise UsageError(
+                f'"{table.use or key}" is no service but {_noun(found)}; name a class: use = "module:Class"'
+            )
+        if isinstance(found, type) and issubclass(found, Contract) and not issubclass(found, Service):
+            raise UsageError(f"{found.__name__} is a contract, which has no bodies; name the class that implements it")
+        target = self._made(key, found, table.arguments) if classic and isinstance(found, type) else found
+        return None if target is None else describe(target, name=table.name)
+
+    def _made(self, key: str, cls: type, arguments: Any) -> Any:
+        """An instance of one of the ancestor's classes: only that can be described."""
+        try:
+            return cls(**arguments) if isinstance(arguments, dict) else cls(*arguments)
+        except Exception as error:  # noqa: BLE001 - as above
+            path: Path = ("services", key, "arguments")
+            remedy = "arguments = [...] or { name = ... } are those of its constructor"
+            self._tables.fault(path, f"{cls.__name__} can't be made: {_one_line(error)}", remedy)
+            return None
+
+    def _known(self, name: str) -> tuple[str, ...]:
         known = self._installed.service_names()
-        wanted = {key for key, value in self._tables.document.data["services"].items() if "use" not in value}
-        if not wanted <= set(known):  # plugins may offer some beside entry points: ask them only when one is missing
+        if (
+            name not in known and not self._asked
+        ):  # plugins may offer some beside entry points: asked when one is missing
+            self._asked = True
             self._installed.offer_services(self._tables.document.data)
         return self._installed.service_names()
 
-    def _unknown(self, key: str) -> None:
+    def _unknown(self, key: str, name: str, table: ServiceTable) -> None:
         known = self._installed.service_names()
         remedy = join(
-            did_you_mean(key, known), f"installed: {listing(known)};",
+            did_you_mean(name, known), f"installed: {listing(known)};",
             'pip install what provides it, or say where the class is: use = "module:Class"',
         )  # fmt: skip
-        self._findings.add(("services", key), f'no service "{key}" is installed', remedy, at="key")
+        path: Path = ("services", key, "use") if table.use else ("services", key)
+        self._findings.add(path, f'no service "{name}" is installed', remedy, at="value" if table.use else "key")
 
     def _options(self, key: str, table: ServiceTable, description: ServiceDescription) -> Any:
         path: Path = ("services", key, "options")
         if description.options is not None:
             return self._tables.table(path, description.options, table.options, own=False)
         if table.options:
-            what = f"{description.cls.__name__} declares no options"
+            what = f"{description.name} declares no options"
             self._tables.fault(path, what, "options: MyStruct in the class says what can be set", at="key")
         return None
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _noun(value: Any) -> str:
@@ -135,10 +162,11 @@ def _noun(value: Any) -> str:
 
 # ---- all services together -----------------------------------------------------------------------------------------------
 def check_names(services: Iterable[Service], tables: Tables) -> None:
-    """No name is served twice."""
-    first: dict[str, Service] = {}
+    """No name is served twice in one major version."""
+    first: dict[tuple[str, int], Service] = {}
     for service in services:
-        other = first.setdefault(service.description.name, service)
+        major = parse(service.description.version).major
+        other = first.setdefault((service.description.name, major), service)
         if other is not service:
             path = (*service.path, "name") if service.table.name else service.path
             message = f'the service "{service.description.name}" is in [services.{other.key}] already'
