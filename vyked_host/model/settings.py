@@ -43,6 +43,9 @@ class PluginsTable(Table):
 
     autoload: Annotated[bool, Meta(description="false: import only what this file names")] = True
     disable: Annotated[list[str], Meta(description='plugin, distribution or "kind.name"')] = []
+    options: Annotated[
+        dict[str, dict[str, Any]], Meta(description="[plugins.options.NAME]: of plugins that are not chosen by name")
+    ] = {}
 
 
 class LoggingTable(Table):
