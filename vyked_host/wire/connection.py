@@ -7,6 +7,7 @@ BROKEN packet, after the good ones before it; (4) our own misuse raises LocalPro
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ _CAPS: Final = {packets.WELCOME: TABLE_BYTES, packets.SURFACE: TABLE_BYTES, pack
 
 _REQUEST, _RESPONSE, _ITEM = packets.REQUEST, packets.RESPONSE, packets.ITEM
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
+_unpack_paired = struct.Struct("<IIHHHHI").unpack_from  # the same header with two pairs of bytes as one number each
+_ATTEMPTS: Final = 255
 
 
 class Connection:
@@ -71,10 +74,15 @@ class Connection:
         """Part of a frame has arrived and the rest has not."""
         return len(self._left) > 0
 
+    @property
+    def closed(self) -> bool:
+        """Nothing more is said or heard: rejected, or somebody broke the rules."""
+        return self.state is State.CLOSED
+
     # ---- in ----------------------------------------------------------------------------------------------------------
     def receive(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes, in order. After a BROKEN one there are no more, ever."""
-        if self.state is State.CLOSED:
+        if self.closed:
             return []
         if self._left:
             joined = self._left.join(data)
@@ -82,18 +90,19 @@ class Connection:
                 return []
             data = joined
         found: list[Packet] = []
-        append, unpack, hot, most = found.append, _unpack, self._hot, self._message_cap
+        append, unpack, hot, most = found.append, _unpack_paired, self._hot, self._message_cap
         position, end = 0, len(data)
         while end - position >= HEADER_BYTES:
-            length, call_id, endpoint, caller, kind, flags, attempt, reserved, value = unpack(data, position)
+            # kind comes with the flags above it, attempt with the reserved byte: none of those is set in a hot packet
+            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, position)
             start = position + HEADER_BYTES
             stop = start + length
-            if kind not in hot or length > most or flags or reserved:
+            if kind not in hot or length > most or attempt > _ATTEMPTS:
                 packet = self._other(data, position, stop)
                 if packet is None:
                     break
                 append(packet)
-                if self.state is State.CLOSED:
+                if self.closed:
                     break
                 hot = self._hot
             elif stop > end:
@@ -101,7 +110,7 @@ class Connection:
             else:
                 append((kind, call_id, endpoint, caller, attempt, value, None, data[start:stop]))
             position = stop
-        if position < end and self.state is not State.CLOSED:
+        if position < end and not self.closed:
             self._left.keep(data[position:] if position else data)
         return found
 

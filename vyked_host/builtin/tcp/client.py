@@ -1,0 +1,312 @@
+"""The client end of one connection: the channel to a node, shared by all who call it.
+
+Rules: what was never written when the connection goes is `not_sent`, all else `unknown`; a GOAWAY makes what lies beyond its
+last call id `not_executed`; an answer that nobody waits for is dropped and counted. Deadlines are the caller's to watch: it
+cancels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from ...contracts import Call, EndpointDescription, Environment, Fault, Generation, Running, Sink, Surface
+from ...errors import LocalProtocolError, NotSupported, RemoteProtocolError, Unavailable, VykedError
+from ...wire import packets
+from ...wire.hello import Goaway, Hello, Reject, Welcome, listed, pair, wire_limits
+from ...wire.metadata import CallMeta
+from ...wire.packets import LARGEST, PROTOCOL_VERSION, Packet, Role, State
+from ...wire.table import surface
+from .counters import Counters
+from .link import Link
+from .lookup import find
+from .outgoing import Outgoing, OutgoingStream
+from .shapes import CONTROL, MISSING, STREAM, shapes
+
+_RESPONSE: Final = packets.RESPONSE
+ID_RESERVE: Final = 1 << 20
+"""A channel retires this many call ids before they would run out: ids are never used twice on a connection."""
+
+
+class ClientLink(Link):
+    """`contracts.Channel`. `opened` is done once the hello is answered, or holds why it was not."""
+
+    def __init__(self, env: Environment, offers: tuple[str, ...], counters: Counters) -> None:
+        super().__init__(env, Role.CLIENT, counters)
+        self._offers = offers
+        self.codec, self.node_id = "", ""
+        self.generation: Generation | None = None
+        self.surface = Surface(revision=0, endpoints=())
+        self.retired: asyncio.Future[Fault | None] = self._loop.create_future()
+        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self.opened.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.waiting: dict[int, Outgoing] = {}
+        self._shapes: list[int] = []
+        self._callers: dict[str, int] = {"": 0}
+        self._last = self._written = 0
+        self._away: Fault | None = None
+        self._broken: RemoteProtocolError | None = None
+
+    @property
+    def pressed(self) -> bool:
+        """The node does not read as fast as we write."""
+        return self._pressed
+
+    # ---- contracts.Channel -------------------------------------------------------------------------------------------
+    def endpoint(self, wanted: EndpointDescription) -> int:
+        """The index to call `wanted` by. Raises NotFound naming what exists."""
+        return find(self.surface, wanted, self.node_id)
+
+    def dispatch(self, call: Call, sink: Sink) -> Running | None:
+        """Send `call`; its outcome goes to `sink`. None: it was refused, and the sink knows why."""
+        index, body = call.endpoint, call.body
+        shape = self._shapes[index] if index < len(self._shapes) else MISSING
+        remaining = (call.deadline - self._now()) * 1000
+        if remaining < 1 or shape or self._away is not None or self._pressed or len(body) > self._connection.sendable:
+            refusal = self._refusal(call, shape, remaining)
+            if refusal is not None:
+                sink.fail(call, refusal)
+                return None
+        caller = self._callers.get(call.caller, 0)
+        call.id = call_id = self._last + 1
+        try:
+            packet = self._connection.request(
+                call_id, index, caller, min(call.attempt, 255), int(min(remaining, LARGEST)), body,
+                self._meta(call, caller),
+            )  # fmt: skip
+        except LocalProtocolError as error:
+            sink.fail(call, Fault(code="TOO_LARGE", message=str(error), executed="not_sent"))
+            return None
+        self._last = call_id
+        entry = OutgoingStream(self, call, sink, shape) if shape & STREAM else Outgoing(self, call, sink)
+        self.waiting[call_id] = entry
+        self._emit(packet)
+        return entry
+
+    async def aclose(self) -> None:
+        """Close it; running calls fail with `unknown`. Idempotent."""
+        self._retire(None)
+        self.close()
+        self._fail_all("the channel was closed")
+        if self._transport is not None:
+            await asyncio.shield(self.gone)
+
+    # ---- what a call needs -------------------------------------------------------------------------------------------
+    def _refusal(self, call: Call, shape: int, remaining: float) -> Fault | None:
+        """Why a call can't be sent; None when it can, though something about it is out of the ordinary."""
+        if self._over:
+            return self._not_sent("UNAVAILABLE", f"the connection to node {self.node_id} is closed")
+        if self._away is not None and not shape & CONTROL:
+            return self._not_sent(self._away.code, self._away.message)
+        if shape & MISSING:
+            return self._not_sent("NOT_FOUND", f"node {self.node_id} has no endpoint {call.endpoint} (any more)")
+        if remaining < 1:
+            return self._not_sent("DEADLINE_EXCEEDED", "no time was left to send the call")
+        size, most = len(call.body), self._connection.sendable
+        if size > most:
+            return self._not_sent("TOO_LARGE", f"a request of {size} bytes: node {self.node_id} takes at most {most}")
+        if self._pressed and self._transport.get_write_buffer_size() + size > self._write_cap:
+            return self._not_sent("RESOURCE_EXHAUSTED", f"node {self.node_id} does not read what it is sent")
+        return None
+
+    def _not_sent(self, code: Any, message: str) -> Fault:
+        return Fault(code=code, message=message, executed="not_sent")
+
+    def _meta(self, call: Call, caller: int) -> CallMeta | None:
+        unlisted = call.caller if not caller else ""
+        if call.metadata is None and call.entity is None and call.idempotency_key is None and not unlisted:
+            return None
+        return CallMeta(call.entity, call.idempotency_key, unlisted, call.metadata)
+
+    def give_up(self, call_id: int) -> bool:
+        """Nobody waits for this call any more. False: nobody did."""
+        if self.waiting.pop(call_id, None) is None:
+            return False
+        if not self._over:
+            self._emit(self._connection.cancel(call_id))
+        return True
+
+    def send_item(self, entry: Outgoing, body: Any) -> bool:
+        """An item towards the handler. False: it is too large, and the call has failed."""
+        most = self._connection.sendable
+        if len(body) > most:
+            text = f"an item of {len(body)} bytes: node {self.node_id} takes at most {most}"
+            entry.cancel(Fault(code="TOO_LARGE", message=text, executed="unknown"))
+            return False
+        self._emit(self._connection.item(entry.call.id, body))
+        return True
+
+    def send_end(self, call_id: int) -> None:
+        """The stream towards the handler is complete."""
+        if call_id in self.waiting:
+            self._emit(self._connection.end(call_id))
+
+    def send_credit(self, call_id: int, items: int) -> bool:
+        """More items may come. False: the call is over."""
+        if call_id not in self.waiting:
+            return False
+        self._emit(self._connection.credit(call_id, items))
+        return True
+
+    # ---- asyncio.Protocol --------------------------------------------------------------------------------------------
+    def connection_made(self, transport: Any) -> None:
+        """Connected: say who we are."""
+        super().connection_made(transport)
+        if self._over:  # given up meanwhile
+            transport.abort()
+            return
+        env = self._env
+        callers = listed(env.callers())
+        self._callers.update({name: index for index, name in enumerate(callers, 1)})
+        hello = Hello(
+            versions=(PROTOCOL_VERSION,), mesh=env.namespace, node=env.node_id, serializers=self._offers,
+            limits=wire_limits(env.limits), callers=callers, generation=pair(env.generation()),
+        )  # fmt: skip
+        self._emit(self._connection.hello(hello))
+        self._flush()
+
+    def _flush(self) -> None:
+        handed_over = not self._over
+        super()._flush()
+        if handed_over:
+            self._written = self._last
+        if self._last > LARGEST - ID_RESERVE:
+            self._retire(self._not_sent("UNAVAILABLE", "this connection has used up its call ids"))
+
+    def resume_writing(self) -> None:
+        """The node reads again."""
+        super().resume_writing()
+        for entry in list(self.waiting.values()):
+            entry.relieved()
+
+    def _lost(self, exc: Exception | None) -> None:
+        cause = self._cause(exc)
+        if not self.opened.done():
+            self.opened.set_exception(Unavailable(cause, executed="not_sent"))
+        self._retire(self._not_sent("UNAVAILABLE", cause))
+        self._fail_all(cause)
+
+    def _cause(self, exc: Exception | None) -> str:
+        if self._broken is not None:
+            return f"{self.peer} broke the protocol: {self._broken}"
+        what = "was lost" if self._connection.state is State.OPEN else "was closed before the hello was answered"
+        return f"the connection to {self.node_id or self.peer} {what}" + (f" ({exc})" if exc is not None else "")
+
+    # ---- what the node says ------------------------------------------------------------------------------------------
+    def _handle(self, packets: list[Packet], now: float) -> None:
+        take = self.waiting.pop
+        for packet in packets:
+            if packet[0] != _RESPONSE:
+                _HANDLERS[packet[0]](self, packet)
+                continue
+            entry = take(packet[1], None)
+            if entry is None:
+                self._counters.late_answers += 1
+            else:
+                entry.answered(packet[7])
+
+    def _on_fault(self, packet: Packet) -> None:
+        entry = self.waiting.pop(packet[1], None)
+        if entry is None:
+            self._counters.late_answers += 1
+        else:
+            entry.sink.fail(entry.call, packet[7])
+
+    def _on_item(self, packet: Packet) -> None:
+        entry = self.waiting.get(packet[1])
+        if entry is not None:
+            entry.took(packet[7])
+
+    def _on_credit(self, packet: Packet) -> None:
+        entry = self.waiting.get(packet[1])
+        if entry is not None:
+            entry.granted(packet[5])
+
+    def _on_welcome(self, packet: Packet) -> None:
+        welcome: Welcome = packet[7]
+        if welcome.serializer not in self._offers:
+            raise RemoteProtocolError(f"the server chose serializer {welcome.serializer!r}, which was not offered")
+        self.codec, self.node_id = welcome.serializer, welcome.node
+        if welcome.generation is not None:
+            self.generation = Generation(epoch=welcome.generation[0], counter=welcome.generation[1])
+        self._expose(surface(welcome.revision, welcome.endpoints))
+        self._watch()
+        if not self.opened.done():
+            self.opened.set_result(None)
+
+    def _on_surface(self, packet: Packet) -> None:
+        self._expose(surface(packet[7].revision, packet[7].endpoints))
+
+    def _expose(self, found: Surface) -> None:
+        self.surface = found
+        self._shapes = shapes(found)
+
+    def _on_reject(self, packet: Packet) -> None:
+        reject: Reject = packet[7]
+        if not self.opened.done():
+            self.opened.set_exception(_refused(reject, self.peer))
+        self.close()
+
+    def _on_goaway(self, packet: Packet) -> None:
+        goaway: Goaway = packet[7]
+        text = f"node {self.node_id or self.peer} takes no more calls: {goaway.message}"
+        if not self.opened.done():
+            self.opened.set_exception(Unavailable(text, executed="not_sent"))
+        self._retire(self._not_sent("UNAVAILABLE", text))
+        if goaway.code == "protocol_error":  # it runs nothing more, and we can't say what it has run
+            return
+        refused = Fault(code="UNAVAILABLE", message=text, executed="not_executed")
+        for call_id in [each for each in self.waiting if each > packet[1]]:
+            self._refused_late(call_id, refused)
+
+    def _refused_late(self, call_id: int, fault: Fault) -> None:
+        entry = self.waiting[call_id]
+        if not self._is_control(entry.call.endpoint):
+            del self.waiting[call_id]
+            entry.sink.fail(entry.call, fault)
+
+    def _is_control(self, index: int) -> bool:
+        return index < len(self._shapes) and bool(self._shapes[index] & CONTROL)
+
+    def _on_pong(self, packet: Packet) -> None:
+        """Any byte is a sign of life, this one too."""
+
+    def _on_broken(self, packet: Packet) -> None:
+        self._broken = packet[7]
+        raise packet[7]
+
+    # ---- the end -----------------------------------------------------------------------------------------------------
+    def _retire(self, fault: Fault | None) -> None:
+        if self._away is None:
+            self._away = fault or self._not_sent("UNAVAILABLE", "the channel was closed")
+        if not self.retired.done():
+            self.retired.set_result(fault)
+
+    def _fail_all(self, cause: str) -> None:
+        waiting, written = list(self.waiting.items()), self._written
+        self.waiting.clear()
+        for call_id, entry in waiting:
+            executed: Any = "unknown" if call_id <= written else "not_sent"
+            entry.sink.fail(entry.call, Fault(code="UNAVAILABLE", message=cause, executed=executed))
+
+
+def _refused(reject: Reject, peer: str) -> VykedError:
+    text = f"{peer} refused the connection: {reject.message}"
+    if reject.reason in ("version", "serializer"):
+        return NotSupported(text)
+    return Unavailable(text, executed="not_sent")
+
+
+_HANDLERS: Final[dict[int, Callable[[ClientLink, Packet], None]]] = {
+    packets.BROKEN: ClientLink._on_broken,
+    packets.WELCOME: ClientLink._on_welcome,
+    packets.REJECT: ClientLink._on_reject,
+    packets.FAULT: ClientLink._on_fault,
+    packets.ITEM: ClientLink._on_item,
+    packets.CREDIT: ClientLink._on_credit,
+    packets.PING: ClientLink._answer_ping,
+    packets.PONG: ClientLink._on_pong,
+    packets.GOAWAY: ClientLink._on_goaway,
+    packets.SURFACE: ClientLink._on_surface,
+}

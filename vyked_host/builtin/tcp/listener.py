@@ -1,0 +1,127 @@
+"""The server end of the transport: who is connected, how many may be, and what they are told when endpoints or the host go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from ...contracts import Address, Calls, Environment, Surface
+from ...wire.hello import Host, pair, wire_limits
+from .counters import Counters
+from .options import Options
+from .server import ServerLink
+from .shapes import shapes
+from .sockets import is_near, most_connections, uri
+
+TRANSPORT = "tcp"
+"""What an address of this transport is marked with: other hosts know the plugin, not the name of our table."""
+
+CROWDED = 0.9
+"""Share of all connections from which those that have not said hello make room for new ones."""
+
+
+class TcpListener:
+    """`contracts.Listener`, and `exposed.Exposed` for its links."""
+
+    def __init__(self, env: Environment, options: Options, calls: Calls, surface: Surface, counters: Counters) -> None:
+        self._env, self._options, self._counters = env, options, counters
+        self.calls, self.surface, self.shapes, self.leaving = calls, surface, shapes(surface), ""
+        self.addresses: tuple[Address, ...] = ()
+        self._server: asyncio.AbstractServer | None = None
+        self._links: set[ServerLink] = set()
+        self._greeting: dict[ServerLink, None] = {}
+        self._per_peer: Counter[str] = Counter()
+        self._most = most_connections(env.limits.connections)
+        limit = env.limits.connections_per_peer
+        self._most_per_peer = self._most if limit == "none" else limit
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return len(self._links)
+
+    def statistics(self) -> dict[str, int]:
+        """Counters of this transport's connections."""
+        return {"connections": self.connections, **self._counters.report()}
+
+    def link(self) -> ServerLink:
+        """The protocol of one more accepted socket."""
+        return ServerLink(self._env, self, self._counters)
+
+    def started(self, server: asyncio.AbstractServer) -> None:
+        """Bound: from here on `addresses` hold."""
+        self._server = server
+        self.addresses = (Address(transport=TRANSPORT, uri=self._advertised(server)),)
+
+    def _advertised(self, server: Any) -> str:
+        host, port = server.sockets[0].getsockname()[:2]
+        advertise = self._options.advertise
+        if advertise is None:
+            return uri(self._options.host if self._options.host == "localhost" else host, port)
+        has_port = advertise.rpartition(":")[2].isdigit() and not advertise.endswith("]")
+        return f"tcp://{advertise}" if has_port else f"tcp://{advertise}:{port}"
+
+    # ---- contracts.Listener ------------------------------------------------------------------------------------------
+    def expose(self, surface: Surface) -> None:
+        """The endpoints changed: from now on these are served, and every peer is told."""
+        self.surface, self.shapes = surface, shapes(surface)
+        for link in list(self._links):
+            link.tell(surface)
+
+    def stop_accepting(self) -> None:
+        """Drain: no new connections, GOAWAY to all, new calls are refused except those of the control lane."""
+        if self.leaving:
+            return
+        self.leaving = f"node {self._env.node_id} is draining"
+        if self._server is not None:
+            self._server.close()
+        for link in list(self._links):
+            link.leave(self.leaving)
+
+    async def aclose(self) -> None:
+        """Flush, close every connection and the socket; a peer that does not take its last bytes is cut in time."""
+        self.stop_accepting()
+        links = list(self._links)
+        for link in links:
+            link.close()
+        await asyncio.gather(*(link.gone for link in links))
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    # ---- exposed.Exposed ---------------------------------------------------------------------------------------------
+    def host(self) -> Host:
+        """What this host says of itself."""
+        env = self._env
+        return Host(
+            mesh=env.namespace, node=env.node_id, serializers=tuple(env.serializers()),
+            limits=wire_limits(env.limits), generation=pair(env.generation()),
+        )  # fmt: skip
+
+    def admit(self, link: ServerLink) -> str | None:
+        """Take `link` in, or say why there is no room for it."""
+        if self.leaving:
+            return self.leaving
+        if len(self._links) >= CROWDED * self._most and self._greeting:
+            next(iter(self._greeting)).evict()
+        if len(self._links) >= self._most:
+            return f"{self._most} connections are open ([limits] connections)"
+        if not is_near(link.host) and self._per_peer[link.host] >= self._most_per_peer:
+            return f"{self._most_per_peer} connections of {link.host} are open ([limits] connections_per_peer)"
+        self._links.add(link)
+        self._greeting[link] = None
+        self._per_peer[link.host] += 1
+        return None
+
+    def greeted(self, link: ServerLink) -> None:
+        """`link` has introduced itself."""
+        self._greeting.pop(link, None)
+
+    def forget(self, link: ServerLink) -> None:
+        """`link` is closed."""
+        self._greeting.pop(link, None)
+        if link in self._links:
+            self._links.discard(link)
+            self._per_peer[link.host] -= 1
+            if not self._per_peer[link.host]:
+                del self._per_peer[link.host]

@@ -1,0 +1,74 @@
+"""The transport as assembly sees it: `serve` binds, `dial` connects. All sockets come from `env.net`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...contracts import Address, Calls, Environment, Surface
+from ...errors import NotSupported, StartError, Unavailable
+from .client import ClientLink
+from .counters import Counters
+from .listener import TcpListener
+from .options import DEFAULT_PORT, Options
+from .sockets import uri
+
+
+class TcpTransport:
+    """`contracts.Transport` for one ``[transports.NAME]``."""
+
+    def __init__(self, options: Options, env: Environment) -> None:
+        self._options, self._env = options, env
+        self.counters = Counters()
+
+    def statistics(self) -> dict[str, int]:
+        """Counters of all its connections."""
+        return self.counters.report()
+
+    async def serve(self, calls: Calls, surface: Surface) -> TcpListener:
+        """Bind and serve. Raises StartError when the port is taken or the address can't be bound."""
+        self._offers()
+        listener = TcpListener(self._env, self._options, calls, surface, self.counters)
+        listener.started(await self._bind(listener))
+        return listener
+
+    async def _bind(self, listener: TcpListener) -> asyncio.AbstractServer:
+        host, port = self._options.host, self._options.port
+        tls = self._env.tls("server")
+        if port is not None:
+            return await self._env.net.listen(uri(host, port), listener.link, tls)
+        try:
+            return await self._env.net.listen(uri(host, DEFAULT_PORT), listener.link, tls)
+        except StartError as error:
+            self._env.log.info("%s; taking a free port", error)
+            return await self._env.net.listen(uri(host, 0), listener.link, tls)
+
+    async def dial(self, address: Address, *, deadline: float) -> ClientLink:
+        """Connect and say hello. Raises Unavailable (`not_sent`), or NotSupported when the two have nothing in common."""
+        env = self._env
+        limit = min(deadline, env.clock.now() + env.timing.dial * env.timing.scale)
+        link = ClientLink(env, self._offers(), self.counters)
+        self.counters.dialled += 1
+        try:
+            async with asyncio.timeout_at(limit):
+                await env.net.connect(address.uri, lambda: link, env.tls("client"))
+                await link.opened
+        except TimeoutError as error:
+            link.abort()
+            raise Unavailable(f"{address.uri}: no hello in time", executed="not_sent") from error
+        except OSError as error:
+            link.abort()
+            raise Unavailable(f"{address.uri}: {error}", executed="not_sent") from error
+        except BaseException:
+            link.abort()
+            raise
+        return link
+
+    def _offers(self) -> tuple[str, ...]:
+        """The serializers of this host, the configured one first. Raises NotSupported when that is not installed."""
+        first, names = self._options.serializer, tuple(self._env.serializers())
+        if first not in names:
+            known = ", ".join(names) or "none"
+            raise NotSupported(
+                f"[transports.{self._env.name}] serializer {first!r} is not installed; there are: {known}"
+            )
+        return (first, *(name for name in names if name != first))
