@@ -33,7 +33,7 @@ from ..runtime.routes import Route
 from ..runtime.subscriber import Subscriber
 from ..runtime.tasks import TaskScope
 from ..service.base import attach
-from ..service.binding import handler, subscriber
+from ..service.binding import handler, subscription_handler
 from ..service.clients import proxy
 from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks
@@ -146,7 +146,7 @@ class Composition:
                 consumer=planned.description.name,
                 consumer_major=parse(planned.description.version).major,
                 member=self.workshop.node_id,
-                handler=subscriber(planned.instance, each),
+                handler=subscription_handler(planned.instance, each),
                 chain=self.chains.consumer,
                 codecs=self.codecs,
                 serializers=content_types,

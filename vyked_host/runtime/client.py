@@ -19,6 +19,7 @@ from ..wire import metadata as headers
 from .answers import Answer, Reply
 from .codecs import AS_IS, Codecs
 from .directory import Instance, Target
+from .outcomes import unsendable
 from .pending import Pending
 from .routes import compose
 from .statistics import CallCounters
@@ -131,7 +132,10 @@ class Outgoing:
         self._client.pending.add(answer)
         instance.in_flight += 1
         try:
-            call.body = codecs.encode(arguments)
+            try:
+                call.body = codecs.encode(arguments)
+            except (ValueError, TypeError) as error:
+                raise unsendable(self._endpoint, error) from error
             answer.running = channel.dispatch(call, answer)
             result = await answer.future
         except BaseException as error:

@@ -18,7 +18,7 @@ from ..errors import ServiceError
 from ..model.description import Kind
 from ..model.message import INITIAL_CREDIT, Call, Fault
 from ..service.context import CURRENT, Context
-from .outcomes import application_fault, find_declared, internal_fault, invalid_fault
+from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
@@ -94,6 +94,8 @@ class Invocation:
     def _fault(self, error: BaseException) -> Fault:
         if find_declared(error, self.route.declared):
             return application_fault(cast(ServiceError, error))
+        if refuses_own_arguments(error, self.route.endpoint):
+            return invalid_fault(self.route.endpoint, cast(Exception, error))
         return internal_fault(self.route.endpoint, error, self._dispatcher.log)
 
     def _respond(self, body: Any) -> None:

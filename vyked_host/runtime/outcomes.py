@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import RULES, ApplicationError, Executed, InvalidPayload, ServiceError
+from ..errors import RULES, ApplicationError, CallError, Executed, InvalidPayload, ServiceError
 from ..model.description import DeclaredError, EndpointDescription
 from ..model.message import Fault
 
@@ -43,6 +43,8 @@ def internal_fault(endpoint: EndpointDescription, error: BaseException, log: log
 
 def invalid_fault(endpoint: EndpointDescription, error: Exception) -> Fault:
     """The arguments don't fit. The text says which field, and for an unknown one which exist."""
+    if isinstance(error, CallError):  # a codec's own verdict: too large
+        return Fault(code=error.code, message=f"{endpoint.path}: {error}", executed="not_executed", details=error.details)
     text = str(error)
     path = text.rpartition(" - at `$")[2].rstrip("`").lstrip(".") if " - at `$" in text else ""
     reason = text.partition(" - at `")[0] or type(error).__name__
@@ -99,6 +101,14 @@ def _application(fault: Fault, endpoint: EndpointDescription, instance: str | No
     )
 
 
+def unsendable(endpoint: EndpointDescription, error: Exception) -> Exception:
+    """The arguments don't fit the endpoint's own types, found before anything was sent."""
+    found = to_error(invalid_fault(endpoint, error), endpoint, None)
+    if isinstance(found, CallError):
+        found.executed = "not_sent"
+    return found
+
+
 def invalid_result(endpoint: EndpointDescription, instance: str | None, error: Exception) -> InvalidPayload:
     """The answer does not fit the type this side expects: the contracts of the two sides differ."""
     executed: Executed = "executed"
@@ -110,6 +120,11 @@ def invalid_result(endpoint: EndpointDescription, instance: str | None, error: E
         instance=instance,
         details={"field": "result"},
     )
+
+
+def refuses_own_arguments(error: BaseException, endpoint: EndpointDescription) -> bool:
+    """Did the binding of a raw endpoint find its parameters wrong? (The same error of a call further down is internal.)"""
+    return isinstance(error, InvalidPayload) and (error.service, error.method) == (endpoint.service, endpoint.name)
 
 
 def find_declared(error: BaseException, known: Mapping[str, Any]) -> bool:
