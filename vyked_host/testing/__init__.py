@@ -1,1 +1,59 @@
-"""testing"""
+"""What service and plugin authors test with. Shipped, and never imported by a running host.
+
+`running(...)` runs services against each other; the `...Conformance` classes are suites to inherit from: an author writes
+one fixture, `provider`. `eventually`, `environment` and `leaks` serve other tests of plugins. Needs the extra
+``vyked-host[testing]``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .conformance.balancers import BalancerConformance as BalancerConformance
+    from .conformance.plugins import PluginConformance as PluginConformance
+    from .conformance.pubsub import PubSubConformance as PubSubConformance
+    from .conformance.registries import RegistryConformance as RegistryConformance
+    from .conformance.serializers import SerializerConformance as SerializerConformance
+    from .conformance.transports import TransportConformance as TransportConformance
+    from .leaks import leaks as leaks
+    from .mesh import Mesh as Mesh
+    from .mesh import running as running
+    from .surroundings import environment as environment
+    from .waiting import eventually as eventually
+
+_HOME = {
+    "BalancerConformance": "conformance.balancers",
+    "Mesh": "mesh",
+    "PluginConformance": "conformance.plugins",
+    "PubSubConformance": "conformance.pubsub",
+    "RegistryConformance": "conformance.registries",
+    "SerializerConformance": "conformance.serializers",
+    "TransportConformance": "conformance.transports",
+    "environment": "surroundings",
+    "eventually": "waiting",
+    "leaks": "leaks",
+    "running": "mesh",
+}
+
+__all__ = [
+    "BalancerConformance", "Mesh", "PluginConformance", "PubSubConformance", "RegistryConformance",
+    "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "running",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
+    if home.startswith("conformance."):
+        _rewrite_assertions()
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def _rewrite_assertions() -> None:
+    """Before the first suite is imported: without it a failure shows a bare AssertionError."""
+    import pytest
+
+    pytest.register_assert_rewrite(f"{__name__}.conformance")

@@ -1,0 +1,5 @@
+"""Suites that say what each kind of plugin has to do, as test classes to inherit from.
+
+One fixture is to be written, `provider`; `options` may be overridden where the defaults don't fit a test machine (ports).
+The classes have no Test prefix, so importing one collects nothing. The host's own back ends pass the same suites.
+"""

@@ -1,0 +1,358 @@
+"""The suite for buses. What is tested is what the provider says it gives: `Guarantees` decides which tests run."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from ...contracts import (
+    DeadLetters,
+    Delivery,
+    Environment,
+    Event,
+    Guarantees,
+    Provider,
+    PubSub,
+    Subscription,
+    Verdict,
+)
+from ...errors import CallError, NotSupported
+from ..waiting import WITHIN_S, eventually
+from .suite import Suite
+
+ACK = Verdict(action="ack")
+_numbers = itertools.count(1)
+
+
+def event(name: str = "paid", *, service: str = "shop", key: str | None = None, body: bytes = b"{}") -> Event:
+    """A new event."""
+    return Event(
+        id=f"event-{next(_numbers)}", service=service, version="1.4.0", name=name, source="kit", body=body,
+        content_type="application/json", key=key, metadata={"traceparent": "00-1"}, published_unix_s=1.5,
+    )  # fmt: skip
+
+
+def to(group: str | None, member: str, **more: Any) -> Subscription:
+    """A subscription to shop.paid@1."""
+    return Subscription(service="shop", major=1, name="paid", group=group, member=member, **more)
+
+
+class Inbox:
+    """A consumer. `verdict` says what becomes of each delivery at once; None: it stays unsettled."""
+
+    def __init__(self, verdict: Callable[[Delivery], Verdict | None] = lambda _delivery: ACK) -> None:
+        self._verdict = verdict
+        self.deliveries: list[Delivery] = []
+
+    def __call__(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+        verdict = self._verdict(delivery)
+        if verdict is not None:
+            delivery.settle(verdict)
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the events in the order of their deliveries."""
+        return [delivery.event.id for delivery in self.deliveries]
+
+
+@pytest.mark.asyncio
+class PubSubConformance(Suite):
+    """Inherit, and write the fixture `provider`; `options` with a short ack wait, told in `ack_wait_s` (seconds)."""
+
+    ack_wait_s: ClassVar[float] = 30.0
+
+    @pytest_asyncio.fixture
+    async def bus(self, provider: Provider[PubSub], options: msgspec.Struct, env: Environment) -> AsyncIterator[PubSub]:
+        """The object under test."""
+        bus = provider.build(options, env)
+        yield bus
+        await bus.aclose()
+
+    @pytest.fixture
+    def publish(self, bus: PubSub, env: Environment) -> Callable[[Event], Any]:
+        """Publishes one event and waits until the bus has it."""
+
+        async def publish(event: Event) -> Event:
+            await bus.publish(event, deadline=env.clock.now() + WITHIN_S)
+            return event
+
+        return publish
+
+    # ---- fan-out -----------------------------------------------------------------------------------------------------
+    async def test_every_subscriber_gets_every_event_whole(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.fan_out, "fan-out")
+        inboxes = [Inbox(), Inbox(), Inbox()]
+        for at, inbox in enumerate(inboxes):
+            await bus.subscribe(to(None, f"m{at}"), inbox)
+        sent = [await publish(event(key=f"k{at}", body=bytes([at]))) for at in range(50)]
+        await eventually(lambda: all(len(inbox.ids) == 50 for inbox in inboxes))
+        for inbox in inboxes:
+            assert sorted(inbox.ids) == sorted(each.id for each in sent)
+            assert {delivery.event.id: delivery.event for delivery in inbox.deliveries} == {
+                each.id: each for each in sent
+            }
+            assert all(delivery.count == 1 and delivery.gap == 0 for delivery in inbox.deliveries)
+
+    async def test_events_of_one_publisher_come_in_order(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.fan_out and guarantees.ordered == "publisher", "order per publisher")
+        inbox = Inbox()
+        await bus.subscribe(to(None, "m"), inbox)
+        sent = [(await publish(event())).id for _ in range(200)]
+        await eventually(lambda: len(inbox.ids) == 200)
+        assert inbox.ids == sent
+
+    async def test_topics_and_majors_are_apart(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
+        _needs(guarantees.fan_out, "fan-out")
+        inbox = Inbox()
+        await bus.subscribe(to(None, "m"), inbox)
+        await publish(event("refunded"))
+        await publish(event(service="other"))
+        await publish(msgspec.structs.replace(event(), version="2.0.0"))
+        wanted = await publish(event())
+        await eventually(lambda: inbox.ids)
+        assert inbox.ids == [wanted.id]
+
+    async def test_a_slow_subscriber_holds_up_nobody_and_is_told_what_it_missed(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.fan_out, "fan-out")
+        slow, quick = Inbox(lambda _delivery: None), Inbox()
+        await bus.subscribe(to(None, "slow", concurrency=1), slow)
+        await bus.subscribe(to(None, "quick"), quick)
+        for _ in range(3000):
+            await publish(event())
+        await eventually(lambda: sum(1 + each.gap for each in quick.deliveries) == 3000)
+        assert len(slow.deliveries) == 1
+        settled = 0
+        while sum(1 + each.gap for each in slow.deliveries) < 3000:
+            await eventually(lambda seen=settled: len(slow.deliveries) > seen)
+            await slow.deliveries[settled].settle(ACK)
+            settled += 1
+            await asyncio.sleep(0)
+        assert all(each.gap >= 0 for each in slow.deliveries)
+
+    async def test_who_left_gets_nothing_more(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
+        _needs(guarantees.fan_out, "fan-out")
+        gone, stays = Inbox(), Inbox()
+        consumer = await bus.subscribe(to(None, "gone"), gone)
+        await bus.subscribe(to(None, "stays"), stays)
+        await consumer.aclose()
+        await consumer.aclose()
+        await publish(event())
+        await eventually(lambda: stays.ids)
+        assert gone.ids == []
+
+    # ---- groups ------------------------------------------------------------------------------------------------------
+    async def test_each_event_goes_to_one_member_of_each_group(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.at_least_once, "at least once")
+        groups = {"a": [Inbox(), Inbox(), Inbox()], "b": [Inbox()]}
+        for group, inboxes in groups.items():
+            for at, inbox in enumerate(inboxes):
+                await bus.subscribe(to(group, f"{group}{at}"), inbox)
+        sent = {(await publish(event())).id for _ in range(300)}
+        for inboxes in groups.values():
+            await eventually(lambda inboxes=inboxes: sum(len(inbox.ids) for inbox in inboxes) >= 300)
+            counts = Counter(each for inbox in inboxes for each in inbox.ids)
+            assert set(counts) == sent
+            assert set(counts.values()) == {1}
+        assert all(inbox.ids for inbox in groups["a"])
+
+    async def test_no_more_than_concurrency_are_unsettled(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.at_least_once, "at least once")
+        inbox, later = Inbox(lambda _delivery: None), Inbox()
+        await bus.subscribe(to("g", "m", concurrency=3), inbox)
+        await bus.subscribe(to("h", "m"), later)
+        for _ in range(10):
+            await publish(event())
+        await eventually(lambda: len(later.ids) == 10 and len(inbox.ids) == 3)
+        for delivery in inbox.deliveries[:3]:
+            await delivery.settle(ACK)
+        await eventually(lambda: len(inbox.ids) == 6)
+
+    async def test_a_retry_comes_again_after_its_delay_and_counts(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
+    ) -> None:
+        _needs(guarantees.at_least_once, "at least once")
+        times: list[float] = []
+
+        def verdict(delivery: Delivery) -> Verdict:
+            times.append(env.clock.now())
+            return ACK if delivery.count == 3 else Verdict(action="retry", seconds=0.1 * (delivery.count - 1))
+
+        inbox = Inbox(verdict)
+        await bus.subscribe(to("g", "m"), inbox)
+        sent = await publish(event())
+        await eventually(lambda: len(inbox.ids) == 3)
+        assert [delivery.count for delivery in inbox.deliveries] == [1, 2, 3]
+        assert set(inbox.ids) == {sent.id}
+        assert times[2] - times[1] >= 0.1
+
+    async def test_what_is_not_settled_in_time_goes_to_somebody_again(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.at_least_once, "at least once")
+        inbox = Inbox(lambda delivery: None if delivery.count == 1 else ACK)
+        await bus.subscribe(to("g", "m"), inbox)
+        await publish(event())
+        await eventually(lambda: len(inbox.ids) == 2, self.ack_wait_s + WITHIN_S)
+        assert inbox.deliveries[1].count == 2
+        await inbox.deliveries[0].settle(ACK)  # late, and harmless
+
+    async def test_what_a_member_leaves_behind_goes_to_another(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.at_least_once, "at least once")
+        first, second = Inbox(lambda _delivery: None), Inbox()
+        leaving = await bus.subscribe(to("g", "first"), first)
+        sent = await publish(event())
+        await eventually(lambda: first.ids)
+        await bus.subscribe(to("g", "second"), second)
+        await leaving.aclose()
+        await eventually(lambda: second.ids == [sent.id])
+        assert second.deliveries[0].count == 2
+
+    async def test_events_without_a_member_wait_for_one(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.at_least_once, "at least once")
+        inbox = Inbox()
+        await (await bus.subscribe(to("g", "gone"), Inbox())).aclose()
+        sent = [(await publish(event())).id for _ in range(5)]
+        consumer = await bus.subscribe(to("g", "back"), inbox)
+        await eventually(lambda: sorted(inbox.ids) == sorted(sent))
+        assert await consumer.pending() in {0, -1}
+
+    async def test_a_paused_member_gets_nothing_new_and_may_settle(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.at_least_once, "at least once")
+        paused, other = Inbox(lambda _delivery: None), Inbox()
+        consumer = await bus.subscribe(to("g", "paused"), paused)
+        await publish(event())
+        await eventually(lambda: paused.ids)
+        consumer.pause()
+        await bus.subscribe(to("g", "other"), other)
+        for _ in range(20):
+            await publish(event())
+        await eventually(lambda: len(other.ids) == 20)
+        assert len(paused.ids) == 1
+        await paused.deliveries[0].settle(ACK)
+
+    async def test_more_time_can_be_asked_for(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
+    ) -> None:
+        _needs(guarantees.at_least_once, "at least once")
+        inbox = Inbox(lambda _delivery: None)
+        await bus.subscribe(to("g", "m"), inbox)
+        await publish(event())
+        await eventually(lambda: inbox.ids)
+        until = env.clock.now() + 2 * self.ack_wait_s
+        await inbox.deliveries[0].settle(Verdict(action="extend", seconds=4 * self.ack_wait_s))
+        await eventually(lambda: env.clock.now() > until, 2 * self.ack_wait_s + WITHIN_S)
+        assert len(inbox.ids) == 1
+        await inbox.deliveries[0].settle(ACK)
+
+    # ---- strategies --------------------------------------------------------------------------------------------------
+    async def test_a_leader_gets_everything_until_it_leaves(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs("leader" in guarantees.strategies, "strategy leader")
+        inboxes = [Inbox(), Inbox()]
+        consumers = [
+            await bus.subscribe(to("g", f"m{at}", strategy="leader"), inbox) for at, inbox in enumerate(inboxes)
+        ]
+        for _ in range(30):
+            await publish(event())
+        await eventually(lambda: sum(len(inbox.ids) for inbox in inboxes) == 30)
+        assert sorted(len(inbox.ids) for inbox in inboxes) == [0, 30]
+        leader = 0 if inboxes[0].ids else 1
+        await consumers[leader].aclose()
+        await publish(event())
+        await eventually(lambda: len(inboxes[1 - leader].ids) == 1)
+
+    async def test_a_key_stays_with_one_member(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
+        _needs("keyed" in guarantees.strategies, "strategy keyed")
+        inboxes = [Inbox() for _ in range(3)]
+        for at, inbox in enumerate(inboxes):
+            await bus.subscribe(to("g", f"m{at}", strategy="keyed"), inbox)
+        for at in range(300):
+            await publish(event(key=f"user-{at % 30}"))
+        await eventually(lambda: sum(len(inbox.ids) for inbox in inboxes) == 300)
+        owners = [{delivery.event.key for delivery in inbox.deliveries} for inbox in inboxes]
+        assert sum(len(keys) for keys in owners) == 30
+        assert all(owners)
+
+    async def test_random_goes_to_everybody(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
+        _needs("random" in guarantees.strategies, "strategy random")
+        inboxes = [Inbox() for _ in range(3)]
+        for at, inbox in enumerate(inboxes):
+            await bus.subscribe(to("g", f"m{at}", strategy="random"), inbox)
+        for _ in range(300):
+            await publish(event())
+        await eventually(lambda: sum(len(inbox.ids) for inbox in inboxes) == 300)
+        assert all(len(inbox.ids) > 40 for inbox in inboxes)
+
+    async def test_what_is_not_given_is_refused(self, bus: PubSub, guarantees: Guarantees) -> None:
+        refused = [
+            to("g", "m", strategy=each)
+            for each in ("any", "leader", "random", "keyed")
+            if each not in guarantees.strategies
+        ]
+        refused += [] if guarantees.at_least_once else [to("g", "m")]
+        refused += [] if guarantees.replay else [to(None, "m", since="0")]
+        refused += [] if guarantees.fan_out else [to(None, "m")]
+        for subscription in refused:
+            with pytest.raises(NotSupported):
+                await bus.subscribe(subscription, Inbox())
+
+    # ---- dead letters and bounds ---------------------------------------------------------------------------------------
+    async def test_what_is_rejected_is_a_dead_letter_that_can_be_replayed_or_forgotten(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.dead_letter, "dead letters")
+        assert isinstance(bus, DeadLetters)
+        inbox = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))
+        subscription = to("g", "m")
+        await bus.subscribe(subscription, inbox)
+        one, other = await publish(event()), await publish(event())
+        await eventually(lambda: len(inbox.ids) == 2)
+        assert [each async for each in bus.dead(subscription)] == [(one, "poison", 1), (other, "poison", 1)]
+        await bus.discard(one.id, replay=False)
+        await bus.discard(other.id, replay=True)
+        await eventually(lambda: len(inbox.ids) == 3)
+        assert inbox.deliveries[2].count == 1
+        await bus.discard(other.id, replay=False)
+        assert [each async for each in bus.dead(subscription)] == []
+        with pytest.raises(KeyError):
+            await bus.discard(one.id, replay=False)
+
+    async def test_an_event_over_the_limit_is_refused(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
+        with pytest.raises(CallError):
+            await publish(event(body=b"x" * (guarantees.max_message_bytes + 1)))
+
+    async def test_a_closed_bus_takes_nothing(self, bus: PubSub, publish: Any) -> None:
+        await bus.aclose()
+        await bus.aclose()
+        with pytest.raises(CallError):
+            await publish(event())
+
+
+def _needs(given: bool, what: str) -> None:
+    if not given:
+        pytest.skip(f"the provider does not declare {what}")

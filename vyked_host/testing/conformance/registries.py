@@ -1,0 +1,145 @@
+"""The suite for registries that nodes announce themselves to: watches converge, generations fence, look-ups are pure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from ...contracts import Address, Change, Environment, Generation, Instance, NodeRecord, Provider, Registry
+from ...errors import Unavailable
+from ..waiting import WITHIN_S, eventually
+from .suite import Suite
+
+
+def record(env: Environment, node_id: str, *services: str, version: str = "1.0.0") -> NodeRecord:
+    """A node with active instances of `services`."""
+    instances = tuple(Instance(service=each, version=version, status="active") for each in services)
+    address = Address(transport="tcp", uri="tcp://127.0.0.1:4502")
+    return NodeRecord(node_id=node_id, namespace=env.namespace, addresses=(address,), instances=instances)
+
+
+class View:
+    """What somebody knows who follows a watch; it also checks that the watch keeps the rules."""
+
+    def __init__(self, changes: AsyncIterator[Change], env: Environment) -> None:
+        self.nodes: dict[str, tuple[Generation, NodeRecord]] = {}
+        self.seen = 0
+        self.ended = False
+        self._last: Change | None = None
+        self.stop = env.tasks(self._follow(changes), "view")
+
+    async def _follow(self, changes: AsyncIterator[Change]) -> None:
+        async for change in changes:
+            self._apply(change)
+        self.ended = True
+
+    def _apply(self, change: Change) -> None:
+        last, self._last = self._last, change
+        assert last is not None or change.snapshot, "a watch starts with a snapshot"
+        if change.snapshot:
+            self.nodes.clear()
+        elif last is not None:
+            assert change.epoch == last.epoch, "a new epoch gives a snapshot"
+            assert change.revision > last.revision, "deltas come in order"
+        self.nodes |= {node.node_id: (generation, node) for generation, node in change.nodes}
+        for node_id in change.gone:
+            self.nodes.pop(node_id, None)
+        self.seen += 1
+
+    def knows(self, *node_ids: str) -> bool:
+        """Are exactly these known?"""
+        return sorted(self.nodes) == sorted(node_ids)
+
+
+@pytest.mark.asyncio
+class RegistryConformance(Suite):
+    """Inherit, and write the fixture `provider`."""
+
+    @pytest_asyncio.fixture
+    async def registry(
+        self, provider: Provider[Registry], options: msgspec.Struct, env: Environment
+    ) -> AsyncIterator[Registry]:
+        """The object under test."""
+        registry = provider.build(options, env)
+        yield registry
+        await registry.aclose()
+
+    async def test_a_watch_starts_with_a_snapshot_also_of_nothing(self, registry: Registry, env: Environment) -> None:
+        view = View(registry.watch(None), env)
+        await eventually(lambda: view.seen)
+        assert view.nodes == {}
+
+    async def test_what_is_announced_updated_and_withdrawn_is_seen(self, registry: Registry, env: Environment) -> None:
+        early = View(registry.watch(None), env)
+        lease = await registry.announce(record(env, "a", "shop"))
+        late = View(registry.watch(None), env)
+        await eventually(lambda: early.knows("a") and late.knows("a"))
+        changed = record(env, "a", "shop", "cart")
+        await lease.update(changed)
+        await eventually(lambda: early.nodes["a"][1] == changed and late.nodes["a"][1] == changed)
+        await lease.withdraw()
+        await eventually(lambda: early.knows() and late.knows())
+
+    async def test_withdrawing_twice_is_harmless(self, registry: Registry, env: Environment) -> None:
+        lease = await registry.announce(record(env, "a"))
+        await lease.withdraw()
+        await lease.withdraw()
+
+    async def test_a_newer_life_fences_the_older(self, registry: Registry, env: Environment) -> None:
+        old = await registry.announce(record(env, "a", "shop"))
+        new = await registry.announce(record(env, "a", "cart"))
+        assert new.generation.epoch == old.generation.epoch
+        assert new.generation.counter > old.generation.counter
+        await eventually(old.lost.done)
+        with pytest.raises(Unavailable):
+            await old.update(record(env, "a", "wrong"))
+        await old.withdraw()
+        view = View(registry.watch(None), env)
+        await eventually(lambda: view.knows("a"))
+        assert view.nodes["a"] == (new.generation, record(env, "a", "cart"))
+        assert not new.lost.done()
+
+    async def test_a_watch_of_services_is_about_these_only(self, registry: Registry, env: Environment) -> None:
+        view = View(registry.watch(frozenset({"shop"})), env)
+        everything = View(registry.watch(None), env)
+        lease = await registry.announce(record(env, "a", "shop"))
+        await registry.announce(record(env, "b", "cart"))
+        await eventually(lambda: everything.knows("a", "b") and view.knows("a"))
+        await lease.update(record(env, "a", "cart"))
+        await eventually(lambda: "shop" not in _services(everything, "a"))
+        await eventually(lambda: "shop" not in _services(view, "a"))
+
+    async def test_who_does_not_listen_for_a_while_catches_up(self, registry: Registry, env: Environment) -> None:
+        slow = registry.watch(None)
+        await anext(slow)
+        lease = await registry.announce(record(env, "a", "shop"))
+        for at in range(500):
+            await lease.update(record(env, "a", "shop", version=f"1.{at}.0"))
+        await registry.announce(record(env, "b"))
+        known: dict[str, NodeRecord] = {}
+        seen = 0
+        while set(known) != {"a", "b"} or known["a"].instances[0].version != "1.499.0":
+            change = await anext(slow)
+            known = {} if change.snapshot else known
+            known |= {node.node_id: node for _, node in change.nodes}
+            seen += 1
+        assert seen <= 502
+
+    async def test_closing_ends_watches_and_refuses_what_comes_later(
+        self, registry: Registry, env: Environment
+    ) -> None:
+        view = View(registry.watch(None), env)
+        await eventually(lambda: view.seen)
+        await registry.aclose()
+        await registry.aclose()
+        await eventually(lambda: view.ended, WITHIN_S)
+        with pytest.raises(Unavailable):
+            await registry.announce(record(env, "a"))
+
+
+def _services(view: View, node_id: str) -> set[str]:
+    found = view.nodes.get(node_id)
+    return {each.service for each in found[1].instances} if found else set()

@@ -1,0 +1,47 @@
+"""What a test left behind: tasks, threads, sockets and other file descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from .waiting import WITHIN_S, eventually
+
+_OPEN = Path("/proc/self/fd")
+
+
+@asynccontextmanager
+async def leaks(within: float = WITHIN_S) -> AsyncIterator[None]:
+    """A block that leaves nothing behind. Raises AssertionError naming the tasks, threads and descriptors that are still
+    there `within` seconds after it."""
+    before = _left()
+    yield
+    try:
+        await eventually(lambda: not _left() - before, within)
+    except AssertionError:
+        left = ", ".join(sorted(_left() - before))
+        raise AssertionError(f"still there {within:g} s after the end: {left}") from None
+
+
+def _left() -> frozenset[str]:
+    gc.collect()
+    running = asyncio.all_tasks() - {asyncio.current_task()}
+    tasks = {f"task {task.get_name()} ({task.get_coro()!r})" for task in running if not task.done()}
+    threads = {f"thread {thread.name}" for thread in threading.enumerate()}
+    return frozenset(tasks | threads | _descriptors())
+
+
+def _descriptors() -> set[str]:
+    """Open sockets and files by their descriptor; none where the system does not tell (not Linux)."""
+    found = set()
+    for each in _OPEN.iterdir() if _OPEN.exists() else ():
+        try:
+            found.add(f"descriptor {each.name} ({os.readlink(each)})")
+        except FileNotFoundError:  # the one that listing the folder itself had open
+            continue
+    return found

@@ -1,0 +1,20 @@
+"""Waiting for what will be true, instead of sleeping for a while and hoping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+WITHIN_S = 5.0
+_LOOK_S = 0.005
+
+
+async def eventually(predicate: Callable[[], object], within: float = WITHIN_S) -> None:
+    """Return once `predicate()` is true. Raises AssertionError after `within` seconds, saying what was waited for."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    while not predicate():
+        if loop.time() > deadline:
+            where = f"{predicate.__code__.co_filename}:{predicate.__code__.co_firstlineno}"
+            raise AssertionError(f"not true within {within:g} s: {where}")
+        await asyncio.sleep(_LOOK_S)
