@@ -133,6 +133,18 @@ class Catalogue:
             return found
         raise PluginError(f"service {offer.name} of {offer.plugin} is no class: {found!r}", plugin=offer.plugin)
 
+    def open(self, entry: Entry) -> Any:
+        """Import `entry`, whatever its kind: a Provider, a service class, or a module of hooks. Raises PluginError."""
+        if entry.kind in OFFERS:
+            return self.provider(entry.kind, f"{entry.dist}:{entry.name}")
+        if entry.kind == SERVICE:
+            return self.service(f"{entry.dist}:{entry.name}")
+        return self._manager.plugin(entry)
+
+    def hooks_of(self, entry: Entry) -> tuple[str, ...]:
+        """Names of the hooks that the plugin behind an opened `entry` implements."""
+        return self._manager.hooks_of(entry)
+
     def reference(self, text: str, folder: str | Path | None = None) -> Any:
         """The object that ``module:Class`` names, with `folder` importable. Raises importer.ImportFault."""
         return importer.reference(text, folder)

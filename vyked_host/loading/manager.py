@@ -80,6 +80,11 @@ class Manager:
         elif entry.usable or entry.state == "conflict":
             entry.settle("in use", "")
 
+    def hooks_of(self, entry: Entry) -> tuple[str, ...]:
+        """Names of the hooks that the registered plugin behind `entry` implements."""
+        plugin = self._plugins.get(entry.value)
+        return tuple(sorted({name for name, _ in self._own(plugin)})) if plugin is not None else ()
+
     def implementations(self, hook: str) -> list[Implementation]:
         """Who implements `hook`, sorted by distribution and name so that nothing depends on installation order."""
         caller: pluggy.HookCaller = getattr(self._pluggy.hook, hook)

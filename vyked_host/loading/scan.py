@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
 
 import importlib_metadata
 
@@ -90,9 +91,10 @@ def _broken(found: _Found, reason: str, error: BaseException) -> Entry:
 
 def _entry(found: _Found, point: importlib_metadata.EntryPoint) -> Entry:
     kind, name = _claim(point)
+    source = _source(found.distribution)
     entry = Entry(
         kind, name, point.value, point.group, found.name, found.version,
-        _is_editable(found.distribution), str(found.distribution.locate_file("")), found.requires,
+        source is not None, source or str(found.distribution.locate_file("")), found.requires,
     )  # fmt: skip
     if not found.version:
         entry.fail(f"{found.name} has no METADATA that names it; install it again")
@@ -108,11 +110,10 @@ def _claim(point: importlib_metadata.EntryPoint) -> tuple[str, str]:
     return (kind, name) if dot else (HOOKS, point.name)
 
 
-def _is_editable(distribution: _Distribution) -> bool:
-    text = distribution.read_text("direct_url.json")
-    if not text:
-        return False
+def _source(distribution: _Distribution) -> str | None:
+    """The folder of an editable install, None for any other."""
     try:
-        return bool(json.loads(text)["dir_info"]["editable"])
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+        return unquote(urlsplit(origin["url"]).path) if origin["dir_info"]["editable"] else None
     except (ValueError, KeyError, TypeError):
-        return False  # an archive or a repository, or not ours to judge
+        return None  # from an index, an archive or a repository

@@ -116,6 +116,12 @@ async def test_a_taken_port_says_which_and_what_to_do() -> None:
                 pytest.fail("the port is taken")
 
 
+async def test_a_second_host_on_the_machine_takes_a_free_port() -> None:
+    async with serving(host(), Options()) as first, serving(host(), Options()) as second:
+        assert first != second
+        assert (await fetch(second))[0] == 200
+
+
 async def test_the_port_is_free_again_afterwards() -> None:
     async with serving(host(), Options(port=0)) as url:
         pass

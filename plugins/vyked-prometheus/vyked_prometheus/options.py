@@ -8,12 +8,17 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+DEFAULT_PORT = 9464
+
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where metrics are served. Port 0 picks a free one."""
+    """Where metrics are served. Port 0 picks a free one; so does the default one when it is taken."""
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 9464
+    port: Annotated[
+        int | None,
+        Meta(ge=0, le=65535, description=f"port to listen on; default: {DEFAULT_PORT}, or a free one when taken"),
+    ] = None
     path: Annotated[str, Meta(pattern="^/", description="path of the metrics")] = "/metrics"
 
 

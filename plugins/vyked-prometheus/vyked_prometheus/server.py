@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from vyked_host import StartError
 from vyked_host.contracts import HostView
 
 from .collector import HostCollector
-from .options import Options
+from .options import DEFAULT_PORT, Options
 
 log = logging.getLogger("vyked.prometheus")
 
@@ -35,12 +36,14 @@ async def serving(host: HostView, options: Options) -> AsyncIterator[str]:
 
 
 async def _listen(runner: web.AppRunner, options: Options) -> str:
+    wanted = DEFAULT_PORT if options.port is None else options.port
     try:
-        await web.TCPSite(runner, options.host, options.port).start()
+        await web.TCPSite(runner, options.host, wanted).start()
     except OSError as error:
-        where = f"{options.host}:{options.port}"
-        what = f"metrics can't be served on {where}: {error.strerror}; another port: [plugins.options.prometheus] port"
-        raise StartError(what) from error
+        if options.port is not None or error.errno != errno.EADDRINUSE:
+            what = f"metrics can't be served on {options.host}:{wanted}: {error.strerror}"
+            raise StartError(f"{what}; choose another [plugins.options.prometheus] port") from error
+        await web.TCPSite(runner, options.host, 0).start()
     address, port = runner.addresses[0][:2]
     url = f"http://[{address}]:{port}{options.path}" if ":" in address else f"http://{address}:{port}{options.path}"
     log.info("metrics on %s", url)

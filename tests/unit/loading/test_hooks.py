@@ -42,7 +42,7 @@ def test_a_plugin_that_raises_is_named_and_the_others_are_heard(shelf: Shelf, ca
     hooks(shelf, "acme-good", "@hookimpl\ndef vyked_commands(): return [('cron', 'show', lambda: None)]")
     hooks(shelf, "acme-worse", "import not_there")
     catalogue = load(environ={})
-    assert [command.name for command in catalogue.hooks.commands()] == ["cron"]
+    assert [each.name for each in catalogue.hooks.commands() if "acme" in each.plugin] == ["cron"]
     assert own(catalogue) == {"acme-bad": "failed", "acme-good": "in use", "acme-worse": "failed"}
     assert "bad of acme-bad 3.1 raised in vyked_commands: SystemExit: 7" in caplog.text
     assert "worse of acme-worse 1.0 can't be imported: ModuleNotFoundError" in caplog.text
@@ -62,7 +62,7 @@ def test_an_answer_of_the_wrong_shape_is_the_plugins_failure(
     shelf: Shelf, caplog: pytest.LogCaptureFixture, source: str, says: str
 ) -> None:
     hooks(shelf, "acme-odd", f"@hookimpl\n{source}")
-    assert load(environ={}).hooks.commands() == ()
+    assert not [each for each in load(environ={}).hooks.commands() if "acme" in each.plugin]
     assert says in caplog.text
 
 
@@ -162,7 +162,7 @@ def test_a_plugin_may_add_hooks_that_another_implements_in_any_order(shelf: Shel
 def test_results_are_sorted_by_name_and_not_by_installation(shelf: Shelf) -> None:
     hooks(shelf, "acme-z", "@hookimpl\ndef vyked_health_checks(host): return [('disk', print), ('aa', print)]")
     hooks(shelf, "acme-a", "@hookimpl\ndef vyked_health_checks(host): return [('zz', print), ('disk', print)]")
-    checks = load(environ={}).hooks.health_checks(None)  # type: ignore[arg-type]
+    checks = [each for each in load(environ={}).hooks.health_checks(None) if "acme" in each.plugin]  # type: ignore[arg-type]
     assert [(check.name, check.plugin) for check in checks] == [
         ("aa", "acme-z 1.0"), ("disk", "acme-a 1.0"), ("disk", "acme-z 1.0"), ("zz", "acme-a 1.0"),
     ]  # fmt: skip
@@ -181,7 +181,7 @@ def test_problems_say_which_plugin_found_them(shelf: Shelf) -> None:
         "acme-a",
         "@hookimpl\ndef vyked_check_settings(settings):\n    yield 'host.labels.zone', 'no zone', 'set ZONE'",
     )
-    ((path, fault, remedy),) = load(environ={}).check_settings({})
+    ((path, fault, remedy),) = [each for each in load(environ={}).check_settings({}) if "acme" in each.fault]
     assert (path, fault, remedy) == ("host.labels.zone", "no zone (says acme-a 1.0)", "set ZONE")
 
 
@@ -195,7 +195,7 @@ async def test_lifespans_come_with_the_name_of_their_plugin(shelf: Shelf) -> Non
     hooks(shelf, "acme-c", "@hookimpl\ndef vyked_lifespan(host): return 'nothing of the kind'")
     trail: list[str] = []
     catalogue = load(environ={})
-    (lifespan,) = catalogue.hooks.lifespans(trail)  # type: ignore[arg-type]
+    (lifespan,) = [each for each in catalogue.hooks.lifespans(trail) if each.plugin.startswith("acme")]  # type: ignore[arg-type]
     async with lifespan.context:
         assert trail == ["in"]
     assert trail == ["in", "out"]
