@@ -1,0 +1,129 @@
+"""One accepted connection: aiohttp's protocol, with a census at its door, a pace to keep, and errors in our shape."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from ...contracts import Fault, Peer
+from .census import Census
+from .pace import Pace
+from .refusal import failure
+
+
+class Connection(web.RequestHandler):
+    """Cuts who is too slow; answers what is no HTTP with a JSON error and closes."""
+
+    __slots__ = ("_admitted", "_census", "_link", "_pace", "_request", "_watch_body", "peer")
+
+    def __init__(self, manager: web.Server, census: Census, **limits: Any) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            manager, loop=loop, keepalive_timeout=census.allowed.keep_alive, logger=census.log,
+            lingering_time=min(1.0, census.allowed.body), **limits,
+        )  # fmt: skip
+        self._census = census
+        self._pace = Pace(census.allowed, census.clock.now())
+        self._admitted = False
+        self._link: asyncio.Transport | None = None
+        self._request: web.BaseRequest | None = None
+        self._watch_body = True
+        self.peer = Peer(address="")
+
+    # ---- asyncio.Protocol ------------------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Accepted, unless there are too many."""
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        link: Any = transport
+        name = link.get_extra_info("peername")
+        host = str(name[0]) if isinstance(name, tuple) else ""
+        self._admitted = self._census.admit(self, host)
+        if not self._admitted:
+            link.abort()
+            return
+        self._link = link
+        self.peer = Peer(
+            address=f"{host}:{name[1]}" if host else "unix", secure=link.get_extra_info("ssl_object") is not None
+        )
+        super().connection_made(link)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request."""
+        if self._admitted:
+            if data:
+                self._pace.heard(self._census.clock.now())
+            super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The request that runs, if any, is cancelled."""
+        self._link = None
+        if self._admitted:
+            self._census.left(self)
+            super().connection_lost(exc)
+
+    # ---- what the edge tells ---------------------------------------------------------------------------------------
+    def began(self, request: web.BaseRequest) -> None:
+        """The headers of `request` are complete."""
+        self._request, self._watch_body = request, True
+        self._pace.began(self._census.clock.now())
+
+    def ended(self) -> None:
+        """The request was handled."""
+        self._request = None
+        self._pace.ended()
+
+    def expect_stream(self) -> None:
+        """The body is a stream of items: it may take as long as the call."""
+        self._watch_body = False
+
+    # ---- what the census asks --------------------------------------------------------------------------------------
+    @property
+    def is_idle(self) -> bool:
+        """No request, no part of one, nothing unsent."""
+        return self._pace.idle and self._unsent == 0
+
+    @property
+    def _unsent(self) -> int:
+        return 0 if self._link is None else self._link.get_write_buffer_size()
+
+    def too_slow(self, now: float) -> str | None:
+        """Why this connection has to go, or None."""
+        body = None
+        request = self._request
+        if request is not None and self._watch_body and not request.content.is_eof():
+            body = request.content.total_bytes
+        reading = self._link is not None and self._link.is_reading()
+        return self._pace.too_slow(now, body=body, reading=reading, unsent=self._unsent)
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        if self._link is not None:
+            self._link.abort()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What came is no request, or answering it failed: our error body, and the connection ends."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had already begun")
+        if status >= 500:
+            self.log_exception("a request failed at the HTTP edge", exc_info=exc)
+            fault = Fault(
+                code="INTERNAL", message="the HTTP edge failed; the host's log has the cause", executed="unknown"
+            )
+            answer = failure(fault)
+        else:
+            text = (message or "this is no HTTP request").splitlines()[0][:200]
+            fault = Fault(code="INVALID_ARGUMENT", message=text, executed="not_executed")
+            answer = failure(fault, status=431 if isinstance(exc, LineTooLong) else status)
+        answer.force_close()
+        return answer
+
+
+def factory(server: web.Server, census: Census, **limits: Any) -> functools.partial[Connection]:
+    """Makes the protocol of each accepted connection."""
+    return functools.partial(Connection, server, census, access_log=None, **limits)

@@ -1,0 +1,38 @@
+"""Connections of the client side, opened through the host's own `Net`, so that simulation and TLS settings hold for HTTP too."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from ...contracts import Net
+
+
+class NotConnected(aiohttp.ClientConnectionError):
+    """No connection could be opened: nothing was sent."""
+
+
+class NetConnector(aiohttp.BaseConnector):
+    """A pool of connections to one node, `limit` at once (0: no bound)."""
+
+    def __init__(self, net: Net, uri: str, tls: ssl.SSLContext | None, *, dial_s: float, limit: int) -> None:
+        super().__init__(limit=limit, keepalive_timeout=15.0)
+        self._net, self._uri, self._tls, self._dial_s = net, uri, tls, dial_s
+
+    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
+        """aiohttp's hook for connectors. Raises NotConnected."""
+        if f"tcp://{req.url.raw_authority}" != self._uri:
+            raise NotConnected(f"{req.url.origin()} is another host: such redirects are not followed")
+        link: ResponseHandler = self._factory()
+        try:
+            async with asyncio.timeout(self._dial_s):
+                await self._net.connect(self._uri, lambda: link, self._tls)
+        except TimeoutError:
+            raise NotConnected(f"{self._uri}: no connection within {self._dial_s:g} s") from None
+        except OSError as error:
+            raise NotConnected(f"{self._uri}: {error.strerror or error}") from error
+        return link

@@ -1,0 +1,163 @@
+"""What happens to each request: find what answers it, run it, and turn every failure into the one error body."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from ...contracts import Calls, Environment, Fault, Surface
+from ...errors import Code
+from . import headers
+from .connection import Connection
+from .control import Control
+from .cors import CrossOrigin
+from .negotiation import Negotiation
+from .options import Options
+from .refusal import Refused, failure
+from .running import Runner
+from .table import CALLS, RESERVED, Table
+
+PRODUCT = "vyked-host"
+_CODES: dict[int, Code] = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    413: "TOO_LARGE",
+    503: "UNAVAILABLE",
+}
+
+
+class EdgeRequest(web.Request):
+    """aiohttp's request, with our headers on whatever answers it, also on what a handler prepares itself."""
+
+    ATTRS = web.Request.ATTRS | frozenset({"_edge"})
+    _edge: Edge
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        self._edge.stamp(self, response)
+
+
+class Edge:
+    """The request handler of one listener."""
+
+    def __init__(self, calls: Calls, env: Environment, options: Options, control: Control) -> None:
+        self._env, self.control = env, control
+        self._negotiation = Negotiation(env.serializers())
+        self._runner = Runner(calls, env)
+        self._cors = CrossOrigin(options)
+        limits = env.limits
+        self._header_bytes = None if limits.header_bytes == "none" else limits.header_bytes
+        self.body_limit = 0 if limits.message == "none" else limits.message
+        self.draining = False
+        self.table: Table
+
+    def expose(self, surface: Surface) -> None:
+        """Serve `surface` from now on. Raises UsageError when a route of it can't work."""
+        self.table = Table(surface, self._runner, self._negotiation, limit=self.body_limit, log=self._env.log)
+
+    def drain(self) -> None:
+        """Refuse new work; the host's own paths go on answering."""
+        self.draining = self.control.draining = True
+
+    def request(
+        self, message: object, payload: object, protocol: web.RequestHandler, writer: AbstractStreamWriter, task: object
+    ) -> web.BaseRequest:
+        """aiohttp's request factory."""
+        made = EdgeRequest(
+            message, payload, protocol, writer, task, protocol._loop, client_max_size=self.body_limit,  # type: ignore[arg-type]
+        )  # fmt: skip
+        made._edge = self
+        return made
+
+    # ---- per request -----------------------------------------------------------------------------------------------
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer `request`, whatever happens."""
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        assert isinstance(request, web.Request)
+        connection.began(request)
+        try:
+            return await self._answer(request)
+        except Refused as refused:
+            return refused.answer()
+        except web.HTTPException as answer:
+            return self._from_aiohttp(answer)
+        finally:
+            connection.ended()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self._check_headers(request)
+        control = self.control.paths.get(request.path)
+        if control is not None:
+            return await self._controlled(request, control)
+        if self.draining:
+            raise Refused("UNAVAILABLE", "this host is draining: ask another one", retry_after=1.0)
+        if request.path == "*":
+            return self._cors.options(request, web_methods())
+        try:
+            found = await self.table.find(request)
+        except Refused:
+            if request.path == "/":
+                return await self._controlled(request, self.control.index)
+            raise
+        if found.route is None:
+            return self._other_verb(request, found.methods)
+        if request.path.startswith(CALLS):
+            self._cors.check_caller(request)
+        if found.match is not None:
+            request._match_info = found.match  # as aiohttp's Application does: handlers read request.match_info
+        return await found.route.answer(request)
+
+    async def _controlled(self, request: web.Request, answer: object) -> web.StreamResponse:
+        if request.method not in ("GET", "HEAD"):
+            return self._other_verb(request, frozenset({"GET", "HEAD"}))
+        assert callable(answer)
+        made: web.StreamResponse = await answer(request, self.table)
+        return made
+
+    def _other_verb(self, request: web.Request, methods: frozenset[str]) -> web.StreamResponse:
+        """OPTIONS is answered for every path; any other verb that the path has not is refused naming those it has."""
+        if request.method == "OPTIONS":
+            return self._cors.options(request, methods)
+        allow = ", ".join(sorted({*methods, "OPTIONS"}))
+        text = f"{request.path[:200]} does not take {request.method}; it takes {allow}"
+        raise Refused("NOT_SUPPORTED", text, status=405, headers={"Allow": allow}, details={"allow": sorted(methods)})
+
+    def _check_headers(self, request: web.Request) -> None:
+        size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+        if self._header_bytes is not None and size > self._header_bytes:
+            text = f"{size} bytes of headers are over [limits] header_bytes = {self._header_bytes}"
+            raise Refused("TOO_LARGE", text, status=431, headers={"Connection": "close"})
+
+    def _from_aiohttp(self, answer: web.HTTPException) -> web.StreamResponse:
+        """A handler raised one of aiohttp's exceptions: redirects and bodies of its own stay, an error gets our body."""
+        if answer.status < HTTPStatus.BAD_REQUEST or answer.content_type != "text/plain":
+            raise answer
+        code = _CODES.get(answer.status, "INTERNAL" if answer.status >= 500 else "INVALID_ARGUMENT")
+        fault = Fault(code=code, message=answer.text or answer.reason, executed="executed")
+        return failure(fault, status=answer.status, headers=_kept(answer))
+
+    def stamp(self, request: web.Request, response: web.StreamResponse) -> None:
+        """What every answer carries."""
+        response.headers["Server"] = PRODUCT
+        self._cors.stamp(request.headers.get("Origin"), response.headers)
+        if request.path.startswith(RESERVED):
+            response.headers[headers.REVISION] = str(self.table.surface.revision)
+        if self.draining:
+            response.headers[headers.DRAINING] = "1"
+        if self.draining or response.headers.get("Connection") == "close":
+            response.force_close()
+            response.headers["Connection"] = "close"
+
+
+def _kept(answer: web.HTTPException) -> dict[str, str]:
+    return {
+        name: value for name, value in answer.headers.items() if name in ("Allow", "WWW-Authenticate", "Retry-After")
+    }
+
+
+def web_methods() -> frozenset[str]:
+    """The verbs that routes may have."""
+    return frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"})

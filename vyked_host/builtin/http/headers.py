@@ -1,0 +1,92 @@
+"""What of a call travels in headers, both ways, so that server and client can't drift apart.
+
+``Vyked-Timeout-Ms Vyked-Entity Vyked-Attempt Vyked-Caller Vyked-Metadata Idempotency-Key traceparent tracestate baggage``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from ...contracts import Call, EndpointDescription
+from ...wire.metadata import pack, unpack
+from .refusal import Refused
+
+DEFAULT_TIMEOUT_S = 10.0
+LONGEST_S = 600.0
+TIMEOUT, ENTITY, ATTEMPT = "Vyked-Timeout-Ms", "Vyked-Entity", "Vyked-Attempt"
+CALLER, METADATA, IDEMPOTENCY = "Vyked-Caller", "Vyked-Metadata", "Idempotency-Key"
+REVISION, DRAINING, SERIALIZER = "Vyked-Surface", "Vyked-Draining", "Vyked-Serializer"
+TRACE = ("traceparent", "tracestate", "baggage")
+
+_PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?\Z")
+_CALLER = re.compile(r"[a-z][a-z0-9_-]{0,63}/[0-9A-Za-z.+-]{1,64}\Z")
+_pairs = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def timeout_s(headers: Mapping[str, str], endpoint: EndpointDescription) -> float:
+    """Seconds the call may take: what the caller says, else what the endpoint says, else 10 (streams: 600, the most)."""
+    text = headers.get(TIMEOUT)
+    if text is None:
+        streams = endpoint.kind.streams_out or endpoint.kind.streams_in
+        return endpoint.timeout_s or (LONGEST_S if streams else DEFAULT_TIMEOUT_S)
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) == 0:
+        raise Refused("INVALID_ARGUMENT", f"{TIMEOUT}: {text[:40]!r} is no number of milliseconds above 0")
+    return min(int(text) / 1000, LONGEST_S)
+
+
+def metadata(headers: Mapping[str, str]) -> bytes | None:
+    """Trace headers and the caller's own pairs, packed. Raises Refused (400) for metadata that is none."""
+    found = {name: headers[name] for name in TRACE if name in headers}
+    text = headers.get(METADATA)
+    if text is not None:
+        try:
+            found = _pairs(text) | found
+        except (ValueError, RecursionError):
+            raise Refused("INVALID_ARGUMENT", f"{METADATA} has to be a JSON object of strings") from None
+    return pack(found)
+
+
+def attempt(headers: Mapping[str, str]) -> int:
+    """Which attempt this is, from 1; anything odd counts as the first."""
+    text = headers.get(ATTEMPT, "1")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else 1
+
+
+def entity(headers: Mapping[str, str]) -> str | None:
+    """The routing key; it travels percent-encoded."""
+    text = headers.get(ENTITY)
+    return unquote(text) if text is not None else None
+
+
+def caller(headers: Mapping[str, str]) -> str:
+    """``service/version`` of who calls, as it says itself; empty unless it looks like one."""
+    text = headers.get(CALLER, "")
+    return text if _CALLER.match(text) else ""
+
+
+def of_call(call: Call, remaining_s: float) -> dict[str, str]:
+    """The headers that carry `call`, with `remaining_s` left of its time. Nothing in them can break a header line."""
+    found = {TIMEOUT: str(max(1, int(remaining_s * 1000)))}
+    if call.entity is not None:
+        found[ENTITY] = quote(call.entity, safe="")
+    if call.idempotency_key is not None:
+        key = call.idempotency_key
+        found[IDEMPOTENCY] = key if _PRINTABLE.match(key) else quote(key, safe="")
+    if call.attempt != 1:
+        found[ATTEMPT] = str(call.attempt)
+    if call.caller:
+        found[CALLER] = call.caller
+    return found | _metadata(call.metadata)
+
+
+def _metadata(packed: bytes | None) -> dict[str, str]:
+    pairs = unpack(packed)
+    found = {name: pairs.pop(name) for name in TRACE if _PRINTABLE.match(pairs.get(name, ""))}
+    if pairs:
+        found[METADATA] = json.dumps(pairs, separators=(",", ":"))
+    return found

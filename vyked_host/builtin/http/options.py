@@ -1,0 +1,48 @@
+"""``[transports.http]``: what may be set, with defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+DEFAULT_PORT = 4501
+
+
+class Cors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which pages of other origins may use these routes from a browser."""
+
+    origins: Annotated[
+        tuple[str, ...], Meta(description='such as "https://shop.example"; "*" allows every origin, but never credentials')
+    ] = ()
+    headers: Annotated[tuple[str, ...], Meta(description="request headers that a page may set")] = (
+        "Accept",
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "Vyked-Timeout-Ms",
+    )
+    expose: Annotated[tuple[str, ...], Meta(description="response headers that a page may read")] = ("Retry-After",)
+    credentials: Annotated[bool, Meta(description="pages may send cookies")] = False
+    max_age: Annotated[int, Meta(ge=0, description="seconds that a browser may remember a preflight")] = 600
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of the HTTP transport."""
+
+    host: Annotated[str, Meta(description="anything but loopback needs [security]")] = "127.0.0.1"
+    port: Annotated[
+        int | None, Meta(ge=0, le=65535, description="absent: 4501, or a free port when taken; 0: a free one")
+    ] = None
+    advertise: Annotated[str | None, Meta(description='HOST:PORT that others dial, such as "10.0.0.7:4501"')] = None
+    cors: Annotated[Cors, Meta(description="pages of other origins")] = Cors()
+    allow_cross_domain: Annotated[bool, Meta(description='the same as cors.origins = ["*"], as Vyked 2.x had it')] = (
+        False
+    )
+    serializer: Annotated[str, Meta(description="what this host encodes its own calls with")] = "json"
+    pool: Annotated[int, Meta(ge=1, description="connections kept to one node")] = 32
+
+    def allowed_origins(self) -> frozenset[str]:
+        """Every origin that may read answers; ``*`` stands for all."""
+        return frozenset({*self.cors.origins, *(["*"] if self.allow_cross_domain else [])})

@@ -1,0 +1,124 @@
+"""All routes of one surface: built when it is exposed, looked up per request, never changed: a new surface is a new table."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from ...contracts import Kind, Surface
+from ...errors import UsageError
+from .exposed import Exposed
+from .negotiation import Negotiation
+from .refusal import Refused
+from .routes import CallRoute, Route, make_route
+from .running import Runner
+
+CALLS = "/-/call/"
+RESERVED = "/-/"
+NEAREST = 5
+
+
+class Found:
+    """What a request met: a route, or only the verbs that its path has."""
+
+    __slots__ = ("match", "methods", "route")
+
+    def __init__(
+        self, route: Route | CallRoute | None, methods: frozenset[str], match: web.UrlMappingMatchInfo | None
+    ) -> None:
+        self.route, self.methods, self.match = route, methods, match
+
+
+class Table:
+    """Routes in order of definition; aiohttp matches a fixed path before a template."""
+
+    def __init__(
+        self, surface: Surface, runner: Runner, negotiation: Negotiation, *, limit: int, log: logging.Logger
+    ) -> None:
+        self.surface = surface
+        self.exposed = tuple(
+            Exposed(index, endpoint, negotiation.serializers)
+            for index, endpoint in enumerate(surface.endpoints)
+            if endpoint is not None
+        )
+        self.calls = CallRoute(self.exposed, runner, negotiation, limit)
+        self._dispatcher = web.UrlDispatcher()
+        self._routes: dict[web.AbstractRoute, Route] = {}
+        self._methods: dict[str, set[str]] = {}
+        for each in self.exposed:
+            for binding in each.endpoint.http:
+                self._add(make_route(each, binding, runner, negotiation), binding.method, log)
+        self._answer_head()
+
+    # ---- composition -----------------------------------------------------------------------------------------------
+    def _add(self, route: Route, method: str, log: logging.Logger) -> None:
+        binding, endpoint = route.binding, route.exposed.endpoint
+        method = "GET" if endpoint.kind is Kind.WEBSOCKET else method
+        if _is_reserved(binding.path):
+            raise UsageError(f"{endpoint.path}: {binding.path!r} is the host's own path; choose another")
+        known = self._methods.setdefault(binding.path, set())
+        if method in known:
+            log.warning("%s: %s %s is taken by an earlier route", endpoint.path, method, binding.path)
+            return
+        known.add(method)
+        try:
+            made = self._dispatcher.add_route(method, binding.path, _never)
+        except ValueError as error:
+            raise UsageError(f"{endpoint.path}: {binding.path!r} is no path for a route: {error}") from None
+        self._routes[made] = route
+
+    def _answer_head(self) -> None:
+        """HEAD for every GET that has none of its own."""
+        for route in list(self._routes.values()):
+            known = self._methods[route.binding.path]
+            if "GET" in known and "HEAD" not in known and route.binding.method == "GET" and not _is_socket(route):
+                known.add("HEAD")
+                self._routes[self._dispatcher.add_route("HEAD", route.binding.path, _never)] = route
+
+    # ---- per request -----------------------------------------------------------------------------------------------
+    async def find(self, request: web.Request) -> Found:
+        """The route of `request`. Raises Refused (404) naming the nearest ones."""
+        if request.path.startswith(CALLS):
+            return Found(self.calls if request.method == "POST" else None, frozenset({"POST"}), None)
+        match = await self._dispatcher.resolve(request)
+        error = match.http_exception
+        if error is None:
+            return Found(self._routes[match.route], frozenset(), match)
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            return Found(None, frozenset(error.allowed_methods), None)
+        raise self._nothing(request)
+
+    def described(self) -> Iterator[tuple[str, str, Exposed]]:
+        """(verb, path, endpoint) of each route as it was written."""
+        for each in self.exposed:
+            for binding in each.endpoint.http:
+                yield binding.method, binding.path, each
+
+    def _nothing(self, request: web.Request) -> Refused:
+        near = self._nearest(request.path)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        more = "; GET / lists what is here"
+        return Refused(
+            "NOT_FOUND", f"nothing at {request.method} {request.path[:200]}{hint}{more}", details={"routes": near}
+        )
+
+    def _nearest(self, path: str) -> list[str]:
+        written = {known: sorted(methods) for known, methods in self._methods.items()}
+        found = difflib.get_close_matches(path[:200], written, n=NEAREST, cutoff=0.5)
+        return [f"{method} {known}" for known in found for method in written[known]][:NEAREST]
+
+
+def _is_reserved(path: str) -> bool:
+    return path.startswith(RESERVED) or path in ("/ping", "/_stats")
+
+
+def _is_socket(route: Route) -> bool:
+    return route.exposed.endpoint.kind is Kind.WEBSOCKET
+
+
+async def _never(request: web.Request) -> web.StreamResponse:
+    """aiohttp's dispatcher wants a handler to each route; ours are looked up beside it."""
+    raise AssertionError(f"{request.path} was routed past the table")
