@@ -57,6 +57,10 @@ class ConfigError(VykedError):
         super().__init__(message)
         self.problems = problems
 
+    def __str__(self) -> str:
+        lines = [f"{each.place}  {each.severity}  {each.sentence}" for each in self.problems]
+        return "\n".join((super().__str__(), *lines))
+
 
 class NotSupported(VykedError):
     """The chosen back end can't give what was asked for, and says so instead of pretending."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .classic import Registry
 from .host import Host
 from .prepare import Prepared, prepare
 from .run import run
 
-__all__ = ["Host", "Prepared", "prepare", "run"]
+__all__ = ["Host", "Prepared", "Registry", "prepare", "run"]

@@ -76,11 +76,10 @@ class Composition:
             node_id=self.workshop.node_id, namespace=self.workshop.environment("host").namespace,
             addresses=(), instances=(), labels=settings.host.labels,
         )  # fmt: skip
-        self.home = Link.local(self.record, self.dispatcher, self.workshop.dial, LOCAL_SERIALIZER)
+        dial_s = self.workshop.environment("host").timing.dial
+        self.home = Link.local(self.record, self.dispatcher, self.workshop.dial, dial_s, LOCAL_SERIALIZER)
         self.directory = Directory(self.home)
-        self.directory.dial_with(
-            lambda record: Link(record, self.workshop.dial, self.workshop.environment("host").timing.dial)
-        )
+        self.directory.dial_with(lambda record: Link(record, self.workshop.dial, dial_s))
         self.pending = Pending(limit=bounds(settings.limits, "pending"))
         self.clients: list[ServiceClient] = []
 
@@ -180,7 +179,7 @@ class Composition:
         event_tasks, lag = TaskScope(self.log), LoopLag()
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
-            tasks=workshop.tasks, log=self.log,
+            tasks=workshop.tasks, log=self.log, first_s=workshop.environment("host").timing.dial,
         )  # fmt: skip
         node = Node(
             settings=settings, dispatcher=self.dispatcher, directory=self.directory, membership=membership,

@@ -15,12 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
-from ..contracts import Address
+from ..contracts import Address, Channel
 from ..errors import UsageError
 from ..model.description import Dependency
 from ..model.settings import ServiceTable
 from ..runtime.node import Node
-from ..service.clients import DynamicClient
+from ..service.clients import DynamicClient, Invoker
 from ..service.endpoints import Event, Published
 from ..service.identity import declared
 from ..service.inspect import describe
@@ -28,7 +28,7 @@ from .build import Composition, compose
 from .classic import ClassicHost
 from .environment import mesh_name
 from .prepare import Prepared, prepare
-from .services import Planned, described, plan, prepared
+from .services import Planned, described, plan, prepared, without_waiting
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -60,13 +60,14 @@ class Host(ClassicHost):
         self._node: Node | None = None
 
     @classmethod
-    def of(cls, ready: Prepared) -> Host:
-        """A host for a file that has been prepared already."""
-        host = cls()
-        host._ready = ready
+    def of(cls, ready: Prepared, services: Sequence[object] = (), *, ronin: bool = False) -> Host:
+        """A host for a file that has been prepared already. `ronin`: no service waits for its dependencies."""
+        host = cls(*services)
+        host._ready, host._alone = ready, ronin
         return host
 
     _ready: Prepared | None = None
+    _alone = False
 
     # ---- life ------------------------------------------------------------------------------------------------------
     async def start(self) -> Host:
@@ -79,6 +80,7 @@ class Host(ClassicHost):
         ready = self._ready or prepare(self._file, text=self._text, overrides=self._overrides, environ=self._environ)
         settings = ready.loaded.require()
         planned = plan(ready.loaded.services) + [self._planned(each) for each in self._services]
+        planned = [without_waiting(each) for each in planned] if self._alone else planned
         return compose(settings, ready.catalogue, planned, fakes=self._fakes)
 
     def _planned(self, service: Any) -> Planned:
@@ -137,8 +139,30 @@ class Host(ClassicHost):
         dependency = Dependency(attribute="", service=name, version=version, required=False, contract=contract)
         return self._composition.client("", dependency)
 
+    def invoker(self, service: str, /, *, version: str | None = None) -> Invoker:
+        """The way calls to `service` take, for who describes its endpoints by hand: the command line does."""
+        if self._composition is None:
+            raise UsageError("this host does not run: use `async with Host(...) as host`")
+        wanted = Dependency(attribute="", service=service, version=version, required=False, contract=_Itself())
+        return cast("Invoker", self._composition.client("", wanted))
+
+    async def dial(self, uri: str, /, *, timeout: float) -> Channel:
+        """A channel of one's own to whoever listens at `uri`, within `timeout` seconds. Raises Unavailable, NotSupported."""
+        if self._composition is None:
+            raise UsageError("this host does not run: use `async with Host(...) as host`")
+        address = Address(transport=uri.partition(":")[0], uri=uri)
+        workshop = self._composition.workshop
+        return await workshop.dial(address, workshop.clock.now() + timeout)
+
     def publish(self, event: Event[..., E], payload: E, /, **options: Any) -> Awaitable[Published]:
         """Publish an event as its service would."""
         found = describe(cast(type, event.owner))
         description = next(each for each in found.events if each.name == event.name)
         return self.node.publisher.publish(description, payload, **options)
+
+
+class _Itself:
+    """A dependency whose proxy is the invoker."""
+
+    def __compose__(self, invoker: Invoker) -> Invoker:
+        return invoker

@@ -12,7 +12,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..errors import EXIT_FAILED, EXIT_OK
 from ..model.settings import Settings
@@ -27,15 +27,16 @@ log = logging.getLogger("vyked")
 Started = Callable[[Host, float], None]
 
 
-def run(ready: Prepared, started: Started) -> int:
-    """Serve until a signal; `started` is told the host and the seconds it took. Returns the exit code. Raises ConfigError,
+def run(ready: Prepared, started: Started, services: Sequence[object] = (), *, ronin: bool = False) -> int:
+    """Serve until a signal; `started` is told the host and the seconds it took; `services` are served beside those of the
+    file; `ronin`: none waits for its dependencies. Returns the exit code. Raises ConfigError,
     StartError and their kin before anything is announced."""
     settings = ready.loaded.require()
     if not ready.catalogue.hooks.configure_logging(_plain(settings)):
         set_up(settings.logging)
     _title(f"vyked-host [{node_name(settings)}]")
     with asyncio.Runner(debug=settings.host.debug, loop_factory=loop_factory(settings)) as runner:
-        return runner.run(_serve(ready, started))
+        return runner.run(_serve(Host.of(ready, services, ronin=ronin), started))
 
 
 def _plain(settings: Settings) -> dict[str, object]:
@@ -77,9 +78,9 @@ class Signals:
         (self.force if self.stop.is_set() else self.stop).set()
 
 
-async def _serve(ready: Prepared, started: Started) -> int:
+async def _serve(host: Host, started: Started) -> int:
     began = time.perf_counter()
-    signals, host = Signals(), Host.of(ready)
+    signals = Signals()
     if not await _unless(signals.stop, host.start()):
         return EXIT_OK
     gc.collect()

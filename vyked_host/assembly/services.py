@@ -68,6 +68,12 @@ def _prefixed(binding: HttpBinding, prefix: str) -> HttpBinding:
     return msgspec.structs.replace(binding, path=prefix + binding.path) if prefix else binding
 
 
+def without_waiting(planned: Planned) -> Planned:
+    """The same service, active at once whoever is missing."""
+    needs = tuple(msgspec.structs.replace(each, required=False) for each in planned.description.dependencies)
+    return planned._replace(description=msgspec.structs.replace(planned.description, dependencies=needs))
+
+
 def refuse_twins(planned: Sequence[Planned]) -> None:
     """Two services of one name and major version in one host could not be told apart. Raises UsageError."""
     seen: dict[tuple[str, str], Planned] = {}

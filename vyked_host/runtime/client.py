@@ -87,7 +87,7 @@ class Outgoing:
         self._now = client.clock.now
         self._timeout = endpoint.timeout_s or client.target.settings.timeout
         self._codecs: dict[str, ClientCodecs] = {}
-        self._only = client.target.settings.transport
+        self._only = "http" if endpoint.kind is Kind.HTTP else client.target.settings.transport
 
     # ---- unary -----------------------------------------------------------------------------------------------------
     async def proceed(self, arguments: Any) -> Any:
@@ -203,8 +203,9 @@ class Outgoing:
             )  # fmt: skip
         target = self._client.target
         instance = target.named(wanted) if wanted else target.choose(call)
-        channel = instance.link.channel or await instance.link.open(call.deadline, self._only)
-        call.endpoint, call.codec = instance.link.agreed(channel, self._endpoint)
+        way = instance.link.best if self._only is None else instance.link.way(self._only)
+        channel = way.channel or await way.open(call.deadline)
+        call.endpoint, call.codec = way.agreed(channel, self._endpoint)
         return instance, channel
 
     def _codecs_of(self, name: str) -> ClientCodecs:

@@ -72,23 +72,14 @@ def unknown_endpoint(wanted: EndpointDescription, surface: Surface) -> NotFound:
     return NotFound(text, service=wanted.service, method=wanted.name, executed="not_executed")
 
 
-class Link:
-    """The way to one node."""
+class Way:
+    """One shared connection to one node; dialled when first needed, again after it retired."""
 
-    def __init__(self, record: NodeRecord, dial: Dial, dial_s: float) -> None:
-        self.record = record
-        self._dial, self._dial_s = dial, dial_s
+    def __init__(self, record: Callable[[], NodeRecord], dial: Dial, dial_s: float, only: str | None) -> None:
+        self._record, self._dial, self._dial_s, self._only = record, dial, dial_s, only
         self.channel: Channel | None = None
         self._agreed: dict[int, tuple[int, str]] = {}  # by identity: descriptions live as long as the host
         self._dialling: asyncio.Future[Channel] | None = None
-
-    @classmethod
-    def local(cls, record: NodeRecord, dispatcher: Dispatcher, dial: Dial, encoded: str) -> Link:
-        """The link of a node to itself; `encoded` is the serializer where objects can't be handed over."""
-        link = cls(record, dial, 0.0)
-        channel: Channel = LocalChannel(dispatcher, record.node_id, encoded)
-        link.channel = channel
-        return link
 
     def agreed(self, channel: Channel, wanted: EndpointDescription) -> tuple[int, str]:
         """The index and the codec to call `wanted` with on `channel`, looked up once per channel. Raises NotFound."""
@@ -100,26 +91,25 @@ class Link:
             self._agreed[id(wanted)] = found
         return found
 
-    async def open(self, deadline: float, only: str | None = None) -> Channel:
+    async def open(self, deadline: float) -> Channel:
         """The channel, dialled if need be. Raises Unavailable (`not_sent`) naming each address and why."""
         if self.channel is not None:
             return self.channel
         if self._dialling is None:
-            self._dialling = asyncio.ensure_future(self._connect(deadline, only))
+            self._dialling = asyncio.ensure_future(self._connect(deadline))
             self._dialling.add_done_callback(self._dialled)
         return await asyncio.shield(self._dialling)
 
-    async def _connect(self, deadline: float, only: str | None) -> Channel:
-        loop = asyncio.get_running_loop()
-        tried: list[str] = []
-        for address in by_preference(self.record.addresses, only):
-            limit = min(deadline, loop.time() + self._dial_s)
+    async def _connect(self, deadline: float) -> Channel:
+        record, tried = self._record(), list[str]()
+        for address in by_preference(record.addresses, self._only):
+            limit = min(deadline, asyncio.get_running_loop().time() + self._dial_s)
             try:
                 return await self._dial(address, limit)
             except (VykedError, OSError, TimeoutError) as error:
                 tried.append(f"{address.uri}: {error}")
-        cause = "; ".join(tried) or "it has no address this host can dial"
-        raise Unavailable(f"node {self.record.node_id} can't be reached ({cause})", executed="not_sent")
+        cause = "; ".join(tried) or f"it has no address for {self._only or 'this host to dial'}"
+        raise Unavailable(f"node {record.node_id} can't be reached ({cause})", executed="not_sent")
 
     def _dialled(self, done: asyncio.Future[Channel]) -> None:
         self._dialling = None
@@ -140,3 +130,38 @@ class Link:
             self._dialling.cancel()
         if self.channel is not None:
             await self.channel.aclose()
+
+
+class Link:
+    """The ways to one node: the best one, and one for each transport that somebody insists on."""
+
+    def __init__(self, record: NodeRecord, dial: Dial, dial_s: float) -> None:
+        self.record = record
+        self._dial, self._dial_s = dial, dial_s
+        self.best = self._way(None)
+        self._others: dict[str, Way] = {}
+
+    @classmethod
+    def local(cls, record: NodeRecord, dispatcher: Dispatcher, dial: Dial, dial_s: float, encoded: str) -> Link:
+        """The link of a node to itself; `encoded` is the serializer where objects can't be handed over."""
+        link = cls(record, dial, dial_s)
+        channel: Channel = LocalChannel(dispatcher, record.node_id, encoded)
+        link.best.channel = channel
+        return link
+
+    def way(self, only: str | None) -> Way:
+        """The way by one transport, or the best (None)."""
+        if only is None:
+            return self.best
+        found = self._others.get(only)
+        if found is None:
+            found = self._others[only] = self._way(only)
+        return found
+
+    def _way(self, only: str | None) -> Way:
+        return Way(lambda: self.record, self._dial, self._dial_s, only)
+
+    async def aclose(self) -> None:
+        """Close every way."""
+        for way in (self.best, *self._others.values()):
+            await way.aclose()

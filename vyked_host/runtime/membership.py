@@ -7,6 +7,7 @@ instance. Before it has been active once it takes no calls; losing a dependency 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ class Membership:
 
     def __init__(
         self, *, record: NodeRecord, registry: Registry, directory: Directory, dispatcher: Dispatcher,
-        hosted: Sequence[Hosted], tasks: TaskScope, log: logging.Logger,
+        hosted: Sequence[Hosted], tasks: TaskScope, log: logging.Logger, first_s: float,
     ) -> None:  # fmt: skip
         self.record = record
         self._registry, self._directory, self._dispatcher = registry, directory, dispatcher
@@ -39,6 +40,7 @@ class Membership:
         self._lease: Lease | None = None
         self._cancel_watch: Callable[[], None] = _nothing
         self._leaving = False
+        self._first_s, self._seen = first_s, asyncio.Event()
         self.missing: dict[str, tuple[str, ...]] = {}
 
     # ---- joining ---------------------------------------------------------------------------------------------------
@@ -50,6 +52,9 @@ class Membership:
         self._lease.lost.add_done_callback(lambda lost: None if lost.cancelled() else self._lost(lost.result()))
         await self._judge()
         self._cancel_watch = self._tasks(self._watch(), "registry watch")
+        with contextlib.suppress(TimeoutError):  # a registry that is away: start with what is known, as after its loss
+            async with asyncio.timeout(self._first_s):
+                await self._seen.wait()
 
     def _lost(self, reason: str) -> None:
         if not self._leaving:
@@ -74,6 +79,7 @@ class Membership:
             for link in self._directory.apply(change):
                 self._tasks(link.aclose(), "close link")
             await self._judge()
+            self._seen.set()
 
     # ---- activation ------------------------------------------------------------------------------------------------
     async def _judge(self) -> None:
@@ -150,8 +156,8 @@ class Membership:
 
     @property
     def is_watched(self) -> bool:
-        """Does anybody else see this node?"""
-        return len(self._directory.nodes) > 1
+        """Does anybody else route calls here?"""
+        return bool(self._hosted) and len(self._directory.nodes) > 1
 
 
 def _nothing() -> None:

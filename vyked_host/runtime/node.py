@@ -126,7 +126,9 @@ class Node:
         for hosted in self.hosted:
             await hosted.start()
         for name, transport in self.transports.items():
-            self.listeners[name] = await transport.serve(self.dispatcher, self.dispatcher.surface(name, self.settings.transports[name].use))
+            self.listeners[name] = await transport.serve(
+                self.dispatcher, self.dispatcher.surface(name, self.settings.transports[name].use)
+            )
         for subscriber in self.subscribers:
             await subscriber.start(self.pubsub)
         await self.membership.join(self.addresses)

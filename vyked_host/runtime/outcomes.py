@@ -44,7 +44,9 @@ def internal_fault(endpoint: EndpointDescription, error: BaseException, log: log
 def invalid_fault(endpoint: EndpointDescription, error: Exception) -> Fault:
     """The arguments don't fit. The text says which field, and for an unknown one which exist."""
     if isinstance(error, CallError):  # a codec's own verdict: too large
-        return Fault(code=error.code, message=f"{endpoint.path}: {error}", executed="not_executed", details=error.details)
+        return Fault(
+            code=error.code, message=f"{endpoint.path}: {error}", executed="not_executed", details=error.details
+        )
     text = str(error)
     path = text.rpartition(" - at `$")[2].rstrip("`").lstrip(".") if " - at `$" in text else ""
     reason = text.partition(" - at `")[0] or type(error).__name__
