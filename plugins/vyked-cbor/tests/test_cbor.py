@@ -1,9 +1,10 @@
 """Typed both ways; whatever a peer wrote, the answer is a value of the type or a ValueError."""
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import decimal
-import sys
 import uuid
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vyked_cbor.codec import Cbor
+from vyked_cbor.shapes import untyped
 
 from vyked_host.contracts import Codec, LimitsTable
 from vyked_host.loading import load
@@ -77,7 +79,19 @@ def test_the_cap_holds_before_anything_is_built() -> None:
     body = b"\x80" * 101
     with pytest.raises(ValueError, match=r"101 bytes are over \[limits\] untyped_message = 100"):
         codec(Any, untyped_message=100).decode(body)
-    assert Cbor(LimitsTable(untyped_message="none"))._cap == sys.maxsize
+    assert len(codec(list[Any], untyped_message="none").decode(cbor2.dumps([0] * 100_000))) == 100_000
+
+
+class Tree(msgspec.Struct):
+    leaves: list[Tree] = []
+
+
+@pytest.mark.parametrize(
+    ("shape", "answer"),
+    [(Any, True), (list, True), (dict[str, list[Any]], True), (User, False), (Tree, False), (User | None, False)],
+)
+def test_the_cap_follows_from_the_type(shape: Any, answer: bool) -> None:
+    assert untyped(shape) is answer
 
 
 def test_what_can_not_travel_is_refused_at_the_writer() -> None:

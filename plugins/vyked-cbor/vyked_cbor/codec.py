@@ -1,7 +1,7 @@
 """CBOR codecs: cbor2 reads and writes, msgspec says what may be inside.
 
-cbor2 builds objects before the type is known, so that every message counts as untyped: ``[limits] untyped_message`` is its
-cap. What makes a decoder do more than read is refused: shared references, regular expressions, MIME, fractions, keys that
+cbor2 builds objects before the type is checked; the cap, from the type as everywhere, bounds what they take. What makes a
+decoder do more than read is refused: shared references, regular expressions, MIME, fractions, keys that
 are not text or bytes (colliding hashes), equal keys, simple values without a meaning, anything after the first item.
 Times, UUIDs, decimals travel as text, as in JSON; bytes as bytes; keys as text.
 """
@@ -18,6 +18,8 @@ import msgspec
 
 from vyked_host import TooLarge
 from vyked_host.contracts import Codec, LimitsTable
+
+from .shapes import untyped
 
 MAX_DEPTH = 128
 _PLAIN_TAGS = frozenset({0, 1, 2, 3, 55799})  # text and epoch time, big integers, "this is CBOR"
@@ -36,20 +38,21 @@ class Cbor:
     content_type = "application/cbor"
 
     def __init__(self, limits: LimitsTable) -> None:
-        cap = limits.untyped_message
-        self._cap = sys.maxsize if cap == "none" else cap
+        self._limits = limits
 
     def codec(self, shape: Any) -> Codec:
         """A codec for `shape`. Raises TypeError when msgspec does not know the type."""
         msgspec.json.Decoder(shape)  # at start-up, and not with the first message
-        return _CborCodec(shape, self._cap)
+        return _CborCodec(shape, self._limits)
 
 
 class _CborCodec:
-    __slots__ = ("_cap", "_shape")
+    __slots__ = ("_cap", "_limit", "_shape")
 
-    def __init__(self, shape: Any, cap: int) -> None:
-        self._shape, self._cap = shape, cap
+    def __init__(self, shape: Any, limits: LimitsTable) -> None:
+        self._shape, self._limit = shape, "untyped_message" if untyped(shape) else "message"
+        cap = getattr(limits, self._limit)
+        self._cap = sys.maxsize if cap == "none" else cap
 
     def encode(self, value: Any) -> bytes:
         """`value` as bytes. Raises TypeError, ValueError."""
@@ -63,7 +66,7 @@ class _CborCodec:
     def decode(self, body: Any) -> Any:
         """The value in `body`. Raises ValueError: too large, not CBOR, or not of the type."""
         if len(body) > self._cap:
-            what = f"{len(body)} bytes are over [limits] untyped_message = {self._cap}, which holds for all CBOR"
+            what = f"{len(body)} bytes are over [limits] {self._limit} = {self._cap}: send less, stream it, or raise the limit"
             raise MessageTooLarge(what, executed="not_executed", details={"size": len(body), "limit": self._cap})
         return msgspec.convert(_read(body), self._shape, builtin_types=(bytes,), str_keys=True)
 

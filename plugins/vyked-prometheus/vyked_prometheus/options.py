@@ -16,8 +16,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[
-        int | None,
-        Meta(ge=0, le=65535, description=f"port to listen on; default: {DEFAULT_PORT}, or a free one when taken"),
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(description=f"port to listen on; default: {DEFAULT_PORT}, or a free one when that is taken"),
     ] = None
     path: Annotated[str, Meta(pattern="^/", description="path of the metrics")] = "/metrics"
 

@@ -1,0 +1,14 @@
+"""The suite that every balancer has to pass."""
+
+import pytest
+from vyked_zone.plugin import Plugin
+
+from vyked_host.contracts import Balancer, Provider
+from vyked_host.testing import BalancerConformance
+
+
+class TestZone(BalancerConformance):
+    @pytest.fixture
+    def provider(self) -> Provider[Balancer]:
+        (provider,) = Plugin().vyked_balancers()
+        return provider
