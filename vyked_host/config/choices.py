@@ -115,7 +115,7 @@ class Choices:
         return default
 
     def _options(self, kind: str, use: str, data: Any, path: Path, name_path: Path) -> Any:
-        provider = self.provider(kind, use, name_path) if not self._tables.findings.touches(name_path) else None
+        provider = self.provider(kind, use, name_path) if not self._tables.findings.at(name_path) else None
         if provider is None:
             return None
         options = self._tables.table(path, provider.options, data)

@@ -1,7 +1,7 @@
 """One vyked.toml in work: its text, its flags, its values with references filled in, and where each of them comes from.
 
 Precedence: ``--set`` over the file over defaults. An origin is one of: ``file:line``, ``env VAR (file:line)``,
-``file PATH (file:line)``, ``--set key=value``, ``default``.
+``secret PATH (file:line)``, ``--set key=value``, ``default``.
 """
 
 from __future__ import annotations
@@ -82,8 +82,9 @@ class Document:
         except (KeyError, IndexError, TypeError):
             return DEFAULT
         span = self.positions.find(path, "value")
+        line, column = (span.line, span.column) if span else (0, 0)
         kind, name = self._from_outside(path)
-        return Origin(kind=kind, file=self.source.name, line=span.line, column=span.column, name=name)
+        return Origin(kind=kind, file=self.source.name, line=line, column=column, name=name)
 
     def _from_outside(self, path: Path) -> tuple[str, str]:
         written = self.written.get(path)
@@ -119,9 +120,9 @@ class Document:
             file=flag or self.source.name, message=fault.message, remedy=fault.remedy, key=dotted(fault.path),
             severity=fault.severity, plugin=fault.plugin,
         )  # fmt: skip
-        if flag is not None or not fault.path or not self.source.toml.strip():
+        span = None if flag is not None else self.positions.find(fault.path, fault.at)
+        if span is None:
             return problem
-        span = self.positions.find(fault.path, fault.at)
         source = self.source.line(span.line)
         return replace(problem, line=span.line, column=span.column, length=span.length, source=source)
 

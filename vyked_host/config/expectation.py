@@ -44,6 +44,8 @@ def expected(schema: Schema, definitions: Schema) -> str:
         return _either([literal(value) for value in schema["enum"] if value is not None])
     if "const" in schema:
         return literal(schema["const"])
+    if schema.get("title") == "Choice":
+        return 'a name or { use = "name", ... }'
     kind = schema.get("type")
     if schema.get(UNIT) == "bytes":
         return 'a size such as 65536 or "64KiB"' + _bounds(schema)

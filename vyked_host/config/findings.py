@@ -38,6 +38,10 @@ class Findings:
         if fault not in self.faults:
             self.faults.append(fault)
 
+    def at(self, path: Path) -> bool:
+        """Is exactly what stands at `path` at fault already?"""
+        return any(fault.path == path for fault in self.faults)
+
     def touches(self, path: Path) -> bool:
         """Is something at `path` or below it at fault already?"""
         return any(fault.path[: len(path)] == path for fault in self.faults)

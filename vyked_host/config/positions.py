@@ -34,18 +34,14 @@ class Positions:
         self._arrays: dict[Path, int] = {}
         self._document(_root(text))
 
-    def find(self, path: Path, at: At) -> Span:
-        """The place of `path`; of the nearest thing around it when it stands nowhere itself."""
+    def find(self, path: Path, at: At) -> Span | None:
+        """The place of `path`; of the nearest thing around it when it stands nowhere itself; None: of nothing."""
         while path:
             found = self._found.get((path, at)) or self._found.get((path, "key"))
             if found:
                 return found
             path = path[:-1]
-        return Span(1, 1, 1)
-
-    def knows(self, path: Path) -> bool:
-        """Does `path` stand in the file?"""
-        return (path, "key") in self._found or (path, "value") in self._found
+        return None
 
     def _document(self, root: Node) -> None:
         for node in root.children:

@@ -67,7 +67,8 @@ class Services:
             names.name(key, "service name")
         except UsageError as error:
             self._findings.add(path, str(error), at="key")
-        return self._tables.table(path, ServiceTable, data)
+        table = self._tables.table(path, ServiceTable, data)
+        return table if isinstance(data, dict) else None
 
     def _service(self, key: str, table: ServiceTable) -> Service | None:
         if self._findings.touches(("services", key, "use")):

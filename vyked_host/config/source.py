@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
 _TWICE = ("Cannot overwrite", "Cannot declare", "Cannot mutate", "Cannot redefine", "Duplicate inline")
+_STATEMENT = re.compile(r"\s*(\[+[^\[\]]+\]+\s*(#.*)?\Z|[\w.\"'-]+\s*=)")
 _MOST_ERRORS = 25
 _STAND_IN = " broken header "  # begins the name of what stands in for a table whose header could not be read
 _LONGEST_STATEMENT = 200  # lines
@@ -98,7 +99,7 @@ def parse(text: str, name: str, folder: str) -> Source:
             return Source(name, folder, text, toml, data, tuple(faults))
         start, fault = _placed(toml, found)
         faults.append(fault)
-        blanked = _without(toml, start, found[0])
+        blanked = _without(toml, start, _last(toml, start, found[0]))
         if blanked == toml:
             break
         toml = blanked
@@ -169,6 +170,11 @@ def _statement(lines: list[str], line: int) -> int:
         if isinstance(_attempt("\n".join(lines[: start - 1])), dict):
             return start
     return line
+
+
+def _last(text: str, start: int, line: int) -> int:
+    """The last line to blank: what was not closed runs into the next statement, which is to stay."""
+    return line - 1 if line > start and _STATEMENT.match(text.split("\n")[line - 1]) else line
 
 
 def _without(text: str, start: int, end: int) -> str:

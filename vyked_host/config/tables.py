@@ -36,8 +36,12 @@ class Tables:
             data = self._finite(path, data)
         try:
             return msgspec.convert(data, struct)
-        except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:  # msgspec.ValidationError is a ValueError
             return self._faulty(path, struct, data, error)
+        except TypeError as error:  # of the Struct, not of the data: msgspec can't make sense of its annotations
+            what = f"{dotted(path)}: {struct.__module__}.{struct.__qualname__} is no usable Struct: {error}"
+            self.findings.add(path, what, "its author has to mend it", plugin=own)
+            return self._defaults(struct)
 
     def fault(self, path: Path, message: str, remedy: str = "", *, at: At = "value") -> None:
         """Note a fault of the value or key at `path`, with its dotted name in front."""
@@ -52,7 +56,8 @@ class Tables:
     def _faulty(self, path: Path, struct: type[T], data: dict[str, Any], error: Exception) -> T | None:
         found = faults.of(struct, data, error)
         for fault in found:
-            if not (fault.missing and self.document.damaged):
+            told = self.findings.at((*path, *fault.path))  # such as a variable that is not set: one fault is enough
+            if not told and not (fault.missing and self.document.damaged):
                 self.fault((*path, *fault.path), self._told(path, fault), fault.remedy, at=fault.at)
         wrong = {fault.path[0] for fault in found if fault.path}
         return self._salvaged(struct, {key: value for key, value in data.items() if key not in wrong})
@@ -70,7 +75,7 @@ class Tables:
     def _salvaged(self, struct: type[T], data: dict[str, Any]) -> T | None:
         try:
             return msgspec.convert(data, struct)
-        except (msgspec.ValidationError, ValueError, TypeError, OverflowError):
+        except (ValueError, OverflowError):
             return self._defaults(struct)
 
     def _defaults(self, struct: type[T]) -> T | None:
