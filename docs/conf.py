@@ -4,7 +4,7 @@ from vyked_host.errors import __version__
 
 project = "vyked-host"
 author = "the vyked-host developers"
-copyright = "2026, the vyked-host developers"  # noqa: A001 - Sphinx's name for it
+copyright = "2026, the vyked-host developers"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]

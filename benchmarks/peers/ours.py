@@ -5,13 +5,14 @@ Everything that is on by default is on: deadlines, limits, validation, cancellat
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from vyked_host import Host, Service, api
+from vyked_host import Host, Service, Unavailable, api
 
-from ..echo import Row
+from ..echo import ROW, Row
 from ..load import Measured, Plan, drive
 from ..processes import LOOPBACK, script
 
@@ -70,4 +71,18 @@ async def load(folder: Path, port: int, plan: Plan) -> Measured:
 async def open_client(port: int) -> AsyncIterator[Echo]:
     """A typed client of the service behind `port`, in a host that serves nothing."""
     async with Host(text=CLIENT.format(address=f"{LOOPBACK}:{port}")) as host:
-        yield host.client(Echo)
+        echo = host.client(Echo)
+        await _known(echo)
+        yield echo
+
+
+async def _known(echo: Echo) -> None:
+    """Return once the registry has found the server. Raises TimeoutError."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await echo.echo(ROW)
+            except Unavailable:
+                await asyncio.sleep(0.01)
+            else:
+                return

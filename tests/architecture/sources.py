@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
@@ -81,3 +81,9 @@ def called(node: ast.AST) -> str:
     if not isinstance(node, ast.Call):
         return ""
     return getattr(node.func, "attr", getattr(node.func, "id", ""))
+
+
+def none(breaches: Iterable[str]) -> None:
+    """Fails with a line for each breach."""
+    found = list(breaches)
+    assert not found, "\n".join((f"{len(found)} found", *found))

@@ -2,17 +2,29 @@
 
 By syntax: modules on the path of a message import nothing that inspects, and never look up an attribute whose name is
 data (the ancestor did `getattr(host, packet["endpoint"])`); their functions per message look up none by name at all.
+
+By watching: while calls are made, over the local channel and over TCP, the interpreter reports each function entered.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import importlib
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
+from pathlib import Path
+from types import FrameType
 
+import pluggy
 import pytest
 
-from .sources import Source, called, functions, imports, source, sources
+from vyked_host import Host, Service, api
+
+from .sources import Source, called, functions, imports, none, source, sources
 
 ON_THE_PATH = (
     "vyked_host/runtime/dispatcher.py",
@@ -20,7 +32,9 @@ ON_THE_PATH = (
     "vyked_host/runtime/answers.py",
     "vyked_host/runtime/pending.py",
     "vyked_host/runtime/client.py",
-    "vyked_host/builtin/tcp/*.py",
+    "vyked_host/builtin/tcp/client.py",
+    "vyked_host/builtin/tcp/server.py",
+    "vyked_host/builtin/tcp/link.py",
     "vyked_host/builtin/balancers/*.py",
     "vyked_host/wire/*.py",
     "vyked_host/routing/*.py",
@@ -82,7 +96,7 @@ def _type_checking(tree: ast.Module) -> set[ast.AST]:
 
 
 def test_nothing_on_the_path_of_a_message_is_reflective() -> None:
-    assert [breach for each in sources() if on_the_path(each) for breach in reflective(each)] == []
+    none(breach for each in sources() if on_the_path(each) for breach in reflective(each))
 
 
 @pytest.mark.parametrize("pattern", ON_THE_PATH)
@@ -134,3 +148,68 @@ def test_planted_reflection_is_found(text: str) -> None:
 )
 def test_what_is_composed_is_left_alone(text: str) -> None:
     assert not list(reflective(source(text, "vyked_host/runtime/dispatcher.py")))
+
+
+# ---- by watching -----------------------------------------------------------------------------------------------------
+class Echo(Service, name="echo", version="1.0.0"):
+    @api
+    async def echo(self, text: str) -> str:
+        return text
+
+    @api
+    async def inspected(self, text: str) -> str:
+        return str(inspect.signature(self.echo))
+
+
+TCP = "[host]\nmesh = 'watched'\n[transports.tcp]\nport = 0\n"
+CALLER = "[host]\nmesh = 'watched'\n[registry]\nuse = 'static'\n[registry.static]\nnodes = ['{uri}']\n"
+INSPECTORS = {Path(each.__file__ or "").resolve() for each in (inspect, typing, importlib)}
+PLUGGY = Path(pluggy.__file__).resolve().parent
+BUILTINS_BY_NAME = {getattr, setattr, hasattr, delattr}
+
+
+@contextmanager
+def watching() -> Iterator[set[str]]:
+    """What reflection happens meanwhile in this thread: calls of inspecting modules, and by-name look-ups of ours."""
+    found: set[str] = set()
+
+    def note(frame: FrameType, event: str, what: object) -> None:
+        file = Path(frame.f_code.co_filename)
+        if event == "call" and (file in INSPECTORS or PLUGGY in file.parents) and frame.f_code.co_name != "cast":
+            found.add(f"{file.name}: {frame.f_code.co_name}")
+        elif event == "c_call" and what in BUILTINS_BY_NAME and "/vyked_host/" in str(file):
+            found.add(f"{file.name}:{frame.f_lineno}: {what.__name__}")  # type: ignore[attr-defined]
+
+    sys.setprofile(note)
+    try:
+        yield found
+    finally:
+        sys.setprofile(None)
+
+
+async def watched(call: Callable[[str], typing.Awaitable[str]]) -> set[str]:
+    """What happens during calls, once the first has opened what it needs."""
+    await call("first")
+    with watching() as found:
+        for number in range(20):
+            await call(str(number))
+    return found
+
+
+async def test_local_calls_reflect_on_nothing() -> None:
+    async with Host(Echo, text=TCP) as host:
+        assert await watched(host.client(Echo).echo) == set()
+
+
+async def test_calls_over_tcp_reflect_on_nothing_on_either_side() -> None:
+    async with Host(Echo, text=TCP) as host:
+        uri = next(each.uri for each in host.addresses if each.transport == "tcp")
+        async with Host(text=CALLER.format(uri=uri)) as caller:
+            while len(caller.node.directory.nodes) < 2:
+                await caller.node.directory.change()
+            assert await watched(caller.client(Echo).echo) == set()
+
+
+async def test_a_planted_inspection_is_seen() -> None:
+    async with Host(Echo, text=TCP) as host:
+        assert "inspect.py: signature" in await watched(host.client(Echo).inspected)
