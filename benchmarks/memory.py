@@ -62,10 +62,11 @@ def _measure(name: str, settings: Settings) -> Resident:
 
 
 def _row(name: str, one: Resident) -> Sequence[str]:
-    return [name, *_cells(one)]
+    return [name, *cells(one)]
 
 
-def _cells(one: Resident) -> Iterator[str]:
+def cells(one: Resident) -> Iterator[str]:
+    """The row of one server, without its name."""
     second = one.after[:2][-1]
     grown_kb = (one.after[-1] - second) * 1024
     calls = sum(one.calls[2:])
