@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pytest
 from msgspec import Meta, Struct
 
+from tests.integration.runtime.waiting import until
 from vyked_host import Service, ServiceError, api, client, context
 from vyked_host.assembly import Host
 from vyked_host.errors import (
@@ -305,8 +306,3 @@ async def test_the_callers_own_failing_stream_is_its_own_error(host: Host) -> No
         await host.client(Lab).total(broken())
     await until(lambda: not host.node.dispatcher.running)
 
-
-async def until(true: Any, within: float = 2.0) -> None:
-    async with asyncio.timeout(within):
-        while not true():
-            await asyncio.sleep(0.001)

@@ -56,6 +56,7 @@ class StaticRegistry(Registry):
         self._causes: dict[str, str] = {}
         self._watchers: set[asyncio.Event] = set()
         self._cancels: list[Callable[[], None]] = []
+        self._tried: set[str] = set()
         self._closed = False
 
     async def announce(self, record: NodeRecord) -> Lease:
@@ -63,11 +64,14 @@ class StaticRegistry(Registry):
         return StaticLease(self._next_generation())
 
     async def watch(self, services: frozenset[str] | None) -> AsyncIterator[Change]:
-        """A snapshot at once, and another whenever a listed host comes, goes or serves something else."""
+        """A snapshot once each listed host was tried, and another whenever a listed host comes, goes or serves something else."""
         changed = asyncio.Event()
         self._watchers.add(changed)
         self._begin()
         try:
+            while not self._closed and len(self._tried) < len(self._uris):
+                changed.clear()
+                await changed.wait()
             while not self._closed:
                 changed.clear()
                 yield self._snapshot(services)
@@ -92,6 +96,9 @@ class StaticRegistry(Registry):
         attempt = 0
         while not self._closed:
             channel = await self._dial(uri)
+            if channel is None or channel.node_id == self._env.node_id:
+                self._tried.add(uri)
+                self._tell()
             began = self._env.clock.now()
             if channel is not None and not await self._stay(uri, channel):
                 return
@@ -136,6 +143,7 @@ class StaticRegistry(Registry):
         )  # fmt: skip
         if self._found.get(uri) != (generation, record):
             self._found[uri] = (generation, record)
+            self._tried.add(uri)
             self._tell()
 
     async def _pause(self, seconds: float) -> None:
