@@ -1,0 +1,131 @@
+"""A host that serves nothing and only calls: what `call` works with."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from ..assembly import Host
+from ..assembly.prepare import find, prepare
+from ..contracts import Channel, EndpointDescription
+from ..errors import NotFound, StartError, UsageError, VykedError
+from ..model.settings import Settings
+from ..model.values import Value
+
+DEFAULT = "tcp://127.0.0.1:4502"
+PORTS = {"tcp": 4502, "http": 4501}
+"""Where a transport listens when its file does not say."""
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}  # noqa: S104 - what it listens on, not what we bind
+_DIAL_S = 5.0
+
+
+class Aim(Value):
+    """Which mesh, at which addresses; `file` is the file that says so, empty when none does."""
+
+    mesh: str
+    addresses: tuple[str, ...]
+    file: str = ""
+
+
+def aim(config_file: str | None, address: str | None, mesh: str | None) -> Aim:
+    """Addresses and mesh of the file (the given one, VYKED_CONFIG, ./vyked.toml), flags over it, defaults below it.
+    Raises ConfigError."""
+    file = find(config_file, os.environ)
+    settings = prepare(file).loaded.require() if file else prepare(None, text="").loaded.require()
+    wanted = (_checked(address),) if address else tuple(listening(settings)) or (DEFAULT,)
+    return Aim(mesh=mesh or settings.host.mesh, addresses=wanted, file=file or "")
+
+
+def _checked(address: str) -> str:
+    scheme, separator, rest = address.partition("://")
+    if not separator or not rest.rpartition(":")[2].isdigit():
+        raise UsageError(f"{address!r} is no address: write tcp://HOST:PORT or http://HOST:PORT")
+    return f"{scheme}://{rest}"
+
+
+def listening(settings: Settings) -> Iterator[str]:
+    """Where a host of this file can be reached from this machine; a transport with port 0 can't be known."""
+    for table in settings.transports.values():
+        host, port = getattr(table.options, "host", None), getattr(table.options, "port", None)
+        port = PORTS.get(table.use) if port is None else port
+        if host and port:
+            host = _EVERYWHERE.get(host, host)
+            yield f"{table.use}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@asynccontextmanager
+async def reached(found: Aim) -> AsyncIterator[tuple[Host, Channel]]:
+    """A host that knows whoever listens at the addresses, and a channel to the first that answers. Raises StartError when
+    none does."""
+    async with Host(text=_text(found)) as host:
+        channel = await _first(host, found)
+        try:
+            await _known(host, channel.node_id)
+            yield host, channel
+        finally:
+            await channel.aclose()
+
+
+def _text(found: Aim) -> str:
+    nodes = ", ".join(f'"{each}"' for each in found.addresses)
+    return f'[host]\nmesh = "{found.mesh}"\n[plugins]\nautoload = false\n[transports.local]\n[registry]\nuse = "static"\n[registry.static]\nnodes = [{nodes}]\n'
+
+
+async def _first(host: Host, found: Aim) -> Channel:
+    refused: list[str] = []
+    for uri in found.addresses:
+        try:
+            return await host.dial(uri, timeout=_DIAL_S)
+        except (VykedError, OSError) as error:
+            refused.append(f"{uri}: {error}".replace(f"{uri}: {uri}: ", f"{uri}: "))
+    start = f"vyked-host run {found.file}".rstrip()
+    raise StartError(
+        f"nobody to call ({'; '.join(refused)}); start the host with `{start}`, or say where it listens: --address tcp://HOST:PORT"
+    )
+
+
+async def _known(host: Host, node_id: str) -> None:
+    async with asyncio.timeout(_DIAL_S):
+        while node_id not in host.node.directory.nodes:
+            await host.node.directory.change()
+
+
+def endpoint(channel: Channel, service: str, method: str) -> EndpointDescription:
+    """What `service.method` is over there, with untyped arguments and result. Raises NotFound naming what exists."""
+    served = [each for each in channel.surface.endpoints if each is not None]
+    by_method = {each.name: each for each in served if each.service == service}
+    if not by_method:
+        there = sorted({each.service for each in served})
+        raise NotFound(
+            f"no service {service!r} at {channel.node_id}; {_nearest(service, there)}",
+            service=service,
+            method=method,
+            executed="not_sent",
+        )
+    if method not in by_method:
+        raise NotFound(
+            f"{service} has no method {method!r}; {_nearest(method, sorted(by_method))}",
+            service=service,
+            method=method,
+            executed="not_sent",
+        )
+    return msgspec.structs.replace(by_method[method], arguments=dict[str, Any], result=Any, inbound=Any)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = get_close_matches(word, known, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    return f"{guess}there {'is' if len(known) == 1 else 'are'}: {', '.join(known) or 'none'}"
+
+
+def as_data(error: VykedError) -> Mapping[str, Any]:
+    """A failed call as data."""
+    names = ("code", "type", "executed", "service", "method", "instance", "details", "retry_after")
+    found = {name: getattr(error, name, None) for name in names}
+    return {"message": str(error), **{name: value for name, value in found.items() if value not in (None, "")}}
