@@ -16,7 +16,9 @@ READY   := $(VENV)/.python-$(VERSION)
 EXAMPLE := $(patsubst %/setup.cfg,-e ./%,$(wildcard services_example/setup.cfg))
 ZONE    := $(patsubst %/setup.cfg,-e ./%,$(wildcard plugins/vyked-zone/setup.cfg))
 PLUGINS := $(patsubst %/setup.cfg,-e ./%,$(wildcard plugins/*/setup.cfg))
-SUITES  := $(wildcard services_example/tests plugins/*/tests)
+SUITES  := $(patsubst %/tests,%,$(wildcard services_example/tests plugins/*/tests))
+# Shipped packages beside vyked_host, and the benchmarks: typed alike.
+TYPED   := benchmarks $(filter-out %/tests,$(patsubst %/__init__.py,%,$(wildcard services_example/*/__init__.py plugins/*/vyked_*/__init__.py)))
 # What decides what is installed: a stamp that is older than one of these is made again.
 SETUPS  := pyproject.toml setup.cfg $(wildcard services_example/setup.cfg plugins/*/setup.cfg)
 
@@ -35,7 +37,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS) || failed=" tests"; \
 	for suite in $(if $(ARGS),,$(SUITES)); do \
 	    echo "== $$suite"; \
-	    $(BIN)/python -m pytest --rootdir=. -c setup.cfg "$$suite" || failed="$$failed $$suite"; \
+	    (cd "$$suite" && "$(abspath $(BIN))/python" -m pytest) || failed="$$failed $$suite"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
@@ -50,6 +52,7 @@ format: $(VENV)/.installed-check
 
 types: $(VENV)/.installed-check
 	$(BIN)/mypy
+	$(BIN)/mypy $(TYPED)
 
 imports: $(VENV)/.installed-check
 	$(BIN)/lint-imports

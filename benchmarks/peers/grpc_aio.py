@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import grpc  # type: ignore[import-untyped]  # ships no types
-import grpc.aio  # type: ignore[import-untyped]
+import grpc
+import grpc.aio
 
 from ..echo import Row, decode, encode
 from ..load import Measured, Plan, drive
