@@ -15,6 +15,10 @@ async def eventually(predicate: Callable[[], object], within: float = WITHIN_S) 
     deadline = loop.time() + within
     while not predicate():
         if loop.time() > deadline:
-            where = f"{predicate.__code__.co_filename}:{predicate.__code__.co_firstlineno}"
-            raise AssertionError(f"not true within {within:g} s: {where}")
+            raise AssertionError(f"not true within {within:g} s: {_name(predicate)}")
         await asyncio.sleep(_LOOK_S)
+
+
+def _name(predicate: Callable[[], object]) -> str:
+    code = getattr(predicate, "__code__", None)
+    return repr(predicate) if code is None else f"{code.co_filename}:{code.co_firstlineno}"

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
@@ -137,7 +138,7 @@ class PubSubConformance(Suite):
         assert len(slow.deliveries) == 1
         settled = 0
         while sum(1 + each.gap for each in slow.deliveries) < 3000:
-            await eventually(lambda seen=settled: len(slow.deliveries) > seen)
+            await eventually(partial(_more_than, slow, settled))
             await slow.deliveries[settled].settle(ACK)
             settled += 1
             await asyncio.sleep(0)
@@ -165,7 +166,7 @@ class PubSubConformance(Suite):
                 await bus.subscribe(to(group, f"{group}{at}"), inbox)
         sent = {(await publish(event())).id for _ in range(300)}
         for inboxes in groups.values():
-            await eventually(lambda inboxes=inboxes: sum(len(inbox.ids) for inbox in inboxes) >= 300)
+            await eventually(partial(_have, inboxes, 300))
             counts = Counter(each for inbox in inboxes for each in inbox.ids)
             assert set(counts) == sent
             assert set(counts.values()) == {1}
@@ -351,6 +352,14 @@ class PubSubConformance(Suite):
         await bus.aclose()
         with pytest.raises(CallError):
             await publish(event())
+
+
+def _more_than(inbox: Inbox, count: int) -> bool:
+    return len(inbox.deliveries) > count
+
+
+def _have(inboxes: list[Inbox], count: int) -> bool:
+    return sum(len(inbox.deliveries) for inbox in inboxes) >= count
 
 
 def _needs(given: bool, what: str) -> None:
