@@ -41,13 +41,16 @@ class CallMeta(msgspec.Struct, gc=False):
     headers: bytes | None = None
 
 
+_NO_HEADERS = msgspec.Raw()  # one object: an omitted default is recognised by identity
+
+
 class _Block(msgspec.Struct, omit_defaults=True):
     """The JSON of a meta block."""
 
     e: str | None = None
     k: str | None = None
     c: str = ""
-    h: msgspec.Raw = msgspec.Raw()
+    h: msgspec.Raw = _NO_HEADERS
 
 
 _decode = msgspec.json.Decoder(_Block).decode
@@ -55,7 +58,7 @@ _decode = msgspec.json.Decoder(_Block).decode
 
 def join(meta: CallMeta, body: bytes) -> bytes:
     """`body` with `meta` before it. Raises LocalProtocolError when the meta block is over 65,535 bytes."""
-    headers = msgspec.Raw(meta.headers) if meta.headers else msgspec.Raw()
+    headers = msgspec.Raw(meta.headers) if meta.headers else _NO_HEADERS
     block = _encode(_Block(e=meta.entity, k=meta.idempotency_key, c=meta.caller, h=headers))
     if len(block) > LARGEST_META:
         raise LocalProtocolError(f"metadata of {len(block)} bytes: {LARGEST_META} are the most a request can carry")

@@ -25,6 +25,7 @@ from .outgoing import Outgoing, OutgoingStream
 from .shapes import CONTROL, MISSING, STREAM, shapes
 
 _RESPONSE: Final = packets.RESPONSE
+ATTEMPTS_SHOWN: Final = 255
 ID_RESERVE: Final = 1 << 20
 """A channel retires this many call ids before they would run out: ids are never used twice on a connection."""
 
@@ -63,20 +64,28 @@ class ClientLink(Link):
         index, body = call.endpoint, call.body
         shape = self._shapes[index] if index < len(self._shapes) else MISSING
         remaining = (call.deadline - self._now()) * 1000
-        if remaining < 1 or shape or self._away is not None or self._pressed or len(body) > self._connection.sendable:
+        if (
+            not 1 <= remaining <= LARGEST
+            or shape
+            or self._away is not None
+            or self._pressed
+            or len(body) > self._connection.sendable
+        ):
             refusal = self._refusal(call, shape, remaining)
             if refusal is not None:
                 sink.fail(call, refusal)
                 return None
-        caller = self._callers.get(call.caller, 0)
+            remaining = min(remaining, LARGEST)
+        caller = self._callers.get(call.caller)
+        meta = None
+        if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
+            meta = CallMeta(call.entity, call.idempotency_key, call.caller if caller is None else "", call.metadata)
         call.id = call_id = self._last + 1
+        attempt = call.attempt if call.attempt < ATTEMPTS_SHOWN else ATTEMPTS_SHOWN
         try:
-            packet = self._connection.request(
-                call_id, index, caller, min(call.attempt, 255), int(min(remaining, LARGEST)), body,
-                self._meta(call, caller),
-            )  # fmt: skip
+            packet = self._connection.request(call_id, index, caller or 0, attempt, int(remaining), body, meta)
         except LocalProtocolError as error:
-            sink.fail(call, Fault(code="TOO_LARGE", message=str(error), executed="not_sent"))
+            sink.fail(call, self._not_sent("TOO_LARGE", str(error)))
             return None
         self._last = call_id
         entry = OutgoingStream(self, call, sink, shape) if shape & STREAM else Outgoing(self, call, sink)
@@ -112,12 +121,6 @@ class ClientLink(Link):
 
     def _not_sent(self, code: Any, message: str) -> Fault:
         return Fault(code=code, message=message, executed="not_sent")
-
-    def _meta(self, call: Call, caller: int) -> CallMeta | None:
-        unlisted = call.caller if not caller else ""
-        if call.metadata is None and call.entity is None and call.idempotency_key is None and not unlisted:
-            return None
-        return CallMeta(call.entity, call.idempotency_key, unlisted, call.metadata)
 
     def give_up(self, call_id: int) -> bool:
         """Nobody waits for this call any more. False: nobody did."""
