@@ -64,7 +64,9 @@ async def test_statistics_and_readiness_come_from_the_node(serve: Any) -> None:
             assert (answer.status, (await answer.json())["reasons"]) == (503, {"database": "away"})
 
 
-async def test_row_40_drain_lets_running_calls_end_refuses_new_ones_and_answers_probes(served: Any, http: Any, raw: Any) -> None:
+async def test_row_40_drain_lets_running_calls_end_refuses_new_ones_and_answers_probes(
+    served: Any, http: Any, raw: Any
+) -> None:
     identity, listener, port = served
     idle = await raw(port)
     await idle.send(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -129,7 +131,7 @@ async def test_a_new_surface_is_served_at_once(served: Any, http: Any) -> None:
 async def test_a_route_that_cant_work_is_refused_when_it_is_exposed(served: Any, path: str) -> None:
     identity, listener, _ = served
     identity.calls.serve(endpoint("bad", result=str, http=[{"method": "GET", "path": path}]), identity.traced)
-    with pytest.raises(UsageError, match="identity.bad"):
+    with pytest.raises(UsageError, match=r"identity\.bad"):
         listener.expose(identity.calls.surface)
 
 
@@ -141,7 +143,13 @@ async def test_row_31_real_answers_carry_the_origin_also_errors_and_streams(serv
     identity, _, port = await serve(cors=Cors(origins=("https://shop.example",), credentials=True))
     identity.gate.open.set()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=ORIGIN) as http:
-        for path, status in [("/users/ada", 200), ("/nothing", 404), ("/count?to=1", 200), ("/slow", 200), ("/busy", 429)]:
+        for path, status in [
+            ("/users/ada", 200),
+            ("/nothing", 404),
+            ("/count?to=1", 200),
+            ("/slow", 200),
+            ("/busy", 429),
+        ]:
             async with http.get(path) as answer:
                 assert answer.status == status
                 assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example"
@@ -152,7 +160,10 @@ async def test_row_31_real_answers_carry_the_origin_also_errors_and_streams(serv
 async def test_row_31_two_verbs_on_one_path_have_one_preflight(serve: Any) -> None:
     _, _, port = await serve(cors=Cors(origins=("https://shop.example",)))
     asked = ORIGIN | {"Access-Control-Request-Method": "DELETE"}
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http, http.options("/users/ada", headers=asked) as answer:
+    async with (
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+        http.options("/users/ada", headers=asked) as answer,
+    ):
         assert answer.status == 204
         assert answer.headers["Access-Control-Allow-Methods"] == "DELETE, GET, HEAD, OPTIONS"
         assert "Content-Type" in answer.headers["Access-Control-Allow-Headers"]
@@ -172,7 +183,10 @@ async def test_an_origin_that_is_not_listed_gets_no_permission(serve: Any, optio
 
 async def test_allow_cross_domain_allows_every_origin_without_credentials(serve: Any) -> None:
     _, _, port = await serve(allow_cross_domain=True, cors=Cors(credentials=True))
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http, http.get("/users/ada", headers=ORIGIN) as answer:
+    async with (
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+        http.get("/users/ada", headers=ORIGIN) as answer,
+    ):
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
@@ -183,3 +197,11 @@ async def test_a_given_environment_without_serializers_of_its_own_still_speaks_j
     _, _, port = await serve(env=environment(serializers=lambda: only))
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http, http.get("/users/ada") as answer:
         assert await answer.json() == {"text": "Hello ada"}
+
+
+async def test_row_39_requests_that_go_well_log_nothing_at_info(http: Any, caplog: Any) -> None:
+    caplog.set_level("INFO")
+    for path in ("/users/ada", "/nothing", "/count?to=1"):
+        async with http.get(path) as answer:
+            await answer.read()
+    assert caplog.records == []

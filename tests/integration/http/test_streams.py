@@ -15,6 +15,11 @@ def lines(body: bytes) -> list[Any]:
     return [json.loads(line) for line in body.splitlines()]
 
 
+async def collect(answer: Any, found: list[Any]) -> None:
+    async for line in answer.content:
+        found.append(json.loads(line))
+
+
 async def test_a_streamed_answer_is_one_json_value_a_line(http: Any) -> None:
     async with http.get("/count?to=100") as answer:
         assert (answer.status, answer.content_type) == (200, "application/x-ndjson")
@@ -35,11 +40,10 @@ async def test_a_failure_before_the_first_item_has_its_status(http: Any) -> None
 async def test_a_failure_after_the_first_item_is_the_last_line_and_the_body_has_no_end(http: Any) -> None:
     async with http.post("/-/call/identity/count", json={"to": 40, "fail_at": 35}) as answer:
         assert answer.status == 200
-        found = bytearray()
+        found: list[Any] = []
         with pytest.raises(aiohttp.ClientPayloadError):
-            async for chunk in answer.content.iter_any():
-                found += chunk
-    *items, error = lines(bytes(found))
+            await collect(answer, found)
+    *items, error = found
     assert (len(items), error["type"]) == (35, "user_exists")
 
 

@@ -81,6 +81,7 @@ class Census:
         found = next((each for each in self._connections if each.is_idle), None)
         if found is not None:
             self.cut["idle"] += 1
+            self.left(found)
             found.force_close()
 
     def _schedule(self) -> None:

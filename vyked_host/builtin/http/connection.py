@@ -116,10 +116,13 @@ class Connection(web.RequestHandler):
                 code="INTERNAL", message="the HTTP edge failed; the host's log has the cause", executed="unknown"
             )
             answer = failure(fault)
+        elif isinstance(exc, LineTooLong):
+            text = "the request line or a header is over [limits] uri_bytes"
+            answer = failure(Fault(code="TOO_LARGE", message=text, executed="not_executed"), status=431)
         else:
-            text = (message or "this is no HTTP request").splitlines()[0][:200]
+            text = (message or "this is no HTTP request").splitlines()[0][:200].rstrip(":")
             fault = Fault(code="INVALID_ARGUMENT", message=text, executed="not_executed")
-            answer = failure(fault, status=431 if isinstance(exc, LineTooLong) else status)
+            answer = failure(fault, status=status)
         answer.force_close()
         return answer
 

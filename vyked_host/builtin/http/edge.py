@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from aiohttp import web
@@ -66,7 +67,7 @@ class Edge:
     ) -> web.BaseRequest:
         """aiohttp's request factory."""
         made = EdgeRequest(
-            message, payload, protocol, writer, task, protocol._loop, client_max_size=self.body_limit,  # type: ignore[arg-type]
+            message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=self.body_limit,  # type: ignore[arg-type]
         )  # fmt: skip
         made._edge = self
         return made

@@ -14,7 +14,8 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Which pages of other origins may use these routes from a browser."""
 
     origins: Annotated[
-        tuple[str, ...], Meta(description='such as "https://shop.example"; "*" allows every origin, but never credentials')
+        tuple[str, ...],
+        Meta(description='such as "https://shop.example"; "*" allows every origin, but never credentials'),
     ] = ()
     headers: Annotated[tuple[str, ...], Meta(description="request headers that a page may set")] = (
         "Accept",
@@ -33,7 +34,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     host: Annotated[str, Meta(description="anything but loopback needs [security]")] = "127.0.0.1"
     port: Annotated[
-        int | None, Meta(ge=0, le=65535, description="absent: 4501, or a free port when taken; 0: a free one")
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(description="absent: 4501, or a free port when taken; 0: a free one"),
     ] = None
     advertise: Annotated[str | None, Meta(description='HOST:PORT that others dial, such as "10.0.0.7:4501"')] = None
     cors: Annotated[Cors, Meta(description="pages of other origins")] = Cors()
