@@ -60,7 +60,8 @@ class BoundRemote(BoundEndpoint[P, R_co]):
     __slots__ = ("_arguments", "_call", "_endpoint", "_options")
 
     def __init__(self, endpoint: EndpointDescription, call: Invoke, options: CallOptions | None = None) -> None:
-        self._endpoint, self._call, self._options = endpoint, call, options
+        self._endpoint, self._options = endpoint, options
+        self._call: Callable[..., Coroutine[Any, Any, R_co]] = call
         self._arguments: Callable[..., Any] = endpoint.arguments
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
@@ -69,7 +70,7 @@ class BoundRemote(BoundEndpoint[P, R_co]):
             arguments = self._arguments(*args, **kwargs)
         except TypeError as error:
             raise misfit(self._endpoint, error) from None
-        return cast("Coroutine[Any, Any, R_co]", self._call(arguments, None, self._options))
+        return self._call(arguments, None, self._options)
 
     def using(self, **options: Any) -> BoundRemote[P, R_co]:
         """The same method with options for this call."""
@@ -84,7 +85,7 @@ class BoundUpload(BoundRemote[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """Call it; the items are taken from the stream as the other side asks for more."""
         arguments, inbound = split_stream(self._endpoint, args, kwargs)
-        return cast("Coroutine[Any, Any, R_co]", self._call(arguments, inbound, self._options))
+        return self._call(arguments, inbound, self._options)
 
 
 class RemoteStream(BoundStream[P, T_co]):
@@ -226,7 +227,7 @@ class DynamicRemote(BoundRemote[P, R_co]):
         """Call it; the arguments travel as a dict, and are checked there. Raises TypeError for positional ones."""
         if args:
             raise TypeError(f"{self._endpoint.path}: a client by name takes keyword arguments only")
-        return cast("Coroutine[Any, Any, R_co]", self._call(kwargs, None, self._options))
+        return self._call(kwargs, None, self._options)
 
 
 class DynamicClient:

@@ -204,7 +204,9 @@ def publish(body: Callable[Concatenate[Any, P], T], /) -> Event[P, T]:
 class TopicDecorator(Protocol):
     """@subscribe with a topic: any payload type, since there is no class to compare with."""
 
-    def __call__(self, handler: Handler[S, E], /) -> Handler[S, E]: ...
+    def __call__(self, handler: Handler[S, E], /) -> Handler[S, E]:
+        """The handler itself, with a note on it."""
+        ...
 
 
 def _subscribed(decorator: str, subject: Any, said: dict[str, Any]) -> Any:

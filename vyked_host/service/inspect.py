@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -17,37 +17,26 @@ from ..model import names
 from ..model.description import (
     Dependency,
     EndpointDescription,
-    EventDescription,
     Kind,
     Periodic,
     ServiceDescription,
-    SubscriptionDescription,
 )
-from ..model.version import parse
 from . import conformity
 from .base import Contract, Service
 from .declared_errors import declared_errors
 from .dependencies import ClientDeclaration
-from .endpoints import Decorated, Event
+from .endpoints import Decorated
 from .identity import declared
+from .members import LIFE, Naming, check_name, members, summary
 from .places import Place, of_class, of_member
 from .routes import bindings, check_duplicates, socket_bindings
-from .shapes import Shape, ensure_travels, resolve, shape_of
-from .subscriptions import Background, Subscribed, WebSocketRoute, notes
+from .shapes import Shape, ensure_travels, shape_of
+from .subscriptions import Background, WebSocketRoute, notes
+from .topics import events_of, subscriptions_of
 
 MAX_TIMEOUT_S = 600.0
 HTTP_ONLY = frozenset({"http"})
 HTTP_AND_LOCAL = frozenset({"http", "local"})
-_LIFE = ("on_start", "on_active", "on_inactive", "on_stop", "health")
-_RESERVED = frozenset({*_LIFE, "log", "options", "spawn"})
-
-
-class Naming(NamedTuple):
-    """What the service is served as, and whether the ancestor's rules hold for its methods."""
-
-    service: str
-    version: str
-    lenient: bool = False
 
 
 def describe(target: Any, *, name: str | None = None) -> ServiceDescription:
@@ -91,33 +80,6 @@ def described(cls: type[Service], naming: Naming) -> ServiceDescription:
     )  # fmt: skip
 
 
-def summary(thing: Any) -> str:
-    """The first line of a docstring, empty without one."""
-    text = inspect.cleandoc(getattr(thing, "__doc__", None) or "")
-    return text.partition("\n")[0].strip()
-
-
-def members(cls: type[object]) -> Iterator[tuple[str, Any]]:
-    """Name and value of each member of `cls`, inherited ones first, each where it was first defined."""
-    order = dict.fromkeys(name for base in reversed(cls.__mro__) if base is not object for name in vars(base))
-    for name in order:
-        found = inspect.getattr_static(cls, name)
-        _check_override(cls, name, found)
-        yield name, found
-
-
-def _check_override(cls: type[object], name: str, found: object) -> None:
-    if found is None or isinstance(found, (Decorated, Event)):
-        return
-    for base in cls.__mro__:
-        hidden = vars(base).get(name)
-        if isinstance(hidden, (Decorated, Event)):
-            raise of_member(cls, name, found if callable(found) else None).fault(
-                f"it hides the decorated {base.__qualname__}.{name}",
-                "decorate it as well, or set it to None to withdraw it",
-            )
-
-
 # ---- class -----------------------------------------------------------------------------------------------------------
 def _identity(cls: type[object], name: str | None) -> tuple[str, str]:
     found = declared(cls)
@@ -137,7 +99,7 @@ def check_construction(cls: type[Service]) -> None:
                 f"the host makes services without arguments, and this needs {each.name!r}",
                 "declare `options: MyStruct` for settings, and do the rest in on_start",
             )
-    for name in _LIFE:
+    for name in LIFE:
         body = inspect.getattr_static(cls, name)
         if not (inspect.iscoroutinefunction(body) or inspect.isgeneratorfunction(body)):
             raise of_member(cls, name, body).fault("the host awaits it", f"write `async def {name}`")
@@ -183,7 +145,7 @@ def endpoints_of(cls: type[object], naming: Naming) -> tuple[EndpointDescription
 
 def _endpoint(name: str, member: Decorated, naming: Naming, place: Place) -> EndpointDescription:
     marks = member.marks
-    _check_name(name, place)
+    check_name(name, place)
     shape = shape_of(member, place, lenient=naming.lenient)
     _check_marks(member, shape, place)
     transports = HTTP_ONLY if shape.kind is Kind.HTTP else None if marks.exposed else HTTP_AND_LOCAL
@@ -195,13 +157,6 @@ def _endpoint(name: str, member: Decorated, naming: Naming, place: Place) -> End
         raises=declared_errors(marks.raises, place), deprecated=marks.deprecated, replacement=marks.replacement,
         http=bindings(name, marks.routes, shape, place), transports=transports, summary=summary(member.body),
     )  # fmt: skip
-
-
-def _check_name(name: str, place: Place) -> None:
-    if name in _RESERVED:
-        raise place.fault("the host uses this name itself", "choose another one")
-    if name.startswith("_"):
-        raise place.fault("a name with '_' first is private", "choose another one, or remove the decorator")
 
 
 def _check_marks(member: Decorated, shape: Shape, place: Place) -> None:
@@ -230,88 +185,11 @@ def _check_marks(member: Decorated, shape: Shape, place: Place) -> None:
 def _socket(
     name: str, handler: Any, sockets: list[WebSocketRoute], naming: Naming, place: Place
 ) -> EndpointDescription:
-    _check_name(name, place)
+    check_name(name, place)
     return EndpointDescription(
         service=naming.service, version=naming.version, name=name, kind=Kind.WEBSOCKET, timeout_s=sockets[0].timeout,
         http=socket_bindings(sockets, place), transports=HTTP_ONLY, summary=summary(handler),
     )  # fmt: skip
-
-
-# ---- events ----------------------------------------------------------------------------------------------------------
-def events_of(cls: type[object], naming: Naming) -> tuple[EventDescription, ...]:
-    """Every event that `cls` publishes."""
-    return tuple(_event(cls, name, each, naming) for name, each in members(cls) if isinstance(each, Event))
-
-
-def _event(cls: type[object], name: str, event: Event[..., Any], naming: Naming) -> EventDescription:
-    place = of_member(cls, name, event.body)
-    _check_name(name, place)
-    hints = resolve(event.body, place)
-    if not naming.lenient:
-        if inspect.iscoroutinefunction(event.body) or inspect.isgeneratorfunction(event.body):
-            raise place.fault("the body of an event builds its payload, at once", "write a plain `def` that returns it")
-        if "return" not in hints:
-            raise place.fault("its payload has no type", "annotate what it returns, such as `-> PasswordChanged`")
-    payload = Any if naming.lenient else event.payload
-    ensure_travels(payload, "the payload", place)
-    return EventDescription(service=naming.service, version=naming.version, name=name, payload=payload)
-
-
-def subscriptions_of(cls: type[object]) -> tuple[SubscriptionDescription, ...]:
-    """Every subscription of the handlers of `cls`."""
-    return tuple(
-        _subscription(cls, name, handler, each)
-        for name, handler in members(cls)
-        for each in notes(handler)
-        if isinstance(each, Subscribed)
-    )
-
-
-def _subscription(cls: type[object], name: str, handler: Any, said: Subscribed) -> SubscriptionDescription:
-    place = of_member(cls, name, handler)
-    service, major, event = _topic(said, place)
-    if said.concurrency < 1 or said.max_deliveries < 1:
-        raise place.fault("concurrency and max_deliveries count from 1", "give 1 or more")
-    return SubscriptionDescription(
-        service=service, major=major, event=event, handler=name, payload=_payload(handler, said, place),
-        exclusive=said.exclusive, strategy=said.strategy, concurrency=said.concurrency,
-        max_deliveries=said.max_deliveries, dedupe=said.dedupe, since=said.since,
-    )  # fmt: skip
-
-
-def _topic(said: Subscribed, place: Place) -> tuple[str, int, str]:
-    if isinstance(said.event, Event):
-        publisher = declared(said.event.owner) if said.event.owner else declared(object)
-        if not publisher.name:
-            raise place.fault(
-                f"nobody publishes {said.event!r}", "give the class that declares it a name and a version"
-            )
-        return publisher.name, parse(publisher.version).major, said.event.name
-    if said.event is None:
-        raise place.fault(
-            "it does not say which event", "write @subscribe(Identity.password_changed), or a topic with version="
-        )
-    service, event, major = names.split_topic(said.event)
-    if major is None and said.version is None:
-        raise place.fault(f"{said.event!r} says no version", 'add version="1"')
-    return service, parse(said.version).major if said.version else major or 0, event
-
-
-def _payload(handler: Any, said: Subscribed, place: Place) -> Any:
-    parameters = list(inspect.signature(handler).parameters.values())[1:]
-    if not inspect.iscoroutinefunction(handler) and not inspect.isgeneratorfunction(handler):
-        raise place.fault("the host awaits it", "write `async def`")
-    required = [each for each in parameters if each.default is each.empty]
-    if not parameters or len(required) > 1:
-        raise place.fault("a handler takes the event and nothing else", "write (self, event: ItsType)")
-    hint = resolve(handler, place).get(parameters[0].name, Any)
-    if not isinstance(said.event, Event):
-        ensure_travels(hint, "the event", place)
-        return hint
-    payload = said.event.payload
-    if hint not in (Any, payload):
-        raise place.fault(f"it takes {hint}, but the event carries {payload}", "take the event's own type")
-    return payload
 
 
 # ---- dependencies and work -------------------------------------------------------------------------------------------

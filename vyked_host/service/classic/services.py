@@ -24,7 +24,8 @@ from ...model.description import (
 from ...model.version import parse
 from ..base import Service, host_of
 from ..endpoints import Event, Published
-from ..inspect import Naming, described
+from ..inspect import described
+from ..members import Naming
 from .clients import ANSWERED, TIMEOUT_S, Named, ServiceClient, as_arguments
 
 PREFLIGHT = "preflight_response"

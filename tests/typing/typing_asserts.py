@@ -1,0 +1,41 @@
+"""What both checkers must infer, and (below) what they must refuse: each ignore is used, or --warn-unused-ignores fails."""
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, assert_type
+
+from shop import Accounts, Greeting, Identity, LedgerApi, PasswordChanged, User
+
+from vyked_host import Published, Service, client, subscribe
+
+
+async def infers(accounts: Accounts, users: AsyncIterator[User]) -> None:
+    assert_type(accounts.identity, Identity)
+    assert_type(await accounts.identity.create("ada", password="x"), User)
+    assert_type(await accounts.identity.digest("x"), str)               # plain def, blocking: still awaited
+    assert_type(await accounts.identity.hello("ada"), Greeting)         # an HTTP-only endpoint is callable too
+    assert_type(await accounts.identity.load(users), int)
+    assert_type(await accounts.identity.find.using(timeout=1.0)("ada"), User)
+    async for user in accounts.identity.all():
+        assert_type(user, User)
+    assert_type(await Identity().password_changed("ada"), Published)
+    assert_type(await accounts.audit.record(a=1), Any)
+    handled: Coroutine[Any, Any, None] = accounts.forget_sessions(PasswordChanged("ada"))   # a handler stays a plain method
+    await handled
+    assert_type(LedgerApi.booked.payload, type[Greeting])
+
+
+async def refuses(accounts: Accounts) -> None:
+    await accounts.identity.create("ada")  # type: ignore[call-arg]
+    await accounts.identity.create("ada", 1)  # type: ignore[arg-type]
+    await accounts.identity.nope()  # type: ignore[attr-defined]
+    accounts.identity.set_password("a", "b")  # type: ignore[unused-coroutine]
+    await accounts.identity.password_changed(3)  # type: ignore[arg-type]
+
+
+class Wrong(Service, name="wrong", version="1.0.0"):
+    identity = client(Identity)
+
+    @subscribe(Identity.password_changed)  # type: ignore[arg-type]
+    async def bad(self, event: User) -> None: ...
+
+    @subscribe(Identity.create)  # type: ignore[call-overload,untyped-decorator]
+    async def worse(self, event: User) -> None: ...

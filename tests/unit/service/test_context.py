@@ -1,0 +1,81 @@
+"""context(): what a handler may know of its call or delivery."""
+
+import asyncio
+
+import pytest
+
+from vyked_host.errors import UsageError
+from vyked_host.model.description import EndpointDescription, Kind, SubscriptionDescription
+from vyked_host.model.message import Call, Peer
+from vyked_host.service.context import CURRENT, Context, Delivery, Reject, Retry, context
+from vyked_host.wire.metadata import pack
+
+ENDPOINT = EndpointDescription(service="identity", version="1.0.0", name="find", kind=Kind.UNARY)
+SUBSCRIPTION = SubscriptionDescription(service="identity", major=2, event="created", handler="on", payload=None)
+
+
+def call(**fields: object) -> Call:
+    return Call(**({"id": 7, "endpoint": 0, "codec": "json", "body": b"", "deadline": 10.0} | fields))
+
+
+def test_outside_of_a_call_it_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="outside of a call"):
+        context()
+
+
+async def test_it_is_the_context_of_the_running_task() -> None:
+    async def handle() -> Context:
+        CURRENT.set(Context(call(), ENDPOINT, lambda: 0.0))
+        return context()
+
+    found = await asyncio.create_task(handle())
+    assert found.endpoint == "identity.find"
+    with pytest.raises(UsageError):
+        context()
+
+
+def test_remaining_is_never_below_zero() -> None:
+    assert Context(call(), ENDPOINT, lambda: 4.0).remaining == 6.0
+    assert Context(call(), ENDPOINT, lambda: 11.0).remaining == 0.0
+
+
+def test_the_caller_is_what_the_call_and_its_connection_say() -> None:
+    peer = Peer(address="10.0.0.7:5", identity="spiffe://a", node_id="n1")
+    found = Context(call(caller="accounts/1.0.0", peer=peer), ENDPOINT, lambda: 0.0)
+    assert found.caller is not None
+    assert (found.caller.service, found.caller.instance, found.caller.identity) == ("accounts", "n1", "spiffe://a")
+    assert found.id == "n1-7"
+    assert Context(call(), ENDPOINT, lambda: 0.0).caller is None
+    assert Context(call(), ENDPOINT, lambda: 0.0).id == "local-7"
+
+
+def test_metadata_is_unpacked_when_it_is_asked_for() -> None:
+    found = Context(call(metadata=pack({"traceparent": "00-a-b-01", "tenant": "x"})), ENDPOINT, lambda: 0.0)
+    assert found.headers is None
+    assert (found.traceparent, found.metadata["tenant"]) == ("00-a-b-01", "x")
+    assert found.metadata is found.metadata
+    assert Context(call(), ENDPOINT, lambda: 0.0).traceparent == ""
+
+
+async def test_a_delivery_counts_and_can_be_extended() -> None:
+    extended = []
+
+    async def extend() -> None:
+        extended.append(1)
+
+    delivery = Delivery(id="e1", delivery_count=2, idempotency_key="k", extend=extend)
+    found = Context(call(attempt=1), SUBSCRIPTION, lambda: 0.0, delivery=delivery)
+    assert (found.id, found.endpoint, found.attempt, found.idempotency_key) == ("e1", "identity.created@2", 2, "k")
+    assert delivery.redelivered
+    await delivery.in_progress()
+    assert extended == [1]
+
+
+def test_attempt_and_key_are_the_call_s() -> None:
+    found = Context(call(attempt=3, idempotency_key="k"), ENDPOINT, lambda: 0.0)
+    assert (found.attempt, found.idempotency_key, found.delivery, found.request) == (3, "k", None, None)
+
+
+def test_retry_and_reject_say_why() -> None:
+    assert (Retry(after=3.0).after, str(Retry(after=3.0))) == (3.0, "again after 3.0 s")
+    assert (Retry(1.0, "busy").reason, Reject("spam").reason) == ("busy", "spam")
