@@ -72,6 +72,10 @@ class Subscriber:
         if self._consumer is not None:
             self._consumer.pause()
 
+    async def pending(self) -> int:
+        """Events that wait for this handler."""
+        return await self._consumer.pending() if self._consumer is not None else 0
+
     async def aclose(self) -> None:
         """End the subscription."""
         if self._consumer is not None:
