@@ -39,6 +39,7 @@ from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks
 from .services import Planned, refuse_twins
 
+ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
 LOCAL_SERIALIZER = "msgpack"
 DEFAULT_CLIENT = "default"
@@ -88,7 +89,18 @@ class Composition:
         return table.server, table.client, table.consumer
 
     def _chain(self, choices: Sequence[Choice]) -> tuple[Middleware, ...]:
-        return tuple(self.workshop.build("middleware", each.use, each.options) for each in choices)
+        wanted = [each for each in choices if each.use != ACCESS_LOG or self.settings.logging.access]
+        return tuple(self.workshop.build("middleware", each.use, self._middleware_options(each)) for each in wanted)
+
+    def _middleware_options(self, chosen: Choice) -> Any:
+        """The access log follows [logging] unless its own table says otherwise."""
+        options, table = chosen.options, self.settings.logging
+        if chosen.use != ACCESS_LOG:
+            return options
+        plain = self.catalogue.provider("middleware", ACCESS_LOG).options()
+        if options not in (None, plain):
+            return options
+        return msgspec.structs.replace(plain, slow_ms=table.slow_ms, every=table.access == "all")
 
     # ---- clients ---------------------------------------------------------------------------------------------------
     def client(self, consumer: str, dependency: Dependency) -> Any:

@@ -82,7 +82,10 @@ class ClassicHost:
         services, cls._attached = list(cls._attached.items()), {}
         try:
             code = run(
-                prepare(None, text=cls._tables(services)), _started, tuple(each for _, each in services), ronin=cls.ronin
+                prepare(None, text=cls._tables(services)),
+                _started,
+                tuple(each for _, each in services),
+                ronin=cls.ronin,
             )
         except VykedError as error:
             log.error("%s", error)  # noqa: TRY400 - a person's own mistake: no traceback

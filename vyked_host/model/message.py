@@ -51,6 +51,7 @@ class Call(msgspec.Struct, gc=False):
     entity: str | None = None
     idempotency_key: str | None = None
     caller: str = ""
+    request: Any = None  # the web framework's request, where the call came as one
 
 
 class Event(Value):

@@ -109,7 +109,7 @@ class ClientTable(Table):
 class MiddlewareTable(Table):
     """Middlewares, outermost first; names of installed providers, or { use = name, ... }."""
 
-    server: list[Choice] = []
+    server: list[Choice] = field(default_factory=lambda: [Choice(use="logging")])
     client: list[Choice] = []
     consumer: list[Choice] = []
 

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+import msgspec
+
 from ..contracts import Channel, Clock, Middleware, ObservesOutcomes, Running
 from ..errors import RULES, CallError, DeadlineExceeded
 from ..model.description import EndpointDescription, Kind
@@ -40,7 +42,7 @@ class ClientCodecs:
 
     def __init__(self, endpoint: EndpointDescription, codecs: Codecs, name: str) -> None:
         if endpoint.kind in (Kind.HTTP, Kind.WEBSOCKET):
-            self.encode: Callable[[Any], Any] = AS_IS.encode
+            self.encode: Callable[[Any], Any] = _request
             self.decode: Callable[[Any], Any] = AS_IS.decode
             self.encode_item: Callable[[Any], Any] = AS_IS.encode
             return
@@ -53,6 +55,11 @@ class ClientCodecs:
             self.encode = codecs.bind(endpoint.arguments, name).encode
             self.decode = codecs.bind(endpoint.result, name).decode
             self.encode_item = codecs.bind(inbound, name).encode
+
+
+def _request(arguments: Any) -> Any:
+    """A raw request as a mapping, whoever described it."""
+    return msgspec.structs.asdict(arguments) if isinstance(arguments, msgspec.Struct) else arguments
 
 
 class ServiceClient:

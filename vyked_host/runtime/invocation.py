@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .routes import BoundCodecs, Route
 
 _CANCELLED = Fault(code="CANCELLED", message="the caller cancelled the call", executed="executed")
+STREAMING: ContextVar[Streaming] = ContextVar("vyked_stream")
 _GRANT = INITIAL_CREDIT // 2
 
 
@@ -64,7 +66,7 @@ class Invocation:
     # ---- the handler's task ----------------------------------------------------------------------------------------
     async def run(self, arguments: Any) -> None:
         """The body of the task: the handler, and its outcome."""
-        CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now))
+        CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now, None, self.call.request))
         try:
             result = await self.route.proceed(arguments)
             body = self._codecs.encode(self._checked(result))
@@ -111,6 +113,11 @@ class Invocation:
             self._dispatcher.leave(self)
             self.route.counters.fault(fault.code, self._dispatcher.clock.now() - self._began)
             self._sink.fail(self.call, fault)
+
+
+async def serve_stream(arguments: Any) -> Any:
+    """The innermost step under the middlewares of an endpoint with a stream."""
+    return await STREAMING.get().serve(arguments)
 
 
 class Streaming(Invocation):
@@ -173,15 +180,12 @@ class Streaming(Invocation):
 
     async def run(self, arguments: Any) -> None:
         """The body of the task."""
-        CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now))
+        CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now, None, self.call.request))
         kind = self.route.endpoint.kind
-        given = (arguments, self.inbound()) if kind.streams_in else (arguments,)
+        STREAMING.set(self)
         try:
-            if kind.streams_out:
-                await self._pump(self.route.proceed(*given))
-                body = None
-            else:
-                body = self._codecs.encode(self._checked(await self.route.proceed(*given)))
+            result = await self.route.proceed(arguments)
+            body = None if kind.streams_out else self._codecs.encode(self._checked(result))
         except asyncio.CancelledError:
             self._fail(self._reason or _CANCELLED)
             if self._reason is None:
@@ -190,6 +194,14 @@ class Streaming(Invocation):
             self._fail(self._fault(error))
         else:
             self._respond(body)
+
+    async def serve(self, arguments: Any) -> Any:
+        """The handler from its start to the end of its stream: what middlewares wrap."""
+        kind = self.route.endpoint.kind
+        given = (arguments, self.inbound()) if kind.streams_in else (arguments,)
+        if not kind.streams_out:
+            return await self.route.handler(*given)
+        return await self._pump(self.route.handler(*given))
 
     async def _pump(self, items: Any) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ..contracts import Codec, Middleware, Proceed
 from ..model.description import DeclaredError, EndpointDescription, Kind
 from .codecs import AS_IS, Codecs
+from .invocation import serve_stream
 from .outcomes import declared
 from .statistics import CallCounters
 
@@ -55,7 +56,8 @@ class Route:
     ) -> None:
         self.endpoint = endpoint
         self.handler = _in_threads(handler, threads) if endpoint.blocking else handler
-        self.proceed = self.handler if _is_stream(endpoint) else compose(endpoint, "server", chain, self.handler)
+        innermost = serve_stream if _is_stream(endpoint) else self.handler
+        self.proceed = compose(endpoint, "server", chain, innermost)
         self.codecs = bind_all(endpoint, codecs)
         self.counters = CallCounters("server")
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
