@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from .errors import VykedError as VykedError
     from .service.base import Contract as Contract
     from .service.base import Service as Service
+    from .service.calls import BoundEndpoint as BoundEndpoint
+    from .service.calls import BoundStream as BoundStream
+    from .service.calls import Reply as Reply
     from .service.classic import log as log
     from .service.classic.clients import HTTPServiceClient as HTTPServiceClient
     from .service.classic.clients import TCPServiceClient as TCPServiceClient
@@ -79,13 +82,10 @@ if TYPE_CHECKING:
     from .service.decorators import websocket as websocket
     from .service.decorators import xsubscribe as xsubscribe
     from .service.dependencies import client as client
-    from .service.endpoints import BoundEndpoint as BoundEndpoint
     from .service.endpoints import BoundEvent as BoundEvent
-    from .service.endpoints import BoundStream as BoundStream
     from .service.endpoints import Endpoint as Endpoint
     from .service.endpoints import Event as Event
     from .service.endpoints import Published as Published
-    from .service.endpoints import Reply as Reply
     from .service.endpoints import StreamEndpoint as StreamEndpoint
     from .service.websockets import WebSocket as WebSocket
 
@@ -98,6 +98,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Unauthenticated", "Unavailable", "UsageError", "VersionMismatch", "VykedError",
     ),
     "vyked_host.service.base": ("Contract", "Service"),
+    "vyked_host.service.calls": ("BoundEndpoint", "BoundStream", "Reply"),
     "vyked_host.service.classic.clients": ("HTTPServiceClient", "TCPServiceClient", "request"),
     "vyked_host.service.classic.errors": (
         "ClientDisconnected", "ClientException", "ClientNotFoundError", "RequestException", "RequestTimeout",
@@ -112,9 +113,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "put", "subscribe", "trace", "websocket", "xsubscribe",
     ),
     "vyked_host.service.dependencies": ("client",),
-    "vyked_host.service.endpoints": (
-        "BoundEndpoint", "BoundEvent", "BoundStream", "Endpoint", "Event", "Published", "Reply", "StreamEndpoint",
-    ),
+    "vyked_host.service.endpoints": ("BoundEvent", "Endpoint", "Event", "Published", "StreamEndpoint"),
     "vyked_host.service.websockets": ("WebSocket",),
 }  # fmt: skip
 NAMES: dict[str, str] = {name: f"{module}:{name}" for module, names in _MODULES.items() for name in names}

@@ -36,7 +36,7 @@ class HttpBinding(Value):
     """One route: verb and path template (aiohttp's syntax, ``/users/{name}``).
 
     `required_params` are the ancestor's: query parameters without which the answer is 400. `origins` is the allow
-    list of a WebSocket. `status` is the one of a successful answer.
+    list of a WebSocket, and on other routes the pages that may read the answers ("*": all), beside the transport's own. `status` is the one of a successful answer.
     """
 
     method: str

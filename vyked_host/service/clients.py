@@ -13,7 +13,8 @@ from ..errors import UsageError
 from ..model.description import Dependency, EndpointDescription, Kind
 from ..model.values import Value
 from .base import Contract
-from .endpoints import BoundEndpoint, BoundEvent, BoundStream, Reply
+from .calls import BoundEndpoint, BoundStream, Reply
+from .endpoints import BoundEvent
 from .inspect import describe
 
 P = ParamSpec("P")

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self, TypeVar, cast, overload
 from ..errors import UsageError
 from ..model import names
 from ..model.version import parse
-from .endpoints import BoundEndpoint
+from .calls import BoundEndpoint
 from .identity import ATTRIBUTE
 
 S = TypeVar("S")
