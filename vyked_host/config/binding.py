@@ -40,6 +40,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 TABLES = tuple(key for key in Settings.__struct_fields__ if key != "folder")
 """What a file can hold at its top."""
 
+_LOCAL = "local"  # calls between services of one host: there, whatever transports the file has
+
 
 class Binding:
     """Binds one document against what is installed."""
@@ -155,7 +157,7 @@ class Binding:
     def _together(self, settings: Settings, found: list[Service]) -> None:
         services.check_names(found, self.tables)
         services.check_routes(found, self.tables)
-        services.check_transports(settings.services.items(), settings.transports, self.tables)
+        services.check_transports(settings.services.items(), {*settings.transports, _LOCAL}, self.tables)
         services.check_cycles(found, self.tables)
         binds = list(addresses.binds(settings))
         addresses.check_ports(binds, self.document)

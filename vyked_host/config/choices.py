@@ -98,7 +98,10 @@ class Choices:
             return MiddlewareTable()
         for key in data.keys() - _SIDES.keys():
             self._tables.fault(("middleware", key), "unknown key", unknown_remedy(key, _SIDES), at="key")
-        return MiddlewareTable(**{side: self._list(data.get(side, []), ("middleware", side)) for side in _SIDES})
+        unsaid = {side: [choice.use for choice in getattr(MiddlewareTable(), side)] for side in _SIDES}
+        return MiddlewareTable(
+            **{side: self._list(data.get(side, unsaid[side]), ("middleware", side)) for side in _SIDES}
+        )
 
     def _list(self, data: Any, path: Path) -> list[Choice]:
         if not isinstance(data, list):

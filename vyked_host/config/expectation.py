@@ -48,7 +48,7 @@ def expected(schema: Schema, definitions: Schema) -> str:
         return 'a name or { use = "name", ... }'
     kind = schema.get("type")
     if schema.get(UNIT) == "bytes":
-        return 'a size such as 65536 or "64KiB"' + _bounds(schema)
+        return 'a size such as 65536 or "64KiB"' + (_bounds(schema) if schema.get("minimum", 1) != 1 else "")
     if kind == "array" and "items" in schema:
         return f"a list of {_plural(schema['items'], definitions)}" + _bounds(schema)
     if kind == "string" and schema.get("format") in _FORMATS:
@@ -75,10 +75,12 @@ def _bounds(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f" from {low} to {high}"
+    if schema.get("minLength") == 1 and schema.keys().isdisjoint({"maxLength", "pattern"}):
+        return " that is not empty"
     words = [f" {sign} {schema[key]}" for key, sign in _COMPARISONS if key in schema]
     words += [f" {words_} {schema[key]}" for key, words_ in _LENGTHS if key in schema]
     if schema.get("pattern"):
-        words.append(f" like {schema['pattern']}" if "description" not in schema else f" ({schema['description']})")
+        words.append(f" like `{schema['pattern']}`" if "description" not in schema else f" ({schema['description']})")
     return " and".join(words)
 
 
@@ -89,18 +91,18 @@ _LENGTHS = (
 )  # fmt: skip
 
 
-def literal(value: Any) -> str:
-    """`value` as a person would write it in the file, cut when it is long."""
+def literal(value: Any, longest: int = _LONGEST) -> str:
+    """`value` as a person would write it in the file, cut after `longest` characters."""
     if isinstance(value, str):
         text = quoted(value)
     elif isinstance(value, dict):
         text = "a table" if value else "an empty table"
     elif isinstance(value, (date, datetime, time)):
         text = value.isoformat()
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple, set, frozenset)):
         text = f"[{', '.join(map(literal, value))}]"
     elif isinstance(value, float):
         text = repr(value)
     else:
         text = json.dumps(value) if isinstance(value, (bool, int)) and abs(value) < 1 << 200 else "a huge number"
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -20,6 +20,7 @@ from ..model.settings import (
     TimingTable,
 )
 from .expectation import expected, literal, resolved
+from .shape import UNIT
 
 _HEAD = """\
 <!-- generated: vyked-host config schema -o markdown > docs/configuration.md -->
@@ -88,28 +89,56 @@ def _plugins(title: str, words: str, providers: list[Provider[Any]]) -> Iterator
             yield from _rows(provider.options)
 
 
-def _rows(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+def _rows(struct: type[msgspec.Struct]) -> Iterator[str]:
     yield from ("| key | value | default | |", "|---|---|---|---|")
     schema = msgspec.json.schema(struct)
-    yield from _keys(schema, schema.get("$defs", {}), prefix)
+    yield from _keys(schema, schema.get("$defs", {}), _defaults(struct), "")
 
 
-def _keys(schema: Any, definitions: Any, prefix: str) -> Iterator[str]:
+def _defaults(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """What each key is when nothing is said; empty when some have to be given."""
+    try:
+        found = msgspec.to_builtins(struct())
+    except TypeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keys(schema: Any, definitions: Any, defaults: Any, prefix: str) -> Iterator[str]:
     table = resolved(schema, definitions)
     for key, found in table.get("properties", {}).items():
         plain = resolved(found, definitions)
+        value = defaults.get(key, plain.get("default"))
         if plain.get("properties") and plain.get("title") != "Choice":
-            yield from _keys(plain, definitions, f"{prefix}{key}.")
+            yield from _keys(plain, definitions, value or {}, f"{prefix}{key}.")
             continue
-        default = "required" if key in table.get("required", ()) else _default(plain)
+        default = "required" if key in table.get("required", ()) else _default(value, plain)
         cells = (f"`{prefix}{key}`", expected(plain, definitions), default, plain.get("description", ""))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _default(schema: Any) -> str:
-    value = schema.get("default")
+def _default(value: Any, schema: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, dict):
-        return f'`"{value["use"]}"`' if "use" in value else "`{}`" if not value else "a table"
-    return f"`{literal(value)}`"
+    if isinstance(value, dict) and "use" not in value:
+        return "a table" if value else "`{}`"
+    return f"`{_size(value) if _is_size(schema) else literal(_choices(value), 200)}`"
+
+
+def _choices(value: Any) -> Any:
+    """Chosen plugins by their names."""
+    if isinstance(value, list):
+        return [_choices(inner) for inner in value]
+    return value["use"] if isinstance(value, dict) and "use" in value else value
+
+
+def _is_size(schema: Any) -> bool:
+    return any(branch.get(UNIT) == "bytes" for branch in (schema, *schema.get("anyOf", ())))
+
+
+def _size(number: Any) -> str:
+    """A number of bytes as a person would write it."""
+    for name, unit in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if isinstance(number, int) and number % unit == 0:
+            return f'"{number // unit}{name}"'
+    return literal(number)

@@ -19,6 +19,7 @@ from ..model.settings import (
     HostTable,
     LimitsTable,
     LoggingTable,
+    MiddlewareTable,
     PluginsTable,
     SecurityTable,
     ServiceTable,
@@ -164,8 +165,12 @@ class SchemaOfFile:
         return schema
 
     def _middleware(self) -> Schema:
-        side = {"type": "array", "items": self._choice("middleware"), "default": []}
-        sides = {name: {**side, "description": f"{words}, outermost first"} for name, words in _SIDES.items()}
+        side = {"type": "array", "items": self._choice("middleware")}
+        unsaid = {name: [choice.use for choice in getattr(MiddlewareTable(), name)] for name in _SIDES}
+        sides = {
+            name: {**side, "default": unsaid[name], "description": f"{words}, outermost first"}
+            for name, words in _SIDES.items()
+        }
         return _object(sides, "What wraps handlers and calls.")
 
 

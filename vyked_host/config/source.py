@@ -120,7 +120,7 @@ def _attempt(text: str) -> dict[str, Any] | tuple[int, int, str]:
             return (*_far_too_long(text), words)
         if place[1] is None:
             end = text.rstrip("\n")
-            return end.count("\n") + 1, max(1, len(end) - end.rfind("\n") - 1), words[: place.start()]
+            return end.count("\n") + 1, len(end) - end.rfind("\n"), words[: place.start()]
         return int(place[1]), int(place[2]), words[: place.start()]
 
 

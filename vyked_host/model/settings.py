@@ -109,9 +109,11 @@ class ClientTable(Table):
 class MiddlewareTable(Table):
     """Middlewares, outermost first; names of installed providers, or { use = name, ... }."""
 
-    server: list[Choice] = field(default_factory=lambda: [Choice(use="logging")])
-    client: list[Choice] = []
-    consumer: list[Choice] = []
+    server: Annotated[list[Choice], Meta(description="around handlers")] = field(
+        default_factory=lambda: [Choice(use="logging")]
+    )
+    client: Annotated[list[Choice], Meta(description="around calls to others")] = []
+    consumer: Annotated[list[Choice], Meta(description="around handlers of events")] = []
 
 
 Limit = Annotated[int, Meta(ge=1)] | Literal["none"]
