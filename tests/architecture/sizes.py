@@ -9,7 +9,10 @@ from operator import itemgetter
 from .sources import Source, functions, sources
 
 MODULE_LINES, FUNCTION_LINES = 300, 40
-LONG_MODULES: dict[str, str] = {}
+LONG_MODULES: dict[str, str] = {
+    "vyked_host/testing/conformance/pubsub.py": "one contract, one class of cases: an author subclasses it and reads it down",
+    "vyked_host/testing/conformance/transports.py": "one contract, one class of cases: an author subclasses it and reads it down",
+}
 """Path -> why this module may be longer."""
 LONG_FUNCTIONS: dict[str, str] = {}
 """``path:qualified.name`` -> why this function may be longer."""
