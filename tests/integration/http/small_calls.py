@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from vyked_host.assembly.environment import scaled
 from vyked_host.builtin.serializers.codecs import Json, Msgpack
 from vyked_host.contracts import (
     INITIAL_CREDIT,
@@ -49,7 +50,7 @@ def environment(
         "namespace": mesh,
         "state_dir": ".",
         "limits": limits,
-        "timing": timing or TimingTable(),
+        "timing": scaled(timing or TimingTable()),
         "clock": LoopClock(asyncio.get_running_loop()),
         "rng": random.Random(1),
         "net": net or AsyncioNet(),

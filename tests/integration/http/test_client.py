@@ -99,7 +99,7 @@ async def test_row_30_calls_share_a_pool_of_connections(served: Any, dial: Dial)
     found = await asyncio.gather(*(outcome(channel, "echo", json.dumps({"text": str(n)}).encode()) for n in range(50)))
     assert found == [json.dumps(str(n)).encode() for n in range(50)]
     async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{served[2]}/_stats") as answer:
-        assert (await answer.json())["connections"]["open"] <= 2 + 2  # the pool, the one that dialled, this one
+        assert (await answer.json())["listener"]["open"] <= 2 + 2  # the pool, the one that dialled, this one
 
 
 async def test_another_serializer_by_option(served: Any, dial: Dial) -> None:

@@ -56,7 +56,7 @@ async def test_statistics_and_readiness_come_from_the_node(serve: Any) -> None:
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
         async with http.get("/_stats") as answer:
             found = await answer.json()
-            assert (found["count"], found["connections"]["open"]) == (7, 1)
+            assert (found["count"], found["listener"]["open"]) == (7, 1)
         async with http.get("/-/ready") as answer:
             assert (answer.status, (await answer.json())["ready"]) == (200, True)
         calls.reasons = {"database": "away"}

@@ -75,9 +75,9 @@ def test_an_answer_has_to_be_taken() -> None:
     assert slow(pace, 21.0, unsent=0) is None
 
 
-def test_the_scale_holds_for_every_allowance() -> None:
+def test_the_scale_holds_for_what_is_fixed_here_too() -> None:
     allowed = Allowances(TimingTable(scale=0.1))
-    assert (allowed.headers, allowed.body, allowed.write, allowed.grace) == pytest.approx((1.0, 3.0, 1.0, 0.5))
+    assert (allowed.grace, allowed.rate) == pytest.approx((0.5, 10240))
 
 
 @pytest.mark.parametrize(

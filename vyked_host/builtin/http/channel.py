@@ -203,7 +203,7 @@ class HttpChannel:
     async def _refresh(self) -> None:
         """The node exposes something else than when it was dialled."""
         try:
-            found = await _fetch(self._calls, self._base, self.env.timing.dial * self.env.timing.scale)
+            found = await _fetch(self._calls, self._base, self.env.timing.dial)
             self._see(directory.surface_of(found))
         except Unavailable as error:
             self.env.log.info("the new surface of %s could not be read: %s", self.node_id, error)
@@ -217,7 +217,7 @@ async def dial(address: Address, env: Environment, options: Options, deadline: f
     if split.scheme not in ("http", "https") or not split.netloc:
         raise NotSupported(f"{address.uri!r} is no HTTP address: http://HOST:PORT")
     base = URL(f"{split.scheme}://{split.netloc}")
-    remaining = min(deadline - env.clock.now(), env.timing.dial * env.timing.scale)
+    remaining = min(deadline - env.clock.now(), env.timing.dial)
     async with _session(env, base, limit=1) as session:
         found = await _fetch(session, base, max(remaining, 0.001))
     if found.mesh != env.namespace:
@@ -254,7 +254,7 @@ def _codec(wanted: str, env: Environment, found: directory.Directory) -> str:
 
 def _session(env: Environment, base: URL, *, limit: int) -> aiohttp.ClientSession:
     tls = env.tls("client") if base.scheme == "https" else None
-    dial_s = env.timing.dial * env.timing.scale
+    dial_s = env.timing.dial
     connector = NetConnector(env.net, f"tcp://{base.raw_authority}", tls, dial_s=dial_s, limit=limit)
     watch = aiohttp.TraceConfig()
     watch.on_request_headers_sent.append(_sent)

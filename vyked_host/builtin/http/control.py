@@ -42,7 +42,7 @@ class Control:
 
     async def _stats(self, _request: web.Request, _table: Table) -> web.Response:
         found = self._statistics() if self._statistics is not None else {}
-        return as_json({**found, "connections": self._connections()})
+        return as_json({**found, "listener": self._connections()})
 
     async def _live(self, _request: web.Request, _table: Table) -> web.Response:
         return as_json({"live": True, "node": self._env.node_id})

@@ -37,6 +37,11 @@ class HttpListener:
     def _counted(self) -> dict[str, Any]:
         return {"open": len(self._census), "cut": dict(self._census.cut), "requests": self._manager.requests_count}
 
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._census)
+
     def _links(self) -> Callable[[], asyncio.BaseProtocol]:
         limits = self._env.limits
         line = 1 << 20 if limits.uri_bytes == "none" else limits.uri_bytes

@@ -13,13 +13,12 @@ LEAST_RATE = 1024
 
 
 class Allowances:
-    """The times of `[timing]`, scaled."""
+    """The times of `[timing]`, which an Environment holds scaled already; what is fixed here is scaled here."""
 
     def __init__(self, timing: TimingTable) -> None:
-        scale = timing.scale
-        self.headers, self.body = timing.headers * scale, timing.body * scale
-        self.write, self.keep_alive = timing.write * scale, timing.keep_alive * scale
-        self.grace, self.rate = GRACE_S * scale, LEAST_RATE / scale
+        self.headers, self.body = timing.headers, timing.body
+        self.write, self.keep_alive = timing.write, timing.keep_alive
+        self.grace, self.rate = GRACE_S * timing.scale, LEAST_RATE / timing.scale
         self.sweep = min(1.0, max(0.05, min(self.headers, self.body, self.write, self.grace) / 10))
 
 

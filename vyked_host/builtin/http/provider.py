@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ...contracts import Environment, Provider, Transport, hookimpl
+from ...contracts import Environment, Guarantees, Provider, Transport, hookimpl
 from .options import Options
 
 
@@ -19,7 +19,15 @@ def _build(options: Options, env: Environment) -> Transport:
 @hookimpl
 def vyked_transports() -> Iterable[Provider[Transport]]:
     """The transport ``http``."""
-    return [Provider(name="http", summary="routes and calls over HTTP/1.1", options=Options, build=_build)]
+    return [
+        Provider(
+            name="http",
+            summary="routes and calls over HTTP/1.1",
+            options=Options,
+            build=_build,
+            guarantees=lambda _options: Guarantees(streams=True, cancels=True),
+        )
+    ]
 
 
 def is_loopback(host: str) -> bool:

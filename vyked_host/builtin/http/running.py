@@ -60,6 +60,7 @@ class Runner:
             entity=headers.entity(said),
             idempotency_key=said.get(headers.IDEMPOTENCY),
             caller=headers.caller(said),
+            request=request,
         )
 
     async def unary(self, call: Call, incoming: Incoming | None = None) -> Exchange:
