@@ -19,6 +19,7 @@ import click
 from .. import loading
 from ..errors import EXIT_START, EXIT_USAGE, StartError
 from ..loading import HOOKS, OFFERS, Catalogue, Entry
+from .printing import print_json, print_table
 
 DEFAULT_FILE, VARIABLE = "vyked.toml", "VYKED_CONFIG"
 COLOURS = {"in use": "green", "failed": "red", "conflict": "red", "incompatible": "yellow", "disabled": "dim"}
@@ -89,7 +90,10 @@ def info(group: Asked, /, name: str, **options: Any) -> None:
         click.echo(f"no plugin or service {name!r} is installed; installed: {known}", err=True)
         sys.exit(EXIT_USAGE)
     described = [_describe(catalogue, entry) for entry in meant]
-    click.echo(json.dumps(described, indent=2) if asked.output == "json" else "\n\n".join(map(_paragraph, described)))
+    if asked.output == "json":
+        print_json(described)
+    else:
+        click.echo("\n\n".join(map(_paragraph, described)))
     if any(entry.state == "failed" for entry in meant):
         sys.exit(EXIT_START)
 
@@ -97,11 +101,11 @@ def info(group: Asked, /, name: str, **options: Any) -> None:
 def _show(asked: Asked) -> None:
     entries = _catalogue(asked).entries
     if asked.output == "json":
-        click.echo(json.dumps([_as_data(entry) for entry in entries], indent=2))
+        print_json([_as_data(entry) for entry in entries])
     elif sys.stdout.isatty():
-        _print_table(entries)
+        _print_rich(entries)
     else:
-        _print_columns(entries)
+        print_table([name.upper() for name in COLUMNS], map(_row, entries))
 
 
 # ---- the file, leniently ---------------------------------------------------------------------------------------------
@@ -175,14 +179,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
     return entry.kind, entry.name, entry.plugin, entry.state, "; ".join(filter(None, remarks))
 
 
-def _print_columns(entries: Iterable[Entry]) -> None:
-    rows = [tuple(name.upper() for name in COLUMNS), *map(_row, entries)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    for row in rows:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _print_table(entries: Iterable[Entry]) -> None:
+def _print_rich(entries: Iterable[Entry]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

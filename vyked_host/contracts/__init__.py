@@ -18,6 +18,7 @@ from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer
 from ..model.settings import LimitsTable, TimingTable
 from ..model.topology import Address, Change, Generation, Instance, NodeRecord
 from ..model.values import Value
+from ..model.version import compatible
 from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope
 from .hookspecs import hookimpl, hookspec
@@ -46,5 +47,5 @@ __all__ = [
     "HostView", "HttpBinding", "Instance", "Kind", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
     "ServiceDescription", "Sink", "Subscription", "Surface", "TaskScope", "TimingTable", "Transport", "Value", "Verdict",
-    "hookimpl", "hookspec",
+    "compatible", "hookimpl", "hookspec",
 ]  # fmt: skip
