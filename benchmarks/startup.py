@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from . import fake_plugins, report
-from .processes import ROOT, environment, free_port, memory_mib, running, says_ok, script
+from .processes import ROOT, cpu_seconds, environment, free_port, memory_mib, running, says_ok, script
 
 HELP = "vyked-host --help"
 CLICK = "import click"
@@ -34,17 +34,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, kw_only=True):
-    """A command that ran to its end: elapsed and CPU milliseconds, peak MiB."""
+    """A command that ran to its end: elapsed and CPU milliseconds."""
 
     elapsed_ms: float
     cpu_ms: float
-    peak_mib: float
 
 
 class Ready(msgspec.Struct, kw_only=True):
-    """A host that came up: milliseconds until ``/-/ready`` said so, MiB resident then."""
+    """A host that came up: milliseconds until ``/-/ready`` said so, CPU milliseconds (steps of 10) and MiB by then."""
 
     ready_ms: float
+    cpu_ms: float
     resident_mib: float
 
 
@@ -76,7 +76,7 @@ def command(argv: Sequence[str], path: Sequence[Path] = ()) -> Ended:
     elapsed = time.perf_counter() - start
     if status:
         raise RuntimeError(f"{' '.join(argv)} failed with {os.waitstatus_to_exitcode(status)}")
-    return Ended(elapsed_ms=elapsed * 1e3, cpu_ms=(used.ru_utime + used.ru_stime) * 1e3, peak_mib=used.ru_maxrss / 1024)
+    return Ended(elapsed_ms=elapsed * 1e3, cpu_ms=(used.ru_utime + used.ru_stime) * 1e3)
 
 
 def demo(path: Sequence[Path] = ()) -> Ready:
@@ -90,7 +90,7 @@ def demo(path: Sequence[Path] = ()) -> Ready:
     argv = [script("vyked-host"), "run", str(ROOT / "vyked.toml"), *settings]
     with _empty_folder() as folder, running(argv, cwd=folder, env=environment(path=path)) as host:
         seconds = host.wait(lambda: says_ok(http, "/-/ready"))
-        return Ready(ready_ms=seconds * 1e3, resident_mib=memory_mib(host.pid))
+        return Ready(ready_ms=seconds * 1e3, cpu_ms=cpu_seconds(host.pid) * 1e3, resident_mib=memory_mib(host.pid))
 
 
 @contextlib.contextmanager
@@ -106,20 +106,22 @@ def _commands(settings: Settings, plugins: Path) -> Iterator[tuple[str, list[str
 
 
 def _show(found: report.Report, ended: dict[str, list[Ended]], ready: dict[str, list[Ready]]) -> None:
-    medians = {label: report.median(rounds) for label, rounds in ended.items()}
-    click = medians[CLICK].elapsed_ms
     print(found.heading())
-    rows = (
-        (label, f"{m.elapsed_ms:.0f}", f"{m.cpu_ms:.0f}", f"{m.peak_mib:.1f}", f"{m.elapsed_ms / click:.2f}")
-        for label, m in medians.items()
-    )
-    print(report.table(("command", "ms", "CPU ms", "peak MiB", "x import click"), rows))
+    print(report.table(("command", "ms", "x click", "CPU ms", "x click"), _of_commands(ended)))
     print()
-    hosts = {label: report.median(rounds) for label, rounds in ready.items()}
-    print(
-        report.table(
-            ("host", "ready ms", "MiB"),
-            ((label, f"{m.ready_ms:.0f}", f"{m.resident_mib:.1f}") for label, m in hosts.items()),
-        )
-    )
+    print(report.table(("host", "ready ms", "CPU ms", "MiB"), _of_hosts(ready)))
     print("plugins imported without being named: none")
+
+
+def _of_commands(ended: dict[str, list[Ended]]) -> Iterator[Sequence[str]]:
+    medians = {label: report.median(rounds) for label, rounds in ended.items()}
+    click = medians[CLICK]
+    for label, one in medians.items():
+        elapsed, cpu = one.elapsed_ms / click.elapsed_ms, one.cpu_ms / click.cpu_ms
+        yield label, f"{one.elapsed_ms:.0f}", f"{elapsed:.2f}", f"{one.cpu_ms:.0f}", f"{cpu:.2f}"
+
+
+def _of_hosts(ready: dict[str, list[Ready]]) -> Iterator[Sequence[str]]:
+    for label, rounds in ready.items():
+        one = report.median(rounds)
+        yield label, f"{one.ready_ms:.0f}", f"{one.cpu_ms:.0f}", f"{one.resident_mib:.1f}"
