@@ -47,13 +47,4 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
-    if home.startswith("conformance."):
-        _rewrite_assertions()
     return getattr(importlib.import_module(f"{__name__}.{home}"), name)
-
-
-def _rewrite_assertions() -> None:
-    """Before the first suite is imported: without it a failure shows a bare AssertionError."""
-    import pytest
-
-    pytest.register_assert_rewrite(f"{__name__}.conformance")

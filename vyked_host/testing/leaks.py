@@ -10,22 +10,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from .waiting import WITHIN_S, eventually
+from .waiting import eventually
 
 _OPEN = Path("/proc/self/fd")
 
 
 @asynccontextmanager
-async def leaks(within: float = WITHIN_S) -> AsyncIterator[None]:
+async def leaks(within: float | None = None) -> AsyncIterator[None]:
     """A block that leaves nothing behind. Raises AssertionError naming the tasks, threads and descriptors that are still
-    there `within` seconds after it."""
+    there after `within` seconds."""
     before = _left()
     yield
     try:
         await eventually(lambda: not _left() - before, within)
     except AssertionError:
         left = ", ".join(sorted(_left() - before))
-        raise AssertionError(f"still there {within:g} s after the end: {left}") from None
+        raise AssertionError(f"left behind: {left}") from None
 
 
 def _left() -> frozenset[str]:

@@ -9,8 +9,10 @@ WITHIN_S = 5.0
 _LOOK_S = 0.005
 
 
-async def eventually(predicate: Callable[[], object], within: float = WITHIN_S) -> None:
-    """Return once `predicate()` is true. Raises AssertionError after `within` seconds, saying what was waited for."""
+async def eventually(predicate: Callable[[], object], within: float | None = None) -> None:
+    """Return once `predicate()` is true. Raises AssertionError after `within` seconds (`WITHIN_S`), saying what was waited
+    for."""
+    within = WITHIN_S if within is None else within
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     while not predicate():

@@ -26,7 +26,7 @@ class Random:
         """The candidates to choose from."""
         self._candidates = candidates
 
-    def choose(self, call: Call) -> Candidate:  # noqa: ARG002 - the same for every call
+    def choose(self, call: Call) -> Candidate:
         """One of them; where that one is not usable, any of those that are."""
         candidates = self._candidates
         chosen = candidates[int(self._chance() * len(candidates))]
@@ -49,7 +49,7 @@ class RoundRobin:
         self._candidates = sorted(candidates, key=lambda candidate: candidate.node_id)
         self._next = int(self._chance() * len(candidates))
 
-    def choose(self, call: Call) -> Candidate:  # noqa: ARG002 - the same for every call
+    def choose(self, call: Call) -> Candidate:
         """The next usable one."""
         at = usable_from(self._candidates, self._next)
         self._next = (at + 1) % len(self._candidates)

@@ -26,7 +26,7 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[pubsub.embedded]``."""
 
     memory: Annotated[
-        int, Meta(ge=2 * MIB, description="bytes for all events that wait for @xsubscribe; full: publishing waits")
+        int, Meta(ge=8 * MIB, description="bytes for all events that wait for @xsubscribe; full: publishing waits")
     ] = 64 * MIB
     queue: Annotated[
         int, Meta(ge=1, description="events that wait for one @subscribe handler; full: the oldest goes")

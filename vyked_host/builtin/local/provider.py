@@ -61,10 +61,10 @@ class LocalListener:
 class Local:
     """The transport whose only peer is this process."""
 
-    async def serve(self, calls: Calls, surface: Surface) -> Listener:  # noqa: ARG002 - the runtime dispatches itself
+    async def serve(self, calls: Calls, surface: Surface) -> Listener:
         """A listener without a socket."""
         return LocalListener()
 
-    async def dial(self, address: Address, *, deadline: float) -> Channel:  # noqa: ARG002
+    async def dial(self, address: Address, *, deadline: float) -> Channel:
         """Raises errors.NotSupported: other processes are reached over tcp or http."""
         raise NotSupported(f"{address.uri} is in another process: local calls don't leave this one; use tcp or http")

@@ -3,3 +3,10 @@
 One fixture is to be written, `provider`; `options` may be overridden where the defaults don't fit a test machine (ports).
 The classes have no Test prefix, so importing one collects nothing. The host's own back ends pass the same suites.
 """
+
+import pytest
+
+_SUITES = ("balancers", "bench", "plugins", "pubsub", "registries", "serializers", "suite", "transports")
+
+# before the first of them is imported: without it a failure shows a bare AssertionError
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _SUITES))

@@ -65,7 +65,7 @@ class PluginConformance:
 
     def test_each_entry_point_resolves_and_gives_what_its_name_claims(self, claims: list[tuple[str, str, str]]) -> None:
         for kind, name, module in claims:
-            found = importlib_metadata.EntryPoint("x", module, GROUP).load()
+            found = _load(module)
             if kind:
                 assert kind in HOOKS, f"{kind}.{name}: there is no such kind; kinds: {', '.join(HOOKS)}"
                 names = [provider.name for provider in _providers(found, kind)]
@@ -95,7 +95,7 @@ class PluginConformance:
 
     def test_what_it_was_written_for_is_this_interface(self, claims: list[tuple[str, str, str]]) -> None:
         for _, _, module in claims:
-            text = getattr(importlib_metadata.EntryPoint("x", module, GROUP).load(), "VYKED_SPI", "1.0")
+            text = getattr(_load(module), "VYKED_SPI", "1.0")
             major, minor = (int(part) for part in text.split("."))
             assert (major, minor) <= SPI_VERSION
             assert major == SPI_VERSION[0]
@@ -122,6 +122,12 @@ def _claim(name: str) -> tuple[str, str]:
     return (kind, rest) if dot else ("", name)
 
 
+def _load(module: str) -> Any:
+    """A module, or an object of a class, as the host's loader makes it."""
+    found = importlib_metadata.EntryPoint("x", module, GROUP).load()
+    return found() if isinstance(found, type) else found
+
+
 def _providers(module: Any, kind: str) -> Iterable[Provider[Any]]:
     hook = getattr(module, HOOKS[kind], None)
     return list(hook()) if hook is not None else []
@@ -132,6 +138,6 @@ def _claimed(claims: list[tuple[str, str, str]]) -> list[Provider[Any]]:
         provider
         for kind, name, module in claims
         if kind in HOOKS
-        for provider in _providers(importlib_metadata.EntryPoint("x", module, GROUP).load(), kind)
+        for provider in _providers(_load(module), kind)
         if provider.name == name
     ]

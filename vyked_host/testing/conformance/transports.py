@@ -108,11 +108,11 @@ class TransportConformance(Suite):
 
     @pytest.mark.parametrize("endpoint", [ECHO, LATER], ids=["at once", "later"])
     async def test_an_answer_comes_back_whole(self, caller: Caller, endpoint: EndpointDescription) -> None:
-        for text in ("", "ada", "grüß \0\n\U0001f600", "x" * 10_000):
-            outcome, _ = caller.start(endpoint, Text(text))
-            await eventually(lambda: outcome.ended)
-            assert outcome.fault is None
-            assert caller.value(outcome.body, str) == text
+        texts = ["", "ada", "grüß \0\n\U0001f600", "x" * 10_000]
+        outcomes = [caller.start(endpoint, Text(text))[0] for text in texts]
+        await eventually(lambda: all(outcome.ended for outcome in outcomes))
+        assert [outcome.fault for outcome in outcomes] == [None] * len(texts)
+        assert [caller.value(outcome.body, str) for outcome in outcomes] == texts
 
     async def test_what_belongs_to_a_call_arrives(self, caller: Caller, service: Service, env: Environment) -> None:
         headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}

@@ -1,0 +1,46 @@
+"""The kit itself: each planted defect is caught, by the case that is there for it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CAUGHT_BY = {
+    "TestDrops": "test_many_calls_at_once_are_not_mixed_up",
+    "TestAnswersTwice": "test_an_answer_comes_back_whole[at once]",
+    "TestReorders": "test_a_streamed_answer_comes_whole_and_in_order",
+    "TestNeverCancels": "test_giving_up_reaches_the_handler",
+    "TestCallsAnything": "test_the_endpoint_that_is_not_there_is_named",
+    "TestLeavesTasks": "test_it_says_where_it_listens_and_who_is_there",
+    "TestLeavesTheCandidates": "test_only_candidates_of_the_last_update_are_chosen",
+    "TestHasAFavourite": "test_equal_candidates_get_equal_shares",
+    "TestIsNotAffine": "test_an_entity_has_one_candidate_in_every_client",
+    "TestLosesTypes": "test_every_type_survives",
+    "TestRaisesSomethingElse": "test_any_bytes_give_a_value_or_a_value_error",
+    "TestHasNoCap": "test_caps_hold_before_anything_is_built",
+    "TestNeverRetries": "test_a_retry_comes_again_after_its_delay_and_counts",
+    "TestGivesToAll": "test_each_event_goes_to_one_member_of_each_group",
+}
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def report():
+    """What failed: class -> names of cases."""
+    cases = [f"{HERE / 'planted.py'}::{planted}::{case}" for planted, case in CAUGHT_BY.items()]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", *cases]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parents[1])
+    found: dict[str, set[str]] = {}
+    for name, case in re.findall(
+        r"^(?:FAILED|ERROR) \S+planted\.py::(\w+)::(\w+(?:\[[^]]*\])?)", told.stdout, re.MULTILINE
+    ):
+        found.setdefault(name, set()).add(case)
+    assert found, told.stdout + told.stderr
+    return found
+
+
+@pytest.mark.parametrize(("planted", "case"), CAUGHT_BY.items())
+def test_a_planted_defect_is_caught(report, planted, case):
+    assert case in report.get(planted, set())

@@ -1,0 +1,41 @@
+"""Who of a group gets an event."""
+
+from collections import Counter
+from random import Random
+
+from vyked_host.routing.delivery import Group
+
+
+def group(strategy, *members, seed=1):
+    made = Group(strategy, Random(seed).random)
+    for member in members:
+        made.join(member)
+    return made
+
+
+def test_any_takes_turns_and_random_is_even():
+    anybody = group("any", "a", "b", "c")
+    assert anybody.owner("k") is None
+    assert Counter(anybody.pick(["a", "b", "c"]) for _ in range(30)) == {"a": 10, "b": 10, "c": 10}
+    chance = group("random", "a", "b", "c")
+    counts = Counter(chance.pick(["a", "b", "c"]) for _ in range(3000))
+    assert all(850 < count < 1150 for count in counts.values())
+
+
+def test_the_leader_is_who_joined_first():
+    led = group("leader", "b", "a")
+    assert led.owner(None) == "b"
+    led.leave("b")
+    assert led.owner("k") == "a"
+    led.leave("a")
+    assert led.owner("k") is None
+    assert led.members == ()
+
+
+def test_a_key_has_one_owner_and_moves_only_when_that_one_leaves():
+    keyed = group("keyed", "a", "b", "c")
+    owners = {f"k{at}": keyed.owner(f"k{at}") for at in range(200)}
+    assert set(owners.values()) == {"a", "b", "c"}
+    keyed.leave("b")
+    assert all(keyed.owner(key) == owner for key, owner in owners.items() if owner != "b")
+    assert keyed.owner(None) is None
