@@ -71,7 +71,10 @@ class Composition:
             bounds(settings.limits, "blocking_threads"), thread_name_prefix="vyked-blocking"
         )
         self.dispatcher = Dispatcher(
-            clock=self.workshop.clock, log=self.log, in_flight_limit=bounds(settings.limits, "in_flight")
+            clock=self.workshop.clock,
+            log=self.log,
+            in_flight_limit=bounds(settings.limits, "in_flight"),
+            run=settings.host.runner,
         )
         self.record = NodeRecord(
             node_id=self.workshop.node_id, namespace=self.workshop.environment("host").namespace,

@@ -12,7 +12,9 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
 
 from ..errors import EXIT_FAILED, EXIT_OK
 from ..model.settings import Settings
@@ -118,10 +120,23 @@ def _left(names: list[str]) -> int:
 
 
 def dump() -> None:
-    """Every task with its stack, to the log."""
+    """Every task with its stack, outermost call first, to the log."""
     for task in asyncio.all_tasks():
         where = "".join(
-            f"\n    {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" for frame in task.get_stack()
+            f"\n    {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" for frame in _stack(task)
         )
         log.warning("task %s%s", task.get_name(), where or " (not started)")
     sys.stderr.flush()
+
+
+def _stack(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """The frames of what a task waits in; `Task.get_stack` has only the outermost one."""
+    waiting: Any = task.get_coro()
+    while waiting is not None:
+        frame = next(
+            filter(None, (getattr(waiting, name, None) for name in ("cr_frame", "gi_frame", "ag_frame"))), None
+        )
+        if frame is not None:
+            yield frame
+        inner = (getattr(waiting, name, None) for name in ("cr_await", "gi_yieldfrom", "ag_await"))
+        waiting = next(filter(None, inner), None)

@@ -11,7 +11,7 @@ from ..config import Service
 from ..errors import ConfigError, UsageError
 from ..model.description import EndpointDescription, HttpBinding, ServiceDescription
 from ..model.settings import ServiceTable
-from ..service.inspect import describe
+from ..service.inspect import check_construction, describe
 
 
 class Planned(NamedTuple):
@@ -29,6 +29,8 @@ def plan(services: Iterable[Service]) -> list[Planned]:
 
 def _planned(service: Service) -> Planned:
     cls, arguments = service.description.cls, service.table.arguments
+    if not arguments:
+        check_construction(cls)
     instance = cls(**arguments) if isinstance(arguments, dict) else cls(*arguments)
     return prepared(instance, service.table, service.options)
 
@@ -75,12 +77,16 @@ def without_waiting(planned: Planned) -> Planned:
 
 
 def refuse_twins(planned: Sequence[Planned]) -> None:
-    """Two services of one name and major version in one host could not be told apart. Raises UsageError."""
-    seen: dict[tuple[str, str], Planned] = {}
+    """Two services may share a name (Vyked 2.x: one over TCP, one over HTTP) while no call could mean both. Raises
+    UsageError."""
+    seen: dict[tuple[str, str, str, bool], str] = {}
     for each in planned:
-        key = (each.description.name, each.description.version)
-        if key in seen:
-            raise UsageError(
-                f"two services are called {key[0]} {key[1]}; give one another name with [services.X] name = ..."
-            )
-        seen[key] = each
+        for endpoint in each.description.endpoints:
+            key = (endpoint.service, endpoint.version, endpoint.name, endpoint.kind.is_raw)
+            here = type(each.instance).__qualname__
+            if key in seen:
+                raise UsageError(
+                    f"{endpoint.path} {endpoint.version} is served by {seen[key]} and by {here}; "
+                    "give one service another name with [services.X] name = ..."
+                )
+            seen[key] = here

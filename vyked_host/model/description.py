@@ -22,6 +22,11 @@ class Kind(Enum):
     WEBSOCKET = 6
 
     @property
+    def is_raw(self) -> bool:
+        """The handler gets the web framework's request."""
+        return self in (Kind.HTTP, Kind.WEBSOCKET)
+
+    @property
     def streams_out(self) -> bool:
         """The answer is a stream of items."""
         return self in (Kind.SERVER_STREAM, Kind.BOTH_WAYS)

@@ -35,6 +35,12 @@ class HostTable(Table):
     loop: Annotated[
         Literal["auto", "uvloop", "asyncio"], Meta(description="event loop; auto: uvloop when installed")
     ] = "auto"
+    runner: Annotated[
+        Literal["auto", "task", "eager"],
+        Meta(
+            description="how handlers run; eager: begun at once (Python 3.12 and later); auto: the best of this Python"
+        ),
+    ] = "auto"
     debug: Annotated[bool, Meta(description="asyncio's debug mode")] = False
 
 

@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextvars import Context as Variables
-from typing import Any
 
 from ..contracts import Clock, Running, Sink
 from ..errors import Code
@@ -19,20 +16,21 @@ from .clock import SWEEP_S
 from .invocation import Invocation, Streaming
 from .outcomes import invalid_fault
 from .routes import Route
+from .runners import runner
 
-Runner = Callable[[Invocation, Any], Running | None]
 RETRY_AFTER_S = 0.1
 
 
 class Dispatcher:
     """`contracts.Calls` of one node."""
 
-    def __init__(self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None) -> None:
+    def __init__(self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None, run: str = "auto") -> None:
         self.clock, self.log = clock, log
         self._limit = in_flight_limit
         self._routes: list[Route | None] = []
         self._revision = 0
         self._loop = asyncio.get_running_loop()
+        self._start = runner(run, self._loop)
         self._sweeping = False
         self.running: dict[Invocation, None] = {}
         self.draining = False
@@ -80,6 +78,7 @@ class Dispatcher:
             (parse(route.endpoint.version).key(), index)
             for index, route in enumerate(self._routes)
             if route is not None
+            and route.endpoint.kind.is_raw == wanted.kind.is_raw
             and route.endpoint.service == wanted.service
             and route.endpoint.name == wanted.name
             and compatible(route.endpoint.version, wanted.version or None)
@@ -95,6 +94,8 @@ class Dispatcher:
             return self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
         now = self.clock.now()
         counters = route.counters
+        if route.timeout_s is not None and call.deadline > now + route.timeout_s:
+            call.deadline = now + route.timeout_s
         if call.deadline <= now:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
@@ -117,8 +118,10 @@ class Dispatcher:
         invocation = made(self, route, codecs, call, sink, now)
         counters.in_flight += 1
         self.running[invocation] = None
-        task = invocation.task = self._loop.create_task(invocation.run(arguments), context=Variables())
-        task.add_done_callback(invocation.abandoned)
+        task = self._start(invocation.run(arguments))
+        if invocation.ended:
+            return None
+        invocation.started(task)
         if not self._sweeping:
             self._sweeping = True
             self._loop.call_later(SWEEP_S, self._sweep)
@@ -146,7 +149,9 @@ class Dispatcher:
     def _sweep(self) -> None:
         now = self.clock.now()
         for invocation in [each for each in self.running if each.call.deadline <= now]:
-            text = f"{invocation.route.endpoint.path}: the deadline passed while it ran"
+            limit = invocation.route.timeout_s
+            own = f" (its own limit is {limit:g} s)" if limit is not None else ""
+            text = f"{invocation.route.endpoint.path}: the deadline passed while it ran{own}"
             invocation.cancel(Fault(code="DEADLINE_EXCEEDED", message=text, executed="executed"))
         self._sweeping = bool(self.running)
         if self._sweeping:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from ..errors import StartError
 from ..model.description import EventDescription, Periodic, ServiceDescription
 from ..routing.backoff import Backoff
+from ..service.binding import work
 from ..service.endpoints import Published
 from .publisher import Publisher
 from .tasks import TaskScope
@@ -133,18 +134,25 @@ class Hosted:
             self._log.exception("%s.%s failed", self.name, method)
 
     async def _periodic(self, each: Periodic) -> None:
-        first = each.at_start
+        first, body = each.at_start, work(self.instance, each.handler)
         while True:
             if not first:
                 await asyncio.sleep(each.seconds * (1 + each.jitter * (2 * random.random() - 1)))
             first = False
-            await self._guarded(each.handler)
+            await self._tick(body, each.handler)
+
+    async def _tick(self, body: Callable[[], Awaitable[None]], name: str) -> None:
+        try:
+            await body()
+        except Exception:  # noqa: BLE001 - logged and counted; the next one comes all the same
+            self.failures += 1
+            self._log.exception("%s.%s failed", self.name, name)
 
     async def _background(self, handler: str) -> None:
         attempt = 0
         while True:
             try:
-                await getattr(self.instance, handler)()
+                await work(self.instance, handler)()
             except Exception:  # noqa: BLE001 - logged and counted, then started again
                 self.failures += 1
                 self._log.exception("%s.%s ended; it is started again", self.name, handler)

@@ -82,6 +82,13 @@ class Invocation:
         else:
             self._respond(body)
 
+    def started(self, task: asyncio.Task[None]) -> None:
+        """It runs in `task`, and did not end at once."""
+        self.task = task
+        task.add_done_callback(self.abandoned)
+        if self._reason is not None:  # cancelled from within its own first step
+            task.cancel()
+
     def abandoned(self, _task: asyncio.Task[None]) -> None:
         """The task is over; when it was cancelled before its first line nobody has told the sink."""
         if not self.ended:

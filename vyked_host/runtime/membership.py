@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from ..catalog.dependencies import activation
 from ..contracts import Lease, Registry
 from ..errors import VykedError
+from ..model.description import ServiceDescription
 from ..model.topology import Address, Instance, NodeRecord, Status
 from ..routing.backoff import Backoff
 from .directory import Directory
@@ -88,7 +89,7 @@ class Membership:
             return
         others = [node for node_id, node in self._directory.nodes.items() if node_id != self.record.node_id]
         active = {each.name for each in self._hosted if each.was_active}
-        judged = activation([each.description for each in self._hosted], others, active)
+        judged = activation(joined(each.description for each in self._hosted), others, active)
         before, self.missing = self.missing, {name: found.missing for name, found in judged.items()}
         statuses: dict[str, Status] = {name: found.status for name, found in judged.items()}
         instances = self._instances(statuses)
@@ -134,12 +135,12 @@ class Membership:
     def _instances(self, statuses: dict[str, Status]) -> tuple[Instance, ...]:
         return tuple(
             Instance(
-                service=hosted.name,
-                version=hosted.description.version,
-                status=statuses.get(hosted.name, "waiting"),
-                requires=tuple(each.service for each in hosted.description.dependencies if each.required),
+                service=each.name,
+                version=each.version,
+                status=statuses.get(each.name, "waiting"),
+                requires=tuple(need.service for need in each.dependencies if need.required),
             )
-            for hosted in self._hosted
+            for each in joined(hosted.description for hosted in self._hosted)
         )
 
     # ---- leaving ---------------------------------------------------------------------------------------------------
@@ -158,6 +159,16 @@ class Membership:
     def is_watched(self) -> bool:
         """Does anybody else route calls here?"""
         return bool(self._hosted) and len(self._directory.nodes) > 1
+
+
+def joined(descriptions: Iterable[ServiceDescription]) -> list[ServiceDescription]:
+    """One description for each name and version: two objects that share them (Vyked 2.x: TCP and HTTP) are one instance."""
+    found: dict[tuple[str, str], ServiceDescription] = {}
+    for each in descriptions:
+        known = found.get((each.name, each.version))
+        needs = (*known.dependencies, *each.dependencies) if known else each.dependencies
+        found[each.name, each.version] = msgspec.structs.replace(each, dependencies=needs)
+    return list(found.values())
 
 
 def _nothing() -> None:

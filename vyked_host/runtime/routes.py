@@ -43,7 +43,7 @@ class Route:
     """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains."""
 
     __slots__ = (
-        "closed_reason", "codecs", "counters", "declared", "endpoint", "handler", "limit", "open", "proceed", "result_class",
+        "closed_reason", "codecs", "counters", "declared", "endpoint", "handler", "limit", "open", "proceed", "result_class", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -61,7 +61,7 @@ class Route:
         self.codecs = bind_all(endpoint, codecs)
         self.counters = CallCounters("server")
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
-        self.limit = endpoint.concurrency
+        self.limit, self.timeout_s = endpoint.concurrency, endpoint.timeout_s
         self.open = True
         self.closed_reason = ""
         self.result_class = endpoint.result if isinstance(endpoint.result, type) else None

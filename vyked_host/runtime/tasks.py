@@ -18,8 +18,9 @@ class TaskScope:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __call__(self, body: Coroutine[Any, Any, None], name: str) -> Callable[[], None]:
-        """Start `body`; the answer cancels it."""
+        """Start `body`; the answer cancels it. Nobody awaits it, so its failure is logged at once."""
         task = self.spawn(body, name)
+        task.add_done_callback(self._tell)
 
         def cancel() -> None:
             task.cancel()
@@ -27,14 +28,13 @@ class TaskScope:
         return cancel
 
     def spawn(self, body: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Start `body` as a task; its failure is logged even when nobody awaits it."""
+        """Start `body` as a task for somebody who may await it; asyncio logs its failure when nobody ever does."""
         task = asyncio.get_running_loop().create_task(body, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+    def _tell(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("task %s failed", task.get_name(), exc_info=error)
 

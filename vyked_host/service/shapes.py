@@ -113,7 +113,7 @@ class Reading:
         if named:
             return named[0]
         only = self.parameters[0] if len(self.parameters) == 1 else None
-        bare = only is not None and only.name not in self.hints and not self.endpoint.marks.exposed
+        bare = only is not None and self.hints.get(only.name, Any) is Any and not self.endpoint.marks.exposed
         if bare and only is not None and self.endpoint.marks.routes and (only.name == "request" or self.lenient):
             return only.name
         return ""

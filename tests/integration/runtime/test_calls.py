@@ -20,6 +20,7 @@ from vyked_host.errors import (
     RemoteFailure,
     Unavailable,
 )
+from vyked_host.runtime.runners import RUNNERS
 
 LOCAL = "[transports.local]\n"
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -139,9 +140,9 @@ class Front(Service, name="front", version="1.0.0"):
         return await self.lab.wait()
 
 
-@pytest.fixture
-async def host() -> AsyncIterator[Host]:
-    async with Host(Lab, Front, text=LOCAL) as running:
+@pytest.fixture(params=sorted(RUNNERS))
+async def host(request: pytest.FixtureRequest) -> AsyncIterator[Host]:
+    async with Host(Lab, Front, text=f'{LOCAL}[host]\nrunner = "{request.param}"\n') as running:
         yield running
 
 
@@ -305,4 +306,3 @@ async def test_the_callers_own_failing_stream_is_its_own_error(host: Host) -> No
     with pytest.raises(KeyError, match="mine"):
         await host.client(Lab).total(broken())
     await until(lambda: not host.node.dispatcher.running)
-
