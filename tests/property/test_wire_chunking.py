@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from hypothesis import example, given, settings
@@ -29,7 +30,7 @@ def in_chunks(end, data: bytes, cuts: list[int]):
     """What `end` finds in `data`, cut at `cuts`."""
     found = []
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         found += end.receive(data[start:stop])
     return told(found)
 
@@ -40,7 +41,9 @@ metas = st.none() | st.builds(
 )  # fmt: skip
 from_client = st.lists(
     st.one_of(
-        st.tuples(st.just("request"), ids, st.integers(0, 65535), st.integers(0, 1), st.integers(1, 255), ids, bodies, metas),
+        st.tuples(
+            st.just("request"), ids, st.integers(0, 65535), st.integers(0, 1), st.integers(1, 255), ids, bodies, metas
+        ),
         st.tuples(st.just("item"), ids, bodies),
         st.tuples(st.just("cancel"), ids),
         st.tuples(st.just("end"), ids),
@@ -131,7 +134,7 @@ def test_memory_is_never_more_than_what_came(frames, cuts):
     end = opened(LIMITS)[1]
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     came = 0
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         end.receive(data[start:stop])
         came += stop - start
         assert len(end._left) <= min(came, LIMITS.message + packets.HEADER_BYTES)

@@ -15,7 +15,17 @@ from vyked_host.builtin.tcp.listener import TcpListener
 from vyked_host.builtin.tcp.options import Options
 from vyked_host.builtin.tcp.transport import TcpTransport
 from vyked_host.contracts import (
-    Call, EndpointDescription, Environment, Fault, Generation, Kind, LimitsTable, Running, Sink, Surface, TimingTable,
+    Call,
+    EndpointDescription,
+    Environment,
+    Fault,
+    Generation,
+    Kind,
+    LimitsTable,
+    Running,
+    Sink,
+    Surface,
+    TimingTable,
 )  # fmt: skip
 from vyked_host.runtime.clock import LoopClock
 from vyked_host.runtime.net import AsyncioNet
@@ -178,7 +188,7 @@ class Lab:
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait until `condition` holds; fails the test when it does not in time."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it waits for is elsewhere, in objects that know no events
             await asyncio.sleep(0.002)
 
 

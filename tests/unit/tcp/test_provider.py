@@ -34,7 +34,13 @@ def test_all_addresses_need_one_that_others_dial():
 
 
 def test_flat_tables_and_names_without_use_are_understood():
-    settings = {"transports": {"tcp": {"host": "10.0.0.7"}, "http": {"host": "10.0.0.7"}, "web": {"use": "http", "host": "10.0.0.7"}}}
+    settings = {
+        "transports": {
+            "tcp": {"host": "10.0.0.7"},
+            "http": {"host": "10.0.0.7"},
+            "web": {"use": "http", "host": "10.0.0.7"},
+        }
+    }
     assert [path for path, _, _ in provider.vyked_check_settings(settings)] == ["transports.tcp.host"]
 
 

@@ -71,7 +71,9 @@ def test_each_end_learns_what_the_other_takes():
     hello = msgspec.structs.replace(HELLO, limits=msgspec.structs.replace(HELLO.limits, message=2000))
     other.receive(one.hello(hello))
     welcome = HOST.welcome("json", SURFACE)
-    one.receive(other.welcome(msgspec.structs.replace(welcome, limits=msgspec.structs.replace(HOST.limits, message=3000))))
+    one.receive(
+        other.welcome(msgspec.structs.replace(welcome, limits=msgspec.structs.replace(HOST.limits, message=3000)))
+    )
     assert (one.sendable, other.sendable) == (3000, 2000)
 
 
@@ -195,7 +197,7 @@ def test_an_error_is_found_before_its_payload_is_waited_for():
 
 def test_limits_that_are_lifted_let_a_header_say_what_it_can():
     limits = LimitsTable(message="none", hello="none")
-    one, other = opened(limits)
+    _one, other = opened(limits)
     assert other.receive(header(packets.REQUEST, 0xFFFFFFFF)) == []
     assert other.state is State.OPEN
 

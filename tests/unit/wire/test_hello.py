@@ -47,7 +47,10 @@ def test_the_table_has_what_can_be_called_and_comes_back_as_a_surface():
 
 
 def test_rows_of_an_unknown_kind_are_skipped():
-    rows = [Entry(index=0, service="a", version="1.0.0", name="x", kind=9), Entry(index=2, service="a", version="1.0.0", name="y")]
+    rows = [
+        Entry(index=0, service="a", version="1.0.0", name="x", kind=9),
+        Entry(index=2, service="a", version="1.0.0", name="y"),
+    ]
     assert [each and each.name for each in surface(1, rows).endpoints] == [None, None, "y"]
 
 

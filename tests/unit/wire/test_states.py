@@ -54,7 +54,9 @@ def test_an_end_sends_exactly_what_the_table_allows(role, state, kind):
         assert SENDERS[kind](end)[12] == kind
         assert end.state is NEXT.get((state, kind), state)
     else:
-        with pytest.raises(LocalProtocolError, match=rf"{kind.name} can't be sent by a {role.value} while .* {state.value}"):
+        with pytest.raises(
+            LocalProtocolError, match=rf"{kind.name} can't be sent by a {role.value} while .* {state.value}"
+        ):
             SENDERS[kind](end)
         assert end.state is state
 

@@ -16,7 +16,7 @@ from ...errors import LocalProtocolError, NotSupported, RemoteProtocolError, Una
 from ...wire import packets
 from ...wire.hello import Goaway, Hello, Reject, Welcome, listed, pair, wire_limits
 from ...wire.metadata import CallMeta
-from ...wire.packets import LARGEST, PROTOCOL_VERSION, Packet, Role, State
+from ...wire.packets import LARGEST, PROTOCOL_VERSION, Packet, Role
 from ...wire.table import surface
 from .counters import Counters
 from .link import Link
@@ -47,7 +47,6 @@ class ClientLink(Link):
         self._callers: dict[str, int] = {"": 0}
         self._last = self._written = 0
         self._away: Fault | None = None
-        self._broken: RemoteProtocolError | None = None
 
     @property
     def pressed(self) -> bool:
@@ -193,7 +192,7 @@ class ClientLink(Link):
     def _cause(self, exc: Exception | None) -> str:
         if self._broken is not None:
             return f"{self.peer} broke the protocol: {self._broken}"
-        what = "was lost" if self._connection.state is State.OPEN else "was closed before the hello was answered"
+        what = "was lost" if self.codec else "was closed before the hello was answered"
         return f"the connection to {self.node_id or self.peer} {what}" + (f" ({exc})" if exc is not None else "")
 
     # ---- what the node says ------------------------------------------------------------------------------------------
@@ -276,8 +275,8 @@ class ClientLink(Link):
         """Any byte is a sign of life, this one too."""
 
     def _on_broken(self, packet: Packet) -> None:
-        self._broken = packet[7]
-        raise packet[7]
+        error: RemoteProtocolError = packet[7]
+        raise error
 
     # ---- the end -----------------------------------------------------------------------------------------------------
     def _retire(self, fault: Fault | None) -> None:

@@ -40,6 +40,7 @@ class Link(asyncio.Protocol):
         self._write_cap = cap(env.limits.write_buffer)
         self._pressed = False
         self._over = False
+        self._broken: RemoteProtocolError | None = None
         self._timers: dict[str, Callable[[], None]] = {}
         self.peer = ""
         self.gone: asyncio.Future[None] = self._loop.create_future()
@@ -161,6 +162,7 @@ class Link(asyncio.Protocol):
     # ---- the end -----------------------------------------------------------------------------------------------------
     def break_off(self, error: RemoteProtocolError) -> None:
         """The peer broke the rules: tell it, and close."""
+        self._broken = error
         self._counters.protocol_errors += 1
         self._env.log.info("%s: closed, for it broke the protocol: %r", self.peer, str(error))
         self._emit(self._connection.farewell(error))

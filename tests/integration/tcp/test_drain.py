@@ -1,0 +1,72 @@
+"""A host that leaves: what runs goes on, what is new is refused as not executed, the control lane answers to the end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from vyked_host.contracts import Fault
+from vyked_host.errors import Unavailable
+
+from .hosts import Answer, ask, call, endpoint, start, until
+
+
+async def test_what_runs_goes_on_and_the_channel_retires(site):
+    channel = await site.dial()
+    _, answer = start(channel, "wait")
+    task = await site.lab.task()
+    site.listener.stop_accepting()
+    fault = await channel.retired
+    assert (fault.code, fault.executed) == ("UNAVAILABLE", "not_sent")
+    assert "draining" in fault.message
+    task.sink.respond(task.call, b"done")
+    assert await answer.future == b"done"
+
+
+async def test_new_calls_are_not_sent_except_those_of_the_control_lane(site):
+    channel = await site.dial()
+    site.listener.stop_accepting()
+    await channel.retired
+    refused = await ask(channel, "echo")
+    assert (refused.code, refused.executed) == ("UNAVAILABLE", "not_sent")
+    assert await ask(channel, "status", b"fine") == b"fine"
+
+
+async def test_calls_that_cross_the_goaway_are_not_executed(site):
+    channel = await site.dial()
+    await ask(channel, "echo")
+    site.listener.stop_accepting()
+    crossing, control = Answer(), Answer()
+    channel.dispatch(call(channel, "wait"), crossing)
+    channel.dispatch(call(channel, "status", b"fine"), control)
+    fault = await crossing.future
+    assert (fault.code, fault.executed) == ("UNAVAILABLE", "not_executed")
+    assert await control.future == b"fine"
+    assert [each.endpoint for each in site.lab.calls].count(channel.endpoint(endpoint("wait"))) == 0
+
+
+async def test_nobody_new_gets_in(site):
+    await site.dial()
+    address = site.listener.addresses[0]
+    site.listener.stop_accepting()
+    site.listener.stop_accepting()
+    with pytest.raises(Unavailable) as caught:
+        await site.dialler().dial(address, deadline=asyncio.get_running_loop().time() + 2)
+    assert caught.value.executed == "not_sent"
+
+
+async def test_closing_the_listener_flushes_first_and_cancels_what_runs(site):
+    channel = await site.dial()
+    _, kept = start(channel, "wait")
+    _, answered = start(channel, "wait")
+    await until(lambda: len(site.lab.running) == 2)
+    first, second = site.lab.running
+    second.sink.respond(second.call, b"last words")
+    await site.listener.aclose()
+    assert await answered.future == b"last words"
+    fault = await kept.future
+    assert isinstance(fault, Fault)
+    assert (fault.code, fault.executed, first.cancelled) == ("UNAVAILABLE", "unknown", True)
+    assert site.listener.connections == 0
+    await site.listener.aclose()
