@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TextIO
 
 import click
@@ -12,6 +12,7 @@ import click
 from ..assembly.prepare import DEFAULT_FILE, VARIABLE, prepare
 from ..config import FORMATS, Loaded, count
 from ..errors import EXIT_CONFIG, EXIT_OK, EXIT_START
+from .sources import PluginsCommand, no_plugins_option, set_option
 
 
 def say(text: str, stream: TextIO) -> None:
@@ -45,20 +46,23 @@ def exit_code(loaded: Loaded) -> int:
     return EXIT_START if all(problem.plugin for problem in loaded.errors) else EXIT_CONFIG
 
 
-@click.command("check")
+@click.command("check", cls=PluginsCommand)
 @click.argument("file", required=False)
 @click.option("--config", "config_file", metavar="FILE", help="The file, when it is not the argument.")
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Replace one value of the file.")
+@set_option
+@no_plugins_option
 @click.option(
     "-o", "--output", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="Form of the faults."
 )
-def command(file: str | None, config_file: str | None, overrides: tuple[str, ...], output: str) -> None:
+def command(
+    file: str | None, config_file: str | None, overrides: tuple[str, ...], no_plugins: bool | Collection[str], output: str
+) -> None:  # fmt: skip
     """Check FILE (default: VYKED_CONFIG, else ./vyked.toml) and print everything that is wrong in it.
 
     Plugins and services that it names are imported; nothing is bound, opened or started. Exit code 0: right, 4: the file
     is wrong, 3: a plugin that it uses is broken.
     """
-    loaded = prepare(chosen(file or config_file), overrides=overrides).loaded
+    loaded = prepare(chosen(file or config_file), overrides=overrides, no_plugins=no_plugins).loaded
     if loaded.problems or output == "json":
         say(FORMATS[output](loaded.problems), sys.stdout)
     say(_summary(loaded), sys.stderr)

@@ -18,15 +18,13 @@ from ..contracts import Provider
 from ..errors import UsageError, VykedError
 from ..loading import Catalogue
 from .check import chosen, exit_code, say
+from .sources import set_option
 
 _DISTRIBUTION = "vyked-host"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _config = click.option("--config", "file", metavar="FILE", help="The file; default: VYKED_CONFIG, else ./vyked.toml.")
-_overrides = click.option(
-    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Replace one value of the file."
-)
 
 
 def _output(*forms: str) -> Callable[[Command], Command]:
@@ -43,7 +41,7 @@ def command() -> None:
 @command.command("show")
 @click.argument("name", metavar="[FILE]", required=False)
 @_config
-@_overrides
+@set_option
 @click.option("--origin", is_flag=True, help="Say where each value comes from: file:line, env, flag or default.")
 @_output("text", "json", "toml")
 def show(name: str | None, file: str | None, overrides: Sequence[str], origin: bool, output: str) -> None:
@@ -102,7 +100,7 @@ def own_providers(catalogue: Catalogue) -> list[tuple[str, Provider[Any]]]:
 @command.command("explain")
 @click.argument("key")
 @_config
-@_overrides
+@set_option
 @_output("text", "json")
 def explain_key(key: str, file: str | None, overrides: Sequence[str], output: str) -> None:
     """Explain one KEY, such as transports.tcp.port: its type, range, default, owner, and its value here."""

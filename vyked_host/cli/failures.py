@@ -43,6 +43,8 @@ def _vyked(error: VykedError) -> int:
         from ..config import as_text
 
         click.echo(as_text(error.problems), err=True)
+        say(str(error.args[0]))  # its str() lists the problems again, for those who only log it
+        return error.exit_code
     say(str(error) or type(error).__name__)
     return error.exit_code
 
