@@ -1,10 +1,10 @@
-"""The suite that every serializer has to pass."""
+"""The suites that every distribution and every serializer has to pass."""
 
 import pytest
 from vyked_cbor.plugin import vyked_serializers
 
 from vyked_host.contracts import Provider, Serializer
-from vyked_host.testing import SerializerConformance
+from vyked_host.testing import PluginConformance, SerializerConformance
 
 
 class TestCbor(SerializerConformance):
@@ -12,3 +12,9 @@ class TestCbor(SerializerConformance):
     def provider(self) -> Provider[Serializer]:
         (provider,) = vyked_serializers()
         return provider
+
+
+class TestPackaging(PluginConformance):
+    @pytest.fixture
+    def distribution(self) -> str:
+        return "vyked-cbor"
