@@ -51,9 +51,9 @@ TaskScope = Callable[[Coroutine[Any, Any, None], str], Callable[[], None]]
 
 class Environment(Value):
     """Given to every factory; a back end reaches nothing else of the host. `name` is the table's name in vyked.toml
-    (``tcp`` of ``[transports.tcp]``); `serializers` are those of this host in
-    order of preference; `callers` are the services of this host, as ``service/version``; `generation` is that of this node's
-    lease, None before it has one."""
+    (``tcp`` of ``[transports.tcp]``); the times in `timing` are multiplied by its `scale` already; `serializers` are those of
+    this host in order of preference; `callers` are its services, as ``service/version``; `generation` is that of this
+    node's lease, None before it has one."""
 
     name: str
     node_id: str

@@ -50,12 +50,6 @@ def test_what_this_side_did_not_listen_to_is_excused():
     assert pulse.next() == 26.0
 
 
-def test_the_scale_multiplies_every_time():
-    pulse = Pulse(TimingTable(ping=10, pong=5, scale=0.1), 0.0)
-    assert pulse.look(1.0) == "ping"
-    assert pulse.look(1.5) == "dead"
-
-
 def test_pings_faster_than_a_tenth_of_ours_are_too_many_after_three_strikes():
     pulse = Pulse(TIMING, 0.0)
     assert not pulse.pinged(0.0)

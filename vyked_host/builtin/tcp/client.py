@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ...contracts import Call, EndpointDescription, Environment, Fault, Generation, Running, Sink, Surface
-from ...errors import LocalProtocolError, NotSupported, RemoteProtocolError, Unavailable, VykedError
+from ...errors import LocalProtocolError, RemoteProtocolError, Unavailable
 from ...wire import packets
 from ...wire.hello import Goaway, Hello, Reject, Welcome, listed, pair, wire_limits
 from ...wire.metadata import CallMeta
@@ -22,6 +22,7 @@ from .counters import Counters
 from .link import Link
 from .lookup import find
 from .outgoing import Outgoing, OutgoingStream
+from .refusals import not_sent, refused
 from .shapes import CONTROL, MISSING, STREAM, shapes
 
 _RESPONSE: Final = packets.RESPONSE
@@ -84,7 +85,7 @@ class ClientLink(Link):
         try:
             packet = self._connection.request(call_id, index, caller or 0, attempt, int(remaining), body, meta)
         except LocalProtocolError as error:
-            sink.fail(call, self._not_sent("TOO_LARGE", str(error)))
+            sink.fail(call, not_sent("TOO_LARGE", str(error)))
             return None
         self._last = call_id
         entry = OutgoingStream(self, call, sink, shape) if shape & STREAM else Outgoing(self, call, sink)
@@ -104,22 +105,19 @@ class ClientLink(Link):
     def _refusal(self, call: Call, shape: int, remaining: float) -> Fault | None:
         """Why a call can't be sent; None when it can, though something about it is out of the ordinary."""
         if self._over:
-            return self._not_sent("UNAVAILABLE", f"the connection to node {self.node_id} is closed")
+            return not_sent("UNAVAILABLE", f"the connection to node {self.node_id} is closed")
         if self._away is not None and not shape & CONTROL:
-            return self._not_sent(self._away.code, self._away.message)
+            return not_sent(self._away.code, self._away.message)
         if shape & MISSING:
-            return self._not_sent("NOT_FOUND", f"node {self.node_id} has no endpoint {call.endpoint} (any more)")
+            return not_sent("NOT_FOUND", f"node {self.node_id} has no endpoint {call.endpoint} (any more)")
         if remaining < 1:
-            return self._not_sent("DEADLINE_EXCEEDED", "no time was left to send the call")
+            return not_sent("DEADLINE_EXCEEDED", "no time was left to send the call")
         size, most = len(call.body), self._connection.sendable
         if size > most:
-            return self._not_sent("TOO_LARGE", f"a request of {size} bytes: node {self.node_id} takes at most {most}")
+            return not_sent("TOO_LARGE", f"a request of {size} bytes: node {self.node_id} takes at most {most}")
         if self._pressed and self._transport.get_write_buffer_size() + size > self._write_cap:
-            return self._not_sent("RESOURCE_EXHAUSTED", f"node {self.node_id} does not read what it is sent")
+            return not_sent("RESOURCE_EXHAUSTED", f"node {self.node_id} does not read what it is sent")
         return None
-
-    def _not_sent(self, code: Any, message: str) -> Fault:
-        return Fault(code=code, message=message, executed="not_sent")
 
     def give_up(self, call_id: int) -> bool:
         """Nobody waits for this call any more. False: nobody did."""
@@ -174,7 +172,7 @@ class ClientLink(Link):
         if handed_over:
             self._written = self._last
         if self._last > LARGEST - ID_RESERVE:
-            self._retire(self._not_sent("UNAVAILABLE", "this connection has used up its call ids"))
+            self._retire(not_sent("UNAVAILABLE", "this connection has used up its call ids"))
 
     def resume_writing(self) -> None:
         """The node reads again."""
@@ -186,7 +184,7 @@ class ClientLink(Link):
         cause = self._cause(exc)
         if not self.opened.done():
             self.opened.set_exception(Unavailable(cause, executed="not_sent"))
-        self._retire(self._not_sent("UNAVAILABLE", cause))
+        self._retire(not_sent("UNAVAILABLE", cause))
         self._fail_all(cause)
 
     def _cause(self, exc: Exception | None) -> str:
@@ -247,7 +245,7 @@ class ClientLink(Link):
     def _on_reject(self, packet: Packet) -> None:
         reject: Reject = packet[7]
         if not self.opened.done():
-            self.opened.set_exception(_refused(reject, self.peer))
+            self.opened.set_exception(refused(reject, self.peer))
         self.close()
 
     def _on_goaway(self, packet: Packet) -> None:
@@ -255,7 +253,7 @@ class ClientLink(Link):
         text = f"node {self.node_id or self.peer} takes no more calls: {goaway.message}"
         if not self.opened.done():
             self.opened.set_exception(Unavailable(text, executed="not_sent"))
-        self._retire(self._not_sent("UNAVAILABLE", text))
+        self._retire(not_sent("UNAVAILABLE", text))
         if goaway.code == "protocol_error":  # it runs nothing more, and we can't say what it has run
             return
         refused = Fault(code="UNAVAILABLE", message=text, executed="not_executed")
@@ -271,17 +269,10 @@ class ClientLink(Link):
     def _is_control(self, index: int) -> bool:
         return index < len(self._shapes) and bool(self._shapes[index] & CONTROL)
 
-    def _on_pong(self, packet: Packet) -> None:
-        """Any byte is a sign of life, this one too."""
-
-    def _on_broken(self, packet: Packet) -> None:
-        error: RemoteProtocolError = packet[7]
-        raise error
-
     # ---- the end -----------------------------------------------------------------------------------------------------
     def _retire(self, fault: Fault | None) -> None:
         if self._away is None:
-            self._away = fault or self._not_sent("UNAVAILABLE", "the channel was closed")
+            self._away = fault or not_sent("UNAVAILABLE", "the channel was closed")
         if not self.retired.done():
             self.retired.set_result(fault)
 
@@ -293,13 +284,6 @@ class ClientLink(Link):
             entry.sink.fail(entry.call, Fault(code="UNAVAILABLE", message=cause, executed=executed))
 
 
-def _refused(reject: Reject, peer: str) -> VykedError:
-    text = f"{peer} refused the connection: {reject.message}"
-    if reject.reason in ("version", "serializer"):
-        return NotSupported(text)
-    return Unavailable(text, executed="not_sent")
-
-
 _HANDLERS: Final[dict[int, Callable[[ClientLink, Packet], None]]] = {
     packets.BROKEN: ClientLink._on_broken,
     packets.WELCOME: ClientLink._on_welcome,
@@ -308,7 +292,7 @@ _HANDLERS: Final[dict[int, Callable[[ClientLink, Packet], None]]] = {
     packets.ITEM: ClientLink._on_item,
     packets.CREDIT: ClientLink._on_credit,
     packets.PING: ClientLink._answer_ping,
-    packets.PONG: ClientLink._on_pong,
+    packets.PONG: ClientLink._ignore,
     packets.GOAWAY: ClientLink._on_goaway,
     packets.SURFACE: ClientLink._on_surface,
 }

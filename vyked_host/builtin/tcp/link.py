@@ -50,7 +50,7 @@ class Link(asyncio.Protocol):
         """The socket is open."""
         self._transport = cast(asyncio.Transport, transport)
         timing = self._env.timing
-        tune(self._transport, (timing.ping + timing.pong) * timing.scale)
+        tune(self._transport, timing.ping + timing.pong)
         self.peer = peer_address(self._transport)
 
     def data_received(self, data: bytes) -> None:
@@ -69,8 +69,7 @@ class Link(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer does not read as fast as we write."""
         self._pressed = True
-        timing = self._env.timing
-        self._timer("slow", timing.write * timing.scale, self._too_slow)
+        self._timer("slow", self._env.timing.write, self._too_slow)
 
     def resume_writing(self) -> None:
         """It has caught up."""
@@ -159,6 +158,13 @@ class Link(asyncio.Protocol):
             raise RemoteProtocolError("pings come faster than they are of use")
         self._emit(self._connection.pong(packet[5]))
 
+    def _ignore(self, packet: Packet) -> None:
+        """Nothing has to be done: any byte was a sign of life, and whoever leaves closes."""
+
+    def _on_broken(self, packet: Packet) -> None:
+        error: RemoteProtocolError = packet[7]
+        raise error
+
     # ---- the end -----------------------------------------------------------------------------------------------------
     def break_off(self, error: RemoteProtocolError) -> None:
         """The peer broke the rules: tell it, and close."""
@@ -187,8 +193,7 @@ class Link(asyncio.Protocol):
         self._flush()
         self._over = True
         self._transport.close()
-        timing = self._env.timing
-        self._timer("closing", timing.write * timing.scale, self._transport.abort)
+        self._timer("closing", self._env.timing.write, self._transport.abort)
 
     def _timer(self, name: str, seconds: float, expired: Callable[[], None]) -> None:
         self._stop_timer(name)

@@ -20,8 +20,7 @@ class Pulse:
     __slots__ = ("_body", "_partial_since", "_ping", "_pinged", "_pong", "_rude", "_strikes", "_was_pinged", "heard")
 
     def __init__(self, timing: TimingTable, now: float) -> None:
-        self._ping, self._pong = timing.ping * timing.scale, timing.pong * timing.scale
-        self._body = timing.body * timing.scale
+        self._ping, self._pong, self._body = timing.ping, timing.pong, timing.body
         self._rude = self._ping / 10
         self.heard = now
         self._pinged: float | None = None

@@ -45,7 +45,7 @@ class TcpTransport:
     async def dial(self, address: Address, *, deadline: float) -> ClientLink:
         """Connect and say hello. Raises Unavailable (`not_sent`), or NotSupported when the two have nothing in common."""
         env = self._env
-        limit = min(deadline, env.clock.now() + env.timing.dial * env.timing.scale)
+        limit = min(deadline, env.clock.now() + env.timing.dial)
         link = ClientLink(env, self._offers(), self.counters)
         self.counters.dialled += 1
         try:
