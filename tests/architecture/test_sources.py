@@ -12,7 +12,7 @@ from .sources import Source, called, imports, none, plugin_sources, source, sour
 
 TASK_PLACES = {
     "vyked_host/runtime/tasks.py": "the task scope: named, awaited in drain, failures logged",
-    "vyked_host/runtime/dispatcher.py": "one task per handler, entered in and taken out of `running`",
+    "vyked_host/runtime/runners.py": "one task per handler, entered in and taken out of `running`",
     "vyked_host/runtime/publisher.py": "the awaitable of a publish; its failure is logged even when nobody awaits it",
     "vyked_host/assembly/run.py": "a drain that races with the second signal; both tasks are ended before it returns",
     "vyked_host/runtime/links.py": "one dial shared by the calls that wait for it",
@@ -51,7 +51,7 @@ def stray_tasks(each: Source) -> Iterator[str]:
     """A task that nobody owns outlives its host, or is collected while it runs."""
     if each.path not in TASK_PLACES:
         for node in ast.walk(each.tree):
-            if called(node) in {"create_task", "ensure_future", "TaskGroup"}:
+            if called(node) in {"create_task", "ensure_future", "Task", "TaskGroup"}:
                 yield each.at(node, "start tasks through the task scope, or list the place with its reason")
 
 
