@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import EXIT_FAILED, EXIT_OK
 from ..model.settings import Settings
+from ..runtime.watchdog import Watchdog
 from .environment import node_name
 from .host import Host
 from .logs import set_up
@@ -82,19 +83,35 @@ class Signals:
 
 async def _serve(host: Host, started: Started) -> int:
     began = time.perf_counter()
-    signals = Signals()
+    signals, watchdog = Signals(), Watchdog(log)
     if not await _unless(signals.stop, host.start()):
         return EXIT_OK
+    watchdog.start()
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the host: the collector need not look at it again
     gc.set_threshold(*GC_THRESHOLDS)
     started(host, time.perf_counter() - began)
+    try:
+        return await _until_told(host, signals)
+    finally:
+        watchdog.stop()
+        _name_leaked_tasks()
+
+
+async def _until_told(host: Host, signals: Signals) -> int:
     await signals.stop.wait()
-    log.info("draining: %d calls in flight", len(host.node.dispatcher.running))
     node = host.node
+    log.info("draining: %d calls in flight", len(node.dispatcher.running))
     if await _unless(signals.force, host.stop()):
         return _left(node.left_behind)
     return _left(await node.abort()) or EXIT_FAILED
+
+
+def _name_leaked_tasks() -> None:
+    """Tasks that somebody started beside the host and left running: named here, cancelled with the loop."""
+    leaked = sorted(task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task())
+    if leaked:
+        log.warning("tasks that nobody ended: %s", ", ".join(leaked))
 
 
 async def _unless(interrupted: asyncio.Event, work: object) -> bool:

@@ -7,6 +7,7 @@ is dropped at once; the next call dials again. Two calls that need the same node
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable
 
 from ..contracts import Channel, Running, Sink
@@ -18,6 +19,8 @@ from .dispatcher import Dispatcher
 
 Dial = Callable[[Address, float], Awaitable[Channel]]
 OBJECT = "object"
+LONGEST_CALL_S = 600.0
+"""No deadline is further away than this (docs/semantics.md, deadlines)."""
 _ORDER = {"local": 0, "unix": 1, "tcp": 2}
 
 
@@ -80,6 +83,7 @@ class Way:
         self.channel: Channel | None = None
         self._agreed: dict[int, tuple[int, str]] = {}  # by identity: descriptions live as long as the host
         self._dialling: asyncio.Future[Channel] | None = None
+        self._retiring: weakref.WeakSet[Channel] = weakref.WeakSet()  # calls may still run on them
 
     def agreed(self, channel: Channel, wanted: EndpointDescription) -> tuple[int, str]:
         """The index and the codec to call `wanted` with on `channel`, looked up once per channel. Raises NotFound."""
@@ -120,16 +124,22 @@ class Way:
         channel.retired.add_done_callback(lambda _: self._retired(channel))
 
     def _retired(self, channel: Channel) -> None:
+        self._retiring.add(channel)
         if self.channel is channel:
             self.channel = None
             self._agreed.clear()
 
+    @property
+    def is_used(self) -> bool:
+        """Calls may be running on it."""
+        return self.channel is not None or len(self._retiring) > 0
+
     async def aclose(self) -> None:
-        """Close the channel."""
+        """Close the channel, and those that retired before it."""
         if self._dialling is not None:
             self._dialling.cancel()
-        if self.channel is not None:
-            await self.channel.aclose()
+        for channel in filter(None, (self.channel, *self._retiring)):
+            await channel.aclose()
 
 
 class Link:
@@ -158,8 +168,21 @@ class Link:
             found = self._others[only] = self._way(only)
         return found
 
+    @property
+    def _is_used(self) -> bool:
+        return any(way.is_used for way in (self.best, *self._others.values()))
+
     def _way(self, only: str | None) -> Way:
         return Way(lambda: self.record, self._dial, self._dial_s, only)
+
+    async def leave(self) -> None:
+        """The node is gone from the registry: no new call comes here, those that run get their answers. A node that drains
+        closes the connection itself, a dead one is found by its pings; what is left after the longest call is closed."""
+        try:
+            if self._is_used:
+                await asyncio.sleep(LONGEST_CALL_S)
+        finally:
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Close every way."""

@@ -78,7 +78,7 @@ class Membership:
     async def _watch(self) -> None:
         async for change in self._registry.watch(None):
             for link in self._directory.apply(change):
-                self._tasks(link.aclose(), "close link")
+                self._tasks(link.leave(), "leave link")
             await self._judge()
             self._seen.set()
 

@@ -63,7 +63,7 @@ class HttpChannel:
         self._running: dict[Outgoing, None] = {}
         self._raw: dict[int, Target] = {}
         self._next_id = 0
-        self._refreshing = False
+        self._refreshing = self._parting = False
         content_type = env.serializers()[self.codec].content_type
         self._said = {"Content-Type": content_type, "Accept": content_type, "Accept-Encoding": "identity"}
         stream_type = framing_for(self.codec).content_type
@@ -113,8 +113,7 @@ class HttpChannel:
             outgoing.cancel(
                 Fault(code="UNAVAILABLE", message=text, executed="unknown" if outgoing.sent else "not_sent")
             )
-        await self._calls.close()
-        await self._streams.close()
+        await self._close_sessions()
 
     # ---- what a call on its way asks -------------------------------------------------------------------------------
     def session(self, kind: Kind) -> aiohttp.ClientSession:
@@ -128,11 +127,23 @@ class HttpChannel:
     def ended(self, outgoing: Outgoing) -> None:
         """`outgoing` has its outcome."""
         self._running.pop(outgoing, None)
+        self._part()
 
     def retire(self, reason: str) -> None:
         """No new calls: the node is leaving or gone. What runs goes on."""
         if not self.retired.done():
             self.retired.set_result(Fault(code="UNAVAILABLE", message=reason, executed="not_sent"))
+            self._part()
+
+    def _part(self) -> None:
+        """A channel that nobody calls through any more and that is not used holds nothing open."""
+        if self.retired.done() and not self._running and not self._parting:
+            self._parting = True
+            self.env.tasks(self._close_sessions(), f"close http to {self.node_id}")
+
+    async def _close_sessions(self) -> None:
+        await self._calls.close()
+        await self._streams.close()
 
     def noticed(self, answer: aiohttp.ClientResponse) -> None:
         """What an answer tells about its node: that it drains, that its surface has changed."""
