@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from .errors import UsageError as UsageError
     from .errors import VersionMismatch as VersionMismatch
     from .errors import VykedError as VykedError
+    from .model.http import Body as Body
+    from .model.http import Cookie as Cookie
+    from .model.http import Header as Header
+    from .model.http import Query as Query
     from .service.base import Contract as Contract
     from .service.base import Service as Service
     from .service.calls import BoundEndpoint as BoundEndpoint
@@ -97,6 +101,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "NotSupported", "Overloaded", "PermissionDenied", "RemoteFailure", "ServiceError", "StartError", "TooLarge",
         "Unauthenticated", "Unavailable", "UsageError", "VersionMismatch", "VykedError",
     ),
+    "vyked_host.model.http": ("Body", "Cookie", "Header", "Query"),
     "vyked_host.service.base": ("Contract", "Service"),
     "vyked_host.service.calls": ("BoundEndpoint", "BoundStream", "Reply"),
     "vyked_host.service.classic.clients": ("HTTPServiceClient", "TCPServiceClient", "request"),

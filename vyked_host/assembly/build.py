@@ -13,7 +13,7 @@ import msgspec
 from ..config.effective import effective
 from ..contracts import Middleware, PubSub
 from ..loading import Catalogue
-from ..model.description import Dependency
+from ..model.description import Dependency, ServiceDescription, SubscriptionDescription
 from ..model.message import Guarantees
 from ..model.settings import Choice, ClientTable, Settings
 from ..model.topology import NodeRecord
@@ -51,6 +51,24 @@ class Chains(NamedTuple):
     server: tuple[Middleware, ...]
     client: tuple[Middleware, ...]
     consumer: tuple[Middleware, ...]
+
+
+class Groups:
+    """Names of consumer groups: the consumer service and its major version, so that renaming a handler loses no queue. A
+    second handler of the same event in the same service is a group of its own, or each event would reach only one."""
+
+    def __init__(self) -> None:
+        self._taken: set[tuple[str, str, int, str]] = set()
+
+    def of(self, consumer: ServiceDescription, wanted: SubscriptionDescription) -> str | None:
+        """The group of one subscription; None: every instance."""
+        if not wanted.exclusive:
+            return None
+        name = f"{consumer.name}@{parse(consumer.version).major}"
+        if (name, wanted.service, wanted.major, wanted.event) in self._taken:
+            return f"{name}/{wanted.handler}"
+        self._taken.add((name, wanted.service, wanted.major, wanted.event))
+        return name
 
 
 class Composition:
@@ -154,12 +172,14 @@ class Composition:
     def subscribers(self, tasks: TaskScope) -> list[Subscriber]:
         """Every subscription of every service."""
         content_types = {each.content_type: name for name, each in self.workshop.serializers.items()}
+        groups = Groups()
         return [
             Subscriber(
                 description=each,
                 consumer=planned.description.name,
                 consumer_major=parse(planned.description.version).major,
                 member=self.workshop.node_id,
+                group=groups.of(planned.description, each),
                 handler=subscription_handler(planned.instance, each),
                 chain=self.chains.consumer,
                 codecs=self.codecs,
@@ -203,6 +223,7 @@ class Composition:
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
         )  # fmt: skip
         node.clients = self.clients
+        self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
         self._join_hooks(node)
         return node
 

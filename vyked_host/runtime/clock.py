@@ -41,9 +41,9 @@ class LoopClock:
 
     def _sweep(self) -> None:
         now = self.now()
-        due = [token for token, (when, _) in self._waiting.items() if when <= now]
+        due = sorted((when, token) for token, (when, _) in self._waiting.items() if when <= now)
         self._timer = None
-        for token in due:
+        for _, token in due:
             found = self._waiting.pop(token, None)
             if found is not None:
                 self._loop.call_soon(found[1])

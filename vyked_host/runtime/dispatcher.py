@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from ..contracts import Clock, Running, Sink
 from ..errors import Code
@@ -34,6 +36,10 @@ class Dispatcher:
         self._sweeping = False
         self.running: dict[Invocation, None] = {}
         self.draining = False
+        self.statistics: Callable[[], dict[str, Any]] | None = (
+            None  # both are the node's, for transports that show them
+        )
+        self.readiness: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]] | None = None
         self._idle: asyncio.Future[None] | None = None
 
     # ---- composition -----------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Route:
         threads: Executor,
     ) -> None:
         self.endpoint = endpoint
-        self.handler = _in_threads(handler, threads) if endpoint.blocking else handler
+        self.handler = _prepared(endpoint, handler, threads)
         innermost = serve_stream if _is_stream(endpoint) else self.handler
         self.proceed = compose(endpoint, "server", chain, innermost)
         self.codecs = bind_all(endpoint, codecs)
@@ -85,6 +85,26 @@ def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCo
     }
     found["object"] = BoundCodecs(AS_IS, AS_IS, AS_IS)
     return found
+
+
+def _prepared(endpoint: EndpointDescription, handler: Handler, threads: Executor) -> Handler:
+    if endpoint.kind.is_raw:
+        return _with_raised_responses(handler)
+    return _in_threads(handler, threads) if endpoint.blocking else handler
+
+
+def _with_raised_responses(handler: Handler) -> Handler:
+    """The web framework's exceptions are responses (redirects, refusals): raised by a raw handler, they are its answer."""
+
+    async def answer(request: Any) -> Any:
+        try:
+            return await handler(request)
+        except Exception as error:
+            if hasattr(error, "prepare"):
+                return error
+            raise
+
+    return answer
 
 
 def _in_threads(body: Callable[[Any], Any], threads: Executor) -> Callable[[Any], Awaitable[Any]]:

@@ -34,7 +34,7 @@ class Subscriber:
     """One @subscribe or @xsubscribe handler of one service at this node."""
 
     def __init__(
-        self, *, description: SubscriptionDescription, consumer: str, consumer_major: int, member: str,
+        self, *, description: SubscriptionDescription, consumer: str, consumer_major: int, group: str | None, member: str,
         handler: Callable[[Any], Any], chain: Sequence[Middleware], codecs: Codecs, serializers: Mapping[str, str],
         tasks: TaskScope, clock: Clock, log: logging.Logger,
     ) -> None:  # fmt: skip
@@ -54,7 +54,7 @@ class Subscriber:
         self._consumer: Consumer | None = None
         self.subscription = Subscription(
             service=description.service, major=description.major, name=description.event,
-            group=f"{consumer}@{consumer_major}" if description.exclusive else None,
+            group=group,
             member=member, since=description.since, strategy=description.strategy, concurrency=description.concurrency,
         )  # fmt: skip
 

@@ -236,7 +236,7 @@ def test_one_service_of_each_kind_and_nothing_else_can_be_attached() -> None:
         Host.attach_tcp_service(Identity())
     with pytest.raises(UsageError):
         Host.attach_http_service(Identity())  # type: ignore[arg-type]
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="attach_service is deprecated"):
         Host.attach_service(Pages())
     assert set(Host._attached) == {"tcp", "http"}
 

@@ -95,7 +95,7 @@ async def test_what_is_rejected_or_given_up_becomes_a_dead_letter(name: str, del
             return [entry async for entry in host.node.pubsub.dead(exclusive.subscription)]  # type: ignore[attr-defined]
 
         async with asyncio.timeout(2):
-            while not (found := await dead()):
+            while not (found := await dead()):  # noqa: ASYNC110 - dead letters have no event
                 await asyncio.sleep(0.001)
         assert found[0][0].name == "changed"
 
@@ -125,3 +125,21 @@ async def test_a_bus_that_lacks_what_services_use_is_refused() -> None:
     planned = [prepared(Sees(), ServiceTable())]
     with pytest.raises(ConfigError, match=r"sees\.one_of_us: @xsubscribe needs at-least-once"):
         refuse_what_the_bus_lacks("plain", Guarantees(), planned)
+
+
+async def test_two_handlers_of_one_event_in_one_service_both_get_it() -> None:
+    class Twice(Service, name="twice", version="1.0.0"):
+        async def on_start(self) -> None:
+            self.got: list[str] = []
+
+        @xsubscribe(Source.changed)
+        async def first(self, event: Changed) -> None:
+            self.got.append("first")
+
+        @xsubscribe(Source.changed)
+        async def second(self, event: Changed) -> None:
+            self.got.append("second")
+
+    async with Host(Source, Twice, text=LOCAL) as host:
+        await host.client(Source).change("ada")
+        await until(lambda: sorted(host.instance(Twice).got) == ["first", "second"])

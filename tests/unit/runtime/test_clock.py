@@ -1,0 +1,36 @@
+"""One sweep for all timers: never early, at most a sweep late, nothing left behind."""
+
+import asyncio
+
+from vyked_host.runtime.clock import SWEEP_S, LoopClock
+from vyked_host.testing.waiting import eventually
+
+
+async def test_expiries_come_after_their_time_and_once() -> None:
+    clock = LoopClock(asyncio.get_running_loop())
+    came: list[tuple[str, float]] = []
+    began = clock.now()
+    for name, after in (("late", 0.2), ("soon", 0.05), ("now", 0.0)):
+        clock.at(began + after, lambda name=name: came.append((name, clock.now() - began)))  # type: ignore[misc]
+    await eventually(lambda: len(came) == 3)
+    assert [name for name, _ in came] == ["now", "soon", "late"]
+    assert all(at >= after for (_, at), after in zip(came, (0.0, 0.05, 0.2), strict=True))
+
+
+async def test_a_cancelled_expiry_never_comes() -> None:
+    clock = LoopClock(asyncio.get_running_loop())
+    came: list[str] = []
+    cancel = clock.at(clock.now() + 0.01, lambda: came.append("cancelled"))
+    clock.at(clock.now() + 2 * SWEEP_S, lambda: came.append("kept"))
+    cancel()
+    cancel()
+    await eventually(lambda: came == ["kept"])
+
+
+async def test_closing_forgets_all() -> None:
+    clock = LoopClock(asyncio.get_running_loop())
+    came: list[str] = []
+    clock.at(clock.now(), lambda: came.append("no"))
+    clock.close()
+    await asyncio.sleep(2 * SWEEP_S)
+    assert came == []

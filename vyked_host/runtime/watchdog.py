@@ -1,0 +1,60 @@
+"""Sees a blocked event loop from outside: a thread that looks whether the loop still turns, and logs where it is stuck.
+
+The loop itself can't tell: what blocks it also blocks every timer. The stack is logged once per blockage, a second after it
+began, with the line that blocks on top.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+
+BLOCKED_S = 1.0
+_LOOK_S = 0.25
+
+
+class Watchdog:
+    """Watches the loop of the thread it is started in."""
+
+    def __init__(self, log: logging.Logger, *, blocked_s: float = BLOCKED_S) -> None:
+        self._log, self._blocked_s = log, blocked_s
+        self._turned = time.monotonic()
+        self._thread_id = threading.get_ident()
+        self._stop = threading.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._watch, name="vyked-watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._turn()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_LOOK_S * 2)
+
+    def _turn(self) -> None:
+        self._turned = time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(_LOOK_S, self._turn)
+
+    def _watch(self) -> None:
+        told = False
+        while not self._stop.wait(_LOOK_S):
+            late = time.monotonic() - self._turned
+            if late < self._blocked_s:
+                told = False
+            elif not told:
+                told = True
+                self._log.error("the event loop is blocked for %.1f s by:\n%s", late, self._where())
+
+    def _where(self) -> str:
+        frame = sys._current_frames().get(self._thread_id)
+        return "".join(traceback.format_stack(frame)[-12:]) if frame is not None else "(no stack)"
