@@ -129,7 +129,7 @@ def _load(module: str) -> Any:
 
 
 def _providers(module: Any, kind: str) -> Iterable[Provider[Any]]:
-    hook = getattr(module, HOOKS[kind], None)
+    hook = getattr(module() if isinstance(module, type) else module, HOOKS[kind], None)
     return list(hook()) if hook is not None else []
 
 
