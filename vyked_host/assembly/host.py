@@ -57,6 +57,7 @@ class Host(ClassicHost):
         self._overrides, self._environ = overrides, environ
         self._fakes, self._options = dict(fakes or {}), dict(options or {})
         self._composition: Composition | None = None
+        self._made: dict[tuple[str, str | None, Any], Any] = {}
         self._node: Node | None = None
 
     @classmethod
@@ -72,6 +73,7 @@ class Host(ClassicHost):
     # ---- life ------------------------------------------------------------------------------------------------------
     async def start(self) -> Host:
         """Compose and start. What was started is stopped again when it fails."""
+        self._made.clear()
         self._composition, self._node = self._compose()
         await self._node.start()
         return self
@@ -131,13 +133,16 @@ class Host(ClassicHost):
     @overload
     def client(self, service: str, /, *, version: str | None = ...) -> DynamicClient: ...
     def client(self, service: Any, /, *, version: str | None = None) -> Any:
-        """A client of a service, by class (typed as it) or by name."""
+        """A client of a service, by class (typed as it) or by name; the same one each time it is asked for."""
         if self._composition is None:
             raise UsageError("this host does not run: use `async with Host(...) as host`")
         name = service if isinstance(service, str) else declared(service).name
         contract = None if isinstance(service, str) else service
-        dependency = Dependency(attribute="", service=name, version=version, required=False, contract=contract)
-        return self._composition.client("", dependency)
+        key = (name, version, contract)
+        if key not in self._made:
+            dependency = Dependency(attribute="", service=name, version=version, required=False, contract=contract)
+            self._made[key] = self._composition.client("", dependency)
+        return self._made[key]
 
     def invoker(self, service: str, /, *, version: str | None = None) -> Invoker:
         """The way calls to `service` take, for who describes its endpoints by hand: the command line does."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..contracts import Channel, Clock, Middleware, ObservesOutcomes, Running
-from ..errors import RULES, CallError, DeadlineExceeded
+from ..errors import RULES, CallError, DeadlineExceeded, Unavailable
 from ..model.description import EndpointDescription, Kind
 from ..model.message import Call, Fault
 from ..service.clients import CallOptions
@@ -21,6 +21,7 @@ from ..wire import metadata as headers
 from .answers import Answer, Reply
 from .codecs import AS_IS, Codecs
 from .directory import Instance, Target
+from .links import Way
 from .outcomes import unsendable
 from .pending import Pending
 from .routes import compose
@@ -30,6 +31,8 @@ from .tasks import TaskScope
 HOP_S = 0.005
 """What a nested call leaves of its caller's time for the way back (docs/semantics.md, deadlines)."""
 STREAM_TIMEOUT_S = 600.0
+REST_S = 1.0
+"""How long an instance that could not be dialled is passed over."""
 ATTEMPTS = 3
 _OPTIONS: ContextVar[CallOptions | None] = ContextVar("call_options", default=None)
 _NONE = CallOptions()
@@ -211,9 +214,23 @@ class Outgoing:
         target = self._client.target
         instance = target.named(wanted) if wanted else target.choose(call)
         way = instance.link.best if self._only is None else instance.link.way(self._only)
-        channel = way.channel or await way.open(call.deadline)
+        channel = way.channel or await self._dialled(instance, way, call)
         call.endpoint, call.codec = way.agreed(channel, self._endpoint)
         return instance, channel
+
+    async def _dialled(self, instance: Instance, way: Way, call: Call) -> Channel:
+        try:
+            return await way.open(call.deadline)
+        except Unavailable as error:
+            error.instance = instance.node_id
+            self._rest(instance)
+            raise
+
+    def _rest(self, instance: Instance) -> None:
+        """Leave an instance that can't be reached out of the choice for a moment, while there are others."""
+        if instance.usable:
+            instance.usable = False
+            self._client.clock.at(self._now() + REST_S, instance.recover)
 
     def _codecs_of(self, name: str) -> ClientCodecs:
         found = self._codecs.get(name)

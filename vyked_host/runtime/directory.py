@@ -26,6 +26,10 @@ class Instance:
         self.node_id, self.labels, self.weight, self.link = node_id, labels, weight, link
         self.in_flight, self.ewma_s, self.usable = 0, 0.0, True
 
+    def recover(self) -> None:
+        """It may be chosen again."""
+        self.usable = True
+
 
 class Target:
     """The instances of one service that one client may call."""
