@@ -13,7 +13,7 @@ from ...errors import Code
 from . import headers
 from .connection import Connection
 from .control import Control
-from .cors import CrossOrigin
+from .cors import NOBODY, CrossOrigin, Verbs, allow
 from .negotiation import Negotiation
 from .options import Options
 from .refusal import Refused, failure
@@ -21,6 +21,8 @@ from .running import Runner
 from .table import CALLS, RESERVED, Table
 
 PRODUCT = "vyked-host"
+WEB_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"})
+"""The verbs that routes may have."""
 _CODES: dict[int, Code] = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
@@ -33,8 +35,10 @@ _CODES: dict[int, Code] = {
 class EdgeRequest(web.Request):
     """aiohttp's request, with our headers on whatever answers it, also on what a handler prepares itself."""
 
-    ATTRS = web.Request.ATTRS | frozenset({"_edge"})
+    ATTRS = web.Request.ATTRS | frozenset({"_edge", "origins"})
     _edge: Edge
+    origins: frozenset[str] = NOBODY
+    """The pages that may read the answer, beside those of `cors`: the route says so."""
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         self._edge.stamp(self, response)
@@ -77,7 +81,7 @@ class Edge:
         """Answer `request`, whatever happens."""
         connection = request.protocol
         assert isinstance(connection, Connection)
-        assert isinstance(request, web.Request)
+        assert isinstance(request, EdgeRequest)
         connection.began(request)
         try:
             return await self._answer(request)
@@ -88,7 +92,7 @@ class Edge:
         finally:
             connection.ended()
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _answer(self, request: EdgeRequest) -> web.StreamResponse:
         self._check_headers(request)
         control = self.control.paths.get(request.path)
         if control is not None:
@@ -96,7 +100,7 @@ class Edge:
         if self.draining:
             raise Refused("UNAVAILABLE", "this host is draining: ask another one", retry_after=1.0)
         if request.path == "*":
-            return self._cors.options(request, web_methods())
+            return self._cors.options(request, dict.fromkeys(WEB_METHODS, NOBODY))
         try:
             found = await self.table.find(request)
         except Refused:
@@ -104,27 +108,29 @@ class Edge:
                 return await self._controlled(request, self.control.index)
             raise
         if found.route is None:
-            return self._other_verb(request, found.methods)
+            return self._other_verb(request, found.verbs)
+        request.origins = found.route.origins
         if request.path.startswith(CALLS):
             self._cors.check_caller(request)
         if found.match is not None:
             request._match_info = found.match  # as aiohttp's Application does: handlers read request.match_info
         return await found.route.answer(request)
 
-    async def _controlled(self, request: web.Request, answer: object) -> web.StreamResponse:
+    async def _controlled(self, request: EdgeRequest, answer: object) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
-            return self._other_verb(request, frozenset({"GET", "HEAD"}))
+            return self._other_verb(request, {"GET": NOBODY, "HEAD": NOBODY})
         assert callable(answer)
         made: web.StreamResponse = await answer(request, self.table)
         return made
 
-    def _other_verb(self, request: web.Request, methods: frozenset[str]) -> web.StreamResponse:
+    def _other_verb(self, request: EdgeRequest, verbs: Verbs) -> web.StreamResponse:
         """OPTIONS is answered for every path; any other verb that the path has not is refused naming those it has."""
+        request.origins = self._cors.readers(request, verbs)
         if request.method == "OPTIONS":
-            return self._cors.options(request, methods)
-        allow = ", ".join(sorted({*methods, "OPTIONS"}))
-        text = f"{request.path[:200]} does not take {request.method}; it takes {allow}"
-        raise Refused("NOT_SUPPORTED", text, status=405, headers={"Allow": allow}, details={"allow": sorted(methods)})
+            return self._cors.options(request, verbs)
+        taken = allow(verbs)
+        text = f"{request.path[:200]} does not take {request.method}; it takes {taken}"
+        raise Refused("NOT_SUPPORTED", text, status=405, headers={"Allow": taken}, details={"allow": sorted(verbs)})
 
     def _check_headers(self, request: web.Request) -> None:
         size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
@@ -140,10 +146,10 @@ class Edge:
         fault = Fault(code=code, message=answer.text or answer.reason, executed="executed")
         return failure(fault, status=answer.status, headers=_kept(answer))
 
-    def stamp(self, request: web.Request, response: web.StreamResponse) -> None:
+    def stamp(self, request: EdgeRequest, response: web.StreamResponse) -> None:
         """What every answer carries."""
         response.headers["Server"] = PRODUCT
-        self._cors.stamp(request.headers.get("Origin"), response.headers)
+        self._cors.stamp(request.headers.get("Origin"), response.headers, request.origins)
         if request.path.startswith(RESERVED):
             response.headers[headers.REVISION] = str(self.table.surface.revision)
         if self.draining:
@@ -157,8 +163,3 @@ def _kept(answer: web.HTTPException) -> dict[str, str]:
     return {
         name: value for name, value in answer.headers.items() if name in ("Allow", "WWW-Authenticate", "Retry-After")
     }
-
-
-def web_methods() -> frozenset[str]:
-    """The verbs that routes may have."""
-    return frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"})

@@ -12,6 +12,7 @@ from ...contracts import HttpBinding, Kind
 from ...model.version import compatible, parse
 from . import headers
 from .binding import FORM, Binder, check_required
+from .cors import NOBODY
 from .exposed import Exposed, codecs_of
 from .framing import FRAMES, NDJSON, Events, Framing, Lines, framing_for, splitter_for
 from .negotiation import DEFAULT, Negotiation, wants_events
@@ -25,6 +26,7 @@ class Route(Protocol):
 
     exposed: Exposed
     binding: HttpBinding
+    origins: frozenset[str]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """The answer. Raises Refused."""
@@ -44,6 +46,7 @@ class RawRoute:
     def __init__(self, exposed: Exposed, binding: HttpBinding, runner: Runner) -> None:
         self.exposed, self.binding, self._runner = exposed, binding, runner
         self._socket = exposed.endpoint.kind is Kind.WEBSOCKET
+        self.origins = NOBODY if self._socket else frozenset(binding.origins)  # those of a socket are checked, not told
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """What the handler answers."""
@@ -61,7 +64,7 @@ class TypedRoute:
     """Binds the request to the parameters of the method, and encodes what it returns."""
 
     def __init__(self, exposed: Exposed, binding: HttpBinding, runner: Runner, negotiation: Negotiation) -> None:
-        self.exposed, self.binding = exposed, binding
+        self.exposed, self.binding, self.origins = exposed, binding, frozenset(binding.origins)
         self._runner, self._negotiation = runner, negotiation
         self._binder = Binder(exposed.endpoint, binding, lambda shape: codecs_of(shape, negotiation.serializers))
         result = exposed.endpoint.result
@@ -111,6 +114,8 @@ class TypedRoute:
 
 class CallRoute:
     """``POST /-/call/SERVICE/METHOD[@VERSION]``: every endpoint that is not a raw one."""
+
+    origins = NOBODY
 
     def __init__(self, exposed: tuple[Exposed, ...], runner: Runner, negotiation: Negotiation, limit: int) -> None:
         self._runner, self._negotiation, self._limit = runner, negotiation, limit

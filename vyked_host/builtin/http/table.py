@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Iterator
+from types import MappingProxyType
 
 from aiohttp import web
 
 from ...contracts import Kind, Surface
 from ...errors import UsageError
+from .cors import NOBODY, Verbs
 from .exposed import Exposed
 from .negotiation import Negotiation
 from .refusal import Refused
@@ -24,12 +26,12 @@ NEAREST = 5
 class Found:
     """What a request met: a route, or only the verbs that its path has."""
 
-    __slots__ = ("match", "methods", "route")
+    __slots__ = ("match", "route", "verbs")
 
     def __init__(
-        self, route: Route | CallRoute | None, methods: frozenset[str], match: web.UrlMappingMatchInfo | None
-    ) -> None:
-        self.route, self.methods, self.match = route, methods, match
+        self, route: Route | CallRoute | None, match: web.UrlMappingMatchInfo | None = None, verbs: Verbs = MappingProxyType({})
+    ) -> None:  # fmt: skip
+        self.route, self.match, self.verbs = route, match, verbs
 
 
 class Table:
@@ -82,14 +84,18 @@ class Table:
     async def find(self, request: web.Request) -> Found:
         """The route of `request`. Raises Refused (404) naming the nearest ones."""
         if request.path.startswith(CALLS):
-            return Found(self.calls if request.method == "POST" else None, frozenset({"POST"}), None)
+            return Found(self.calls if request.method == "POST" else None, verbs={"POST": NOBODY})
         match = await self._dispatcher.resolve(request)
         error = match.http_exception
         if error is None:
-            return Found(self._routes[match.route], frozenset(), match)
+            return Found(self._routes[match.route], match)
         if isinstance(error, web.HTTPMethodNotAllowed):
-            return Found(None, frozenset(error.allowed_methods), None)
+            return Found(None, verbs={verb: await self._origins(request, verb) for verb in error.allowed_methods})
         raise self._nothing(request)
+
+    async def _origins(self, request: web.Request, verb: str) -> frozenset[str]:
+        """The origins of the route that `verb` would have met at the same path."""
+        return self._routes[(await self._dispatcher.resolve(request.clone(method=verb))).route].origins
 
     def described(self) -> Iterator[tuple[str, str, Exposed]]:
         """(verb, path, endpoint) of each route as it was written."""
