@@ -44,7 +44,7 @@ def _json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{name}: {text!r} is no JSON ({error}); text is given as name=text") from error
+        raise UsageError(f"{name}: {text!r} is no JSON ({error}); text is given as {name}={text}") from error
 
 
 def _read(name: str, path: str) -> str:
