@@ -7,6 +7,7 @@ is dropped at once; the next call dials again. Two calls that need the same node
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +18,7 @@ from ..model.message import Call, Fault
 from ..model.topology import Address, Generation, NodeRecord
 from .dispatcher import Dispatcher
 
+log = logging.getLogger("vyked")
 Dial = Callable[[Address, float], Awaitable[Channel]]
 OBJECT = "object"
 LONGEST_CALL_S = 600.0
@@ -82,6 +84,7 @@ class Way:
         self._record, self._dial, self._dial_s, self._only = record, dial, dial_s, only
         self.channel: Channel | None = None
         self._agreed: dict[int, tuple[int, str]] = {}  # by identity: descriptions live as long as the host
+        self._warned: set[int] = set()
         self._dialling: asyncio.Future[Channel] | None = None
         self._retiring: weakref.WeakSet[Channel] = weakref.WeakSet()  # calls may still run on them
 
@@ -93,7 +96,23 @@ class Way:
             codec = channel.codec_for(wanted, index) if isinstance(channel, LocalChannel) else channel.codec
             found = (index, "raw" if wanted.kind is Kind.HTTP else codec)
             self._agreed[id(wanted)] = found
+            self._warn(channel, index)
         return found
+
+    def _warn(self, channel: Channel, index: int) -> None:
+        """Tell the people of a caller once per channel that an endpoint will go; what is raw is no row of the surface."""
+        endpoints = channel.surface.endpoints
+        served = endpoints[index] if index < len(endpoints) else None
+        if served is None or not served.deprecated or index in self._warned:
+            return
+        self._warned.add(index)
+        instead = f", New API: {served.replacement}" if served.replacement else ""
+        log.warning("Deprecated API: %s%s", served.path, instead, extra={"node": channel.node_id})
+
+    def _forget(self) -> None:
+        """What was agreed and said on a channel that is no longer used."""
+        self._agreed.clear()
+        self._warned.clear()
 
     async def open(self, deadline: float) -> Channel:
         """The channel, dialled if need be. Raises Unavailable (`not_sent`) naming each address and why."""
@@ -119,7 +138,7 @@ class Way:
         self._dialling = None
         if done.cancelled() or done.exception() is not None:
             return
-        self._agreed.clear()
+        self._forget()
         channel = self.channel = done.result()
         channel.retired.add_done_callback(lambda _: self._retired(channel))
 
@@ -127,7 +146,7 @@ class Way:
         self._retiring.add(channel)
         if self.channel is channel:
             self.channel = None
-            self._agreed.clear()
+            self._forget()
 
     @property
     def is_used(self) -> bool:

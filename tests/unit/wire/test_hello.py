@@ -46,6 +46,14 @@ def test_the_table_has_what_can_be_called_and_comes_back_as_a_surface():
     assert again.endpoints[2].kind is Kind.SERVER_STREAM
 
 
+def test_the_table_tells_what_is_deprecated_and_what_to_call_instead():
+    old = EndpointDescription(
+        service="lab", version="1.0.0", name="old", kind=Kind.UNARY, deprecated=True, replacement="new"
+    )
+    (again,) = surface(1, table(Surface(revision=1, endpoints=(old,)))).endpoints
+    assert (again.deprecated, again.replacement) == (True, "new")
+
+
 def test_rows_of_an_unknown_kind_are_skipped():
     rows = [
         Entry(index=0, service="a", version="1.0.0", name="x", kind=9),

@@ -142,8 +142,10 @@ class HttpChannel:
             self.env.tasks(self._close_sessions(), f"close http to {self.node_id}")
 
     async def _close_sessions(self) -> None:
-        await self._calls.close()
-        await self._streams.close()
+        try:
+            await self._calls.close()
+        finally:  # both are closed at once, also when the task that waits for it is cancelled
+            await self._streams.close()
 
     def noticed(self, answer: aiohttp.ClientResponse) -> None:
         """What an answer tells about its node: that it drains, that its surface has changed."""

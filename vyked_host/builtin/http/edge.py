@@ -17,6 +17,7 @@ from .cors import NOBODY, CrossOrigin, Verbs, allow
 from .negotiation import Negotiation
 from .options import Options
 from .refusal import Refused, failure
+from .request import EdgeRequest
 from .running import Runner
 from .table import CALLS, RESERVED, Table
 
@@ -32,18 +33,6 @@ _CODES: dict[int, Code] = {
 }
 
 
-class EdgeRequest(web.Request):
-    """aiohttp's request, with our headers on whatever answers it, also on what a handler prepares itself."""
-
-    ATTRS = web.Request.ATTRS | frozenset({"_edge", "origins"})
-    _edge: Edge
-    origins: frozenset[str] = NOBODY
-    """The pages that may read the answer, beside those of `cors`: the route says so."""
-
-    async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        self._edge.stamp(self, response)
-
-
 class Edge:
     """The request handler of one listener."""
 
@@ -51,6 +40,7 @@ class Edge:
         self._env, self.control = env, control
         self._negotiation = Negotiation(env.serializers())
         self._runner = Runner(calls, env)
+        self._since = f"@{int(env.clock.unix())}"  # RFC 9745 wants a date: what is deprecated is so at least since now
         self._cors = CrossOrigin(options)
         limits = env.limits
         self._header_bytes = None if limits.header_bytes == "none" else limits.header_bytes
@@ -73,7 +63,7 @@ class Edge:
         made = EdgeRequest(
             message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=self.body_limit,  # type: ignore[arg-type]
         )  # fmt: skip
-        made._edge = self
+        made.stamper = self
         return made
 
     # ---- per request -----------------------------------------------------------------------------------------------
@@ -109,7 +99,7 @@ class Edge:
             raise
         if found.route is None:
             return self._other_verb(request, found.verbs)
-        request.origins = found.route.origins
+        request.origins, request.exposed = found.route.origins, found.route.exposed
         if request.path.startswith(CALLS):
             self._cors.check_caller(request)
         if found.match is not None:
@@ -150,6 +140,8 @@ class Edge:
         """What every answer carries."""
         response.headers["Server"] = PRODUCT
         self._cors.stamp(request.headers.get("Origin"), response.headers, request.origins)
+        if request.exposed is not None and request.exposed.endpoint.deprecated:
+            response.headers.setdefault("Deprecation", self._since)
         if request.path.startswith(RESERVED):
             response.headers[headers.REVISION] = str(self.table.surface.revision)
         if self.draining:

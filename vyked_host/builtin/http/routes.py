@@ -18,6 +18,7 @@ from .framing import FRAMES, NDJSON, Events, Framing, Lines, framing_for, splitt
 from .negotiation import DEFAULT, Negotiation, wants_events
 from .reading import Inlet, content_type, invite, whole_body
 from .refusal import Refused, failure
+from .request import EdgeRequest
 from .running import Incoming, Runner
 
 
@@ -28,7 +29,7 @@ class Route(Protocol):
     binding: HttpBinding
     origins: frozenset[str]
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: EdgeRequest) -> web.StreamResponse:
         """The answer. Raises Refused."""
         ...
 
@@ -48,7 +49,7 @@ class RawRoute:
         self._socket = exposed.endpoint.kind is Kind.WEBSOCKET
         self.origins = NOBODY if self._socket else frozenset(binding.origins)  # those of a socket are checked, not told
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: EdgeRequest) -> web.StreamResponse:
         """What the handler answers."""
         check_required(request, self.binding.required_params)
         if self._socket:
@@ -70,7 +71,7 @@ class TypedRoute:
         result = exposed.endpoint.result
         self._silent = result in (None, type(None)) and binding.status == 200 and not exposed.endpoint.kind.streams_out
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: EdgeRequest) -> web.StreamResponse:
         """The result, encoded as the client accepts it."""
         incoming = self._incoming(request) if self.exposed.endpoint.kind.streams_in else None
         arguments = await self._arguments(request)
@@ -115,7 +116,7 @@ class TypedRoute:
 class CallRoute:
     """``POST /-/call/SERVICE/METHOD[@VERSION]``: every endpoint that is not a raw one."""
 
-    origins = NOBODY
+    exposed, origins = None, NOBODY
 
     def __init__(self, exposed: tuple[Exposed, ...], runner: Runner, negotiation: Negotiation, limit: int) -> None:
         self._runner, self._negotiation, self._limit = runner, negotiation, limit
@@ -128,9 +129,9 @@ class CallRoute:
             for found in methods.values():
                 found.sort(key=lambda each: parse(each.endpoint.version).key(), reverse=True)
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: EdgeRequest) -> web.StreamResponse:
         """Run the call that the path names."""
-        exposed = self.find(*_named(request.path))
+        exposed = request.exposed = self.find(*_named(request.path))
         serializer = self._serializer(request, exposed)
         if exposed.endpoint.kind.streams_in:
             return await self._streaming(request, exposed, serializer)

@@ -1,0 +1,32 @@
+"""The request as this transport knows it: aiohttp's, and what its answer has to say beside what the handler says."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from aiohttp import web
+
+from .cors import NOBODY
+from .exposed import Exposed
+
+
+class Stamper(Protocol):
+    """Puts on an answer what every answer carries."""
+
+    def stamp(self, request: EdgeRequest, response: web.StreamResponse) -> None:
+        """Add headers to `response` before they are sent."""
+        ...
+
+
+class EdgeRequest(web.Request):
+    """aiohttp's request, with our headers on whatever answers it, also on what a handler prepares itself."""
+
+    ATTRS = web.Request.ATTRS | frozenset({"exposed", "origins", "stamper"})
+    stamper: Stamper
+    exposed: Exposed | None = None
+    """What it calls, once that is known."""
+    origins: frozenset[str] = NOBODY
+    """The pages that may read the answer, beside those of `cors`: the route says so."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        self.stamper.stamp(self, response)
