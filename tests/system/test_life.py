@@ -34,6 +34,7 @@ def test_a_signal_lets_the_running_call_finish_and_ends_with_0(slow, beside, tmp
 def test_without_calls_a_signal_ends_it_at_once(slow):
     assert slow.stop() == 0
     assert "on_stop ran" in slow.words
+    assert "nobody ended" not in slow.words
 
 
 def test_a_second_signal_forces_and_names_what_was_left(slow, beside, tmp_path):

@@ -120,6 +120,7 @@ async def _unless(interrupted: asyncio.Event, work: object) -> bool:
     waiting = asyncio.ensure_future(interrupted.wait())
     await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
+    await asyncio.wait({waiting})
     if task.done():
         task.result()
         return True

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ..assembly.prepare import Prepared, find, prepare
-from ..errors import UsageError
+from ..errors import ConfigError, UsageError
 from ..model import names
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,9 +53,12 @@ def prepared(
     source: str | None, overrides: Sequence[str] = (), no_plugins: bool | Collection[str] = False
 ) -> Prepared:  # fmt: skip
     """The file meant by `source` (None: VYKED_CONFIG, else ./vyked.toml), or one class, with nothing but defaults around
-    it. Raises UsageError when there is no file at all."""
+    it. Raises UsageError when there is no file at all, ConfigError when that class can't be served."""
     if source is not None and is_reference(source):
-        return prepare(None, text=_alone(source), overrides=overrides, no_plugins=no_plugins)
+        ready = prepare(None, text=_alone(source), overrides=overrides, no_plugins=no_plugins)
+        if ready.loaded.errors:  # places in a file that nobody wrote would only puzzle
+            raise ConfigError(f"{source}: {'; '.join(each.sentence for each in ready.loaded.errors)}")
+        return ready
     if find(source, os.environ) is None:
         raise UsageError(
             f"there is no vyked.toml in {Path.cwd()}; name one, name a class (module:Class), "

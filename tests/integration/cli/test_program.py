@@ -169,3 +169,11 @@ def test_doctor_names_a_port_that_is_taken_and_a_file_that_is_wrong(program, fol
     code, out, _ = program("doctor")
     assert code == 1
     assert "vyked.toml:1:2" in out
+
+
+def test_a_class_that_is_not_there_is_told_without_a_file(program, folder):
+    for source, says in (("hallo:Hello", "no module 'hallo'"), ("hello:Hallo", "Hallo")):
+        code, _, err = program("run", source)
+        assert code == 4
+        assert says in err
+        assert "vyked.toml" not in err
