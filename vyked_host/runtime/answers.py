@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..contracts import Running
 from ..errors import DeadlineExceeded
 from ..model.description import EndpointDescription
 from ..model.message import INITIAL_CREDIT, Call, Fault
+from .directory import Instance
 from .outcomes import invalid_result, to_error
 from .pending import Pending
 from .tasks import TaskScope
@@ -30,14 +32,14 @@ def _late(endpoint: EndpointDescription, instance: str) -> DeadlineExceeded:
 class Answer:
     """The sink of one unary call."""
 
-    __slots__ = ("_decode", "_endpoint", "_instance", "deadline", "future", "running")
+    __slots__ = ("_decode", "_endpoint", "began", "deadline", "future", "instance", "running")
 
     def __init__(
-        self, endpoint: EndpointDescription, instance: str, deadline: float, decode: Callable[[Any], Any]
-    ) -> None:
-        self._endpoint, self._instance, self._decode = endpoint, instance, decode
-        self.deadline = deadline
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self, endpoint: EndpointDescription, instance: Instance, deadline: float, decode: Callable[[Any], Any],
+        future: asyncio.Future[Any],
+    ) -> None:  # fmt: skip
+        self._endpoint, self.instance, self._decode = endpoint, instance, decode
+        self.deadline, self.future, self.began = deadline, future, perf_counter()
         self.running: Running | None = None
 
     def respond(self, call: Call, body: Any) -> None:
@@ -47,12 +49,12 @@ class Answer:
         try:
             self.future.set_result(self._decode(body))
         except ValueError as error:
-            self.future.set_exception(invalid_result(self._endpoint, self._instance, error))
+            self.future.set_exception(invalid_result(self._endpoint, self.instance.node_id, error))
 
     def fail(self, call: Call, fault: Fault) -> None:
         """A fault came."""
         if not self.future.done():
-            self.future.set_exception(to_error(fault, self._endpoint, self._instance))
+            self.future.set_exception(to_error(fault, self._endpoint, self.instance.node_id))
 
     def item(self, call: Call, body: Any) -> bool:
         """A stream where one result was expected: the two contracts differ."""
@@ -70,7 +72,7 @@ class Answer:
     def expire(self) -> None:
         """The deadline passed."""
         if not self.future.done():
-            self.future.set_exception(_late(self._endpoint, self._instance))
+            self.future.set_exception(_late(self._endpoint, self.instance.node_id))
         self.abandon(Fault(code="DEADLINE_EXCEEDED", message="the deadline passed", executed="unknown"))
 
 

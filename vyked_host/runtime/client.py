@@ -5,8 +5,9 @@ composed function per endpoint. The order of a call: deadline, instance, channel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -94,7 +95,7 @@ class Outgoing:
 
     def __init__(self, client: ServiceClient, endpoint: EndpointDescription, counters: CallCounters) -> None:
         self._client, self._endpoint, self._counters = client, endpoint, counters
-        self._now = client.clock.now
+        self._now, self._loop = client.clock.now, asyncio.get_running_loop()
         self._timeout = endpoint.timeout_s or client.target.settings.timeout
         self._codecs: dict[str, ClientCodecs] = {}
         self._only = "http" if endpoint.kind is Kind.HTTP else client.target.settings.transport
@@ -120,53 +121,59 @@ class Outgoing:
         """One call; failures that provably never ran are tried elsewhere, within the deadline."""
         call = self._new(options or _NONE, self._timeout)
         while True:
+            answer: Answer | None = None
             try:
-                return await self._attempt(call, arguments, options)
-            except CallError as error:
-                if not self._may_retry(error, call):
+                instance = self._choose(call, options)
+                way = instance.link.best if self._only is None else instance.link.way(self._only)
+                channel = way.channel or await self._dialled(instance, way, call)
+                answer = self._send(call, arguments, instance, way, channel)
+                result = await answer.future
+            except BaseException as error:
+                if not self._goes_on(answer, error, call):
                     raise
                 call.attempt += 1
+            else:
+                self._counters.succeeded(perf_counter() - answer.began)
+                self._ended(answer, None)
+                return result
+
+    def _send(self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel) -> Answer:
+        call.endpoint, call.codec = way.agreed(channel, self._endpoint)
+        codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
+        try:
+            call.body = codecs.encode(arguments)
+        except (ValueError, TypeError) as error:
+            raise unsendable(self._endpoint, error) from error
+        answer = Answer(self._endpoint, instance, call.deadline, codecs.decode, self._loop.create_future())
+        self._client.pending.add(answer)
+        instance.in_flight += 1
+        answer.running = channel.dispatch(call, answer)
+        return answer
+
+    def _ended(self, answer: Answer, error: CallError | None) -> None:
+        instance, elapsed = answer.instance, perf_counter() - answer.began
+        instance.in_flight -= 1
+        self._client.pending.discard(answer)
+        if self._client.observer is not None:
+            fault = Fault(code=error.code, message=str(error), executed=error.executed) if error else None
+            self._client.observer.observed(instance, fault, elapsed)
+
+    def _goes_on(self, answer: Answer | None, error: BaseException, call: Call) -> bool:
+        """Account for a failed attempt; True: try it elsewhere."""
+        code = error.code if isinstance(error, CallError) else type(error).__name__
+        self._counters.fault(code, perf_counter() - answer.began if answer is not None else 0.0)
+        if answer is not None:
+            self._ended(answer, error if isinstance(error, CallError) else None)
+            if isinstance(error, asyncio.CancelledError):
+                answer.abandon(Fault(code="CANCELLED", message="the caller cancelled the call", executed="unknown"))
+        return isinstance(error, CallError) and self._may_retry(error, call)
 
     def _may_retry(self, error: CallError, call: Call) -> bool:
-        if call.attempt >= ATTEMPTS or call.deadline <= self._now() or len(self._client.target.instances) < 1:
+        if call.attempt >= ATTEMPTS or call.deadline <= self._now() or not self._client.target.instances:
             return False
         if error.executed == "not_sent":
             return RULES[error.code].retry != "never" and error.instance is not None
-        return error.executed == "not_executed" and RULES[error.code].retry != "never" and error.code == "UNAVAILABLE"
-
-    async def _attempt(self, call: Call, arguments: Any, options: CallOptions | None) -> Any:
-        instance, channel = await self._route(call, options)
-        began = self._now()
-        codecs = self._codecs_of(call.codec)
-        answer = Answer(self._endpoint, instance.node_id, call.deadline, codecs.decode)
-        self._client.pending.add(answer)
-        instance.in_flight += 1
-        try:
-            try:
-                call.body = codecs.encode(arguments)
-            except (ValueError, TypeError) as error:
-                raise unsendable(self._endpoint, error) from error
-            answer.running = channel.dispatch(call, answer)
-            result = await answer.future
-        except BaseException as error:
-            self._failed(answer, error, began, instance)
-            raise
-        finally:
-            instance.in_flight -= 1
-            self._client.pending.discard(answer)
-        self._counters.succeeded(self._now() - began)
-        if self._client.observer is not None:
-            self._client.observer.observed(instance, None, self._now() - began)
-        return result
-
-    def _failed(self, answer: Answer, error: BaseException, began: float, instance: Instance) -> None:
-        if isinstance(error, asyncio.CancelledError):
-            answer.abandon(Fault(code="CANCELLED", message="the caller cancelled the call", executed="unknown"))
-        code = error.code if isinstance(error, CallError) else type(error).__name__
-        self._counters.fault(code, self._now() - began)
-        if self._client.observer is not None and isinstance(error, CallError):
-            fault = Fault(code=error.code, message=str(error), executed=error.executed)
-            self._client.observer.observed(instance, fault, self._now() - began)
+        return error.executed == "not_executed" and error.code == "UNAVAILABLE"
 
     # ---- streams ---------------------------------------------------------------------------------------------------
     async def upload(self, arguments: Any, inbound: AsyncIterator[Any], options: CallOptions | None) -> Any:
@@ -182,7 +189,7 @@ class Outgoing:
         call = self._new(options or _NONE, self._endpoint.timeout_s or STREAM_TIMEOUT_S)
 
         async def start(reply: Reply) -> Running | None:
-            instance, channel = await self._route(call, options)
+            instance, channel = await self._open(call, options)
             codecs = self._codecs_of(call.codec)
             reply.instance, reply.decode, reply.encode = instance.node_id, codecs.decode, codecs.encode_item
             call.body = codecs.encode(arguments)
@@ -202,17 +209,18 @@ class Outgoing:
             0, 0, "", None, deadline, None, metadata, 1, options.entity, options.idempotency_key, self._client.caller
         )  # fmt: skip
 
-    def _route(self, call: Call, options: CallOptions | None) -> Coroutine[Any, Any, tuple[Instance, Channel]]:
-        return self._open(call, options.instance if options is not None else None)
-
-    async def _open(self, call: Call, wanted: str | None) -> tuple[Instance, Channel]:
+    def _choose(self, call: Call, options: CallOptions | None) -> Instance:
         if call.deadline <= self._now():
             raise DeadlineExceeded(
                 f"{self._endpoint.path}: no time was left",
                 service=self._endpoint.service, method=self._endpoint.name, executed="not_sent",
             )  # fmt: skip
-        target = self._client.target
-        instance = target.named(wanted) if wanted else target.choose(call)
+        if options is not None and options.instance:
+            return self._client.target.named(options.instance)
+        return self._client.target.choose(call)
+
+    async def _open(self, call: Call, options: CallOptions | None) -> tuple[Instance, Channel]:
+        instance = self._choose(call, options)
         way = instance.link.best if self._only is None else instance.link.way(self._only)
         channel = way.channel or await self._dialled(instance, way, call)
         call.endpoint, call.codec = way.agreed(channel, self._endpoint)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,7 +29,7 @@ class Dispatcher:
 
     def __init__(self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None, run: str = "auto") -> None:
         self.clock, self.log = clock, log
-        self._limit = in_flight_limit
+        self._room: float = math.inf if in_flight_limit is None else in_flight_limit
         self._routes: list[Route | None] = []
         self._revision = 0
         self._loop = asyncio.get_running_loop()
@@ -106,7 +107,7 @@ class Dispatcher:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-        if self._is_full(route):
+        if (route.limit is not None or len(self.running) >= self._room) and self._is_full(route):
             return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
@@ -119,9 +120,8 @@ class Dispatcher:
             counters.fault(fault.code, 0.0)
             sink.fail(call, fault)
             return None
-        kind = route.endpoint.kind
-        made = Streaming if kind.streams_out or kind.streams_in else Invocation
-        invocation = made(self, route, codecs, call, sink, now)
+        made = Streaming if route.streams else Invocation
+        invocation = made(self, route, codecs, call, sink)
         counters.in_flight += 1
         self.running[invocation] = None
         task = self._start(invocation.run(arguments))
@@ -136,7 +136,7 @@ class Dispatcher:
     def _is_full(self, route: Route) -> bool:
         if route.limit is not None and route.counters.in_flight >= route.limit:
             return True
-        return self._limit is not None and len(self.running) >= self._limit and route.endpoint.lane == "normal"
+        return len(self.running) >= self._room and route.endpoint.lane == "normal"
 
     def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
         if route is not None:

@@ -10,13 +10,13 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from ..contracts import CreditSink, Sink
 from ..errors import ServiceError
-from ..model.description import Kind
 from ..model.message import INITIAL_CREDIT, Call, Fault
 from ..service.context import CURRENT, Context
 from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
@@ -35,10 +35,8 @@ class Invocation:
 
     __slots__ = ("_began", "_codecs", "_dispatcher", "_reason", "_sink", "call", "ended", "route", "task")
 
-    def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, began: float
-    ) -> None:
-        self._dispatcher, self._sink, self._codecs, self._began = dispatcher, sink, codecs, began
+    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink) -> None:
+        self._dispatcher, self._sink, self._codecs, self._began = dispatcher, sink, codecs, perf_counter()
         self.route, self.call = route, call
         self.ended = False
         self._reason: Fault | None = None
@@ -69,7 +67,9 @@ class Invocation:
         CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now, None, self.call.request))
         try:
             result = await self.route.proceed(arguments)
-            body = self._codecs.encode(self._checked(result))
+            if result.__class__ is not self.route.result_class:
+                result = self._checked(result)
+            body = self._codecs.encode(result)
         except asyncio.CancelledError:
             self._fail(self._reason or _CANCELLED)
             if self._reason is None:
@@ -95,8 +95,7 @@ class Invocation:
             self._fail(self._reason or _CANCELLED)
 
     def _checked(self, result: Any) -> Any:
-        expected = self.route.result_class
-        if expected is None or result.__class__ is expected or self.route.endpoint.kind is Kind.HTTP:
+        if result.__class__ is self.route.result_class or not self.route.checks:
             return result
         return msgspec.convert(result, self.route.endpoint.result, from_attributes=False)
 
@@ -111,14 +110,14 @@ class Invocation:
         if not self.ended:
             self.ended = True
             self._dispatcher.leave(self)
-            self.route.counters.succeeded(self._dispatcher.clock.now() - self._began)
+            self.route.counters.succeeded(perf_counter() - self._began)
             self._sink.respond(self.call, body)
 
     def _fail(self, fault: Fault) -> None:
         if not self.ended:
             self.ended = True
             self._dispatcher.leave(self)
-            self.route.counters.fault(fault.code, self._dispatcher.clock.now() - self._began)
+            self.route.counters.fault(fault.code, perf_counter() - self._began)
             self._sink.fail(self.call, fault)
 
 
@@ -132,10 +131,8 @@ class Streaming(Invocation):
 
     __slots__ = ("_closed", "_granted", "_queue", "_ready", "_taken")
 
-    def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, began: float
-    ) -> None:
-        super().__init__(dispatcher, route, codecs, call, sink, began)
+    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink) -> None:
+        super().__init__(dispatcher, route, codecs, call, sink)
         self._queue: deque[Any] = deque()
         self._ready, self._granted = asyncio.Event(), asyncio.Event()
         self._closed = False

@@ -43,7 +43,7 @@ class Route:
     """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains."""
 
     __slots__ = (
-        "closed_reason", "codecs", "counters", "declared", "endpoint", "handler", "limit", "open", "proceed", "result_class", "timeout_s",
+        "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "handler", "limit", "open", "proceed", "result_class", "streams", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -56,7 +56,8 @@ class Route:
     ) -> None:
         self.endpoint = endpoint
         self.handler = _prepared(endpoint, handler, threads)
-        innermost = serve_stream if _is_stream(endpoint) else self.handler
+        self.streams = endpoint.kind.streams_out or endpoint.kind.streams_in
+        innermost = serve_stream if self.streams else self.handler
         self.proceed = compose(endpoint, "server", chain, innermost)
         self.codecs = bind_all(endpoint, codecs)
         self.counters = CallCounters("server")
@@ -65,10 +66,7 @@ class Route:
         self.open = True
         self.closed_reason = ""
         self.result_class = endpoint.result if isinstance(endpoint.result, type) else None
-
-
-def _is_stream(endpoint: EndpointDescription) -> bool:
-    return endpoint.kind.streams_out or endpoint.kind.streams_in
+        self.checks = endpoint.result is not Any and not endpoint.kind.is_raw
 
 
 def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCodecs]:
