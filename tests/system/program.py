@@ -36,9 +36,9 @@ def command(*words, folder=".", stdin="", **more):
 class Running:
     """`vyked-host run` in a folder, from start to end."""
 
-    def __init__(self, *words, folder, **more):
+    def __init__(self, *words, folder, program=PROGRAM, **more):
         self.process = subprocess.Popen(
-            [PROGRAM, "run", *words], cwd=folder, env=environment(**more), stdin=subprocess.DEVNULL,
+            [program, "run", *words], cwd=folder, env=environment(**more), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.lines = []

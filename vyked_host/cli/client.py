@@ -86,7 +86,7 @@ async def _first(host: Host, found: Aim) -> Channel:
             refused.append(f"{uri}: {error}".replace(f"{uri}: {uri}: ", f"{uri}: "))
     start = f"vyked-host run {found.file}".rstrip()
     raise StartError(
-        f"nobody to call ({'; '.join(refused)}); start the host with `{start}`, or say where it listens: --address tcp://HOST:PORT"
+        f"nobody to call ({'; '.join(refused)}); start the host with `{start}`, or say which one is meant: --address tcp://HOST:PORT, --mesh NAME"
     )
 
 
