@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .dispatcher import Dispatcher
     from .routes import BoundCodecs, Route
 
-_CANCELLED = Fault(code="CANCELLED", message="the caller cancelled the call", executed="executed")
 STREAMING: ContextVar[Streaming] = ContextVar("vyked_stream")
 _GRANT = INITIAL_CREDIT // 2
 
@@ -44,8 +43,9 @@ class Invocation:
 
     # ---- Running ---------------------------------------------------------------------------------------------------
     def cancel(self, fault: Fault) -> None:
-        """End the handler's task; `fault` is what the sink hears when the handler lets itself be cancelled."""
-        if self.ended:
+        """End the handler's task; `fault` is what the sink hears when the handler lets itself be cancelled. Once: a second
+        one would interrupt the handler's cleaning up."""
+        if self.ended or self._reason is not None:
             return
         self._reason = fault
         if self.task is not None:
@@ -70,15 +70,9 @@ class Invocation:
             if result.__class__ is not self.route.result_class:
                 result = self._checked(result)
             body = self._codecs.encode(result)
-        except asyncio.CancelledError:
-            self._fail(self._reason or _CANCELLED)
-            if self._reason is None:
-                raise
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes its caller's fault
-            self._fail(self._fault(error))
         except BaseException as error:
-            self._fail(self._fault(error))
-            raise
+            if self._ended_by(error):
+                raise
         else:
             self._respond(body)
 
@@ -92,7 +86,21 @@ class Invocation:
     def abandoned(self, _task: asyncio.Task[None]) -> None:
         """The task is over; when it was cancelled before its first line nobody has told the sink."""
         if not self.ended:
-            self._fail(self._reason or _CANCELLED)
+            self._fail(msgspec.structs.replace(self._reason or self._cancelled(), executed="not_executed"))
+
+    def _ended_by(self, error: BaseException) -> bool:
+        """Whatever a handler raises becomes its caller's fault, SystemExit too. True: it goes on from here, as what a person
+        (Ctrl-C) or the interpreter wants, or as the task's own cancellation."""
+        if isinstance(error, asyncio.CancelledError):
+            self._fail(self._reason or self._cancelled())
+            return self._reason is None
+        self._fail(self._fault(error))
+        return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+    def _cancelled(self) -> Fault:
+        """Nobody asked for it: the handler cancelled itself, or waited for something that was cancelled."""
+        text = f"{self.route.endpoint.path} was cancelled by its own host"
+        return Fault(code="CANCELLED", message=text, executed="executed")
 
     def _checked(self, result: Any) -> Any:
         if result.__class__ is self.route.result_class or not self.route.checks:
@@ -101,7 +109,10 @@ class Invocation:
 
     def _fault(self, error: BaseException) -> Fault:
         if find_declared(error, self.route.declared):
-            return application_fault(cast(ServiceError, error))
+            try:
+                return application_fault(cast(ServiceError, error))
+            except Exception as broken:  # noqa: BLE001 - its fields can't be read or sent: the class is at fault
+                return internal_fault(self.route.endpoint, broken, self._dispatcher.log)
         if refuses_own_arguments(error, self.route.endpoint):
             return invalid_fault(self.route.endpoint, cast(Exception, error))
         return internal_fault(self.route.endpoint, error, self._dispatcher.log)
@@ -151,7 +162,8 @@ class Streaming(Invocation):
         try:
             self._queue.append(self._codecs.decode_item(body))
         except ValueError as error:
-            self.cancel(invalid_fault(self.route.endpoint, error))
+            fault = invalid_fault(self.route.endpoint, error)
+            self.cancel(msgspec.structs.replace(fault, executed="executed"))  # the handler runs since the first item
             return False
         self._ready.set()
         return len(self._queue) < INITIAL_CREDIT
@@ -190,12 +202,9 @@ class Streaming(Invocation):
         try:
             result = await self.route.proceed(arguments)
             body = None if kind.streams_out else self._codecs.encode(self._checked(result))
-        except asyncio.CancelledError:
-            self._fail(self._reason or _CANCELLED)
-            if self._reason is None:
+        except BaseException as error:
+            if self._ended_by(error):
                 raise
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises becomes its caller's fault
-            self._fail(self._fault(error))
         else:
             self._respond(body)
 

@@ -83,15 +83,26 @@ def to_error(fault: Fault, endpoint: EndpointDescription, instance: str | None) 
 def _application(fault: Fault, endpoint: EndpointDescription, instance: str | None) -> Exception:
     for found in endpoint.raises:
         if found.code == fault.type and found.error is not None:
-            if found.details is None:
-                plain: Exception = found.error(fault.message)
-                return plain
-            try:
-                details = msgspec.convert(fault.details or {}, found.details, strict=False)
-            except msgspec.ValidationError as mismatch:
-                return invalid_result(endpoint, instance, mismatch)
-            raised: Exception = found.error(**msgspec.structs.asdict(details))
-            return raised
+            return _made_again(found, fault, endpoint, instance)
+    return _by_code(fault, endpoint, instance)
+
+
+def _made_again(found: DeclaredError, fault: Fault, endpoint: EndpointDescription, instance: str | None) -> Exception:
+    """The declared class; by its code only where the class has a constructor that does not take the fields."""
+    try:
+        if found.details is None:
+            plain: Exception = found.error(fault.message)
+            return plain
+        details = msgspec.convert(fault.details or {}, found.details, strict=False)
+        raised: Exception = found.error(**msgspec.structs.asdict(details))
+    except msgspec.ValidationError as mismatch:
+        return invalid_result(endpoint, instance, mismatch)
+    except Exception:  # noqa: BLE001 - whatever an author's constructor raises: the caller still hears of the error
+        return _by_code(fault, endpoint, instance)
+    return raised
+
+
+def _by_code(fault: Fault, endpoint: EndpointDescription, instance: str | None) -> ApplicationError:
     return ApplicationError(
         fault.message,
         type=fault.type,

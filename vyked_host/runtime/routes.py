@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from typing import Any, Literal
 
 from ..contracts import Codec, Middleware, Proceed
@@ -55,12 +57,12 @@ class Route:
         threads: Executor,
     ) -> None:
         self.endpoint = endpoint
-        self.handler = _prepared(endpoint, handler, threads)
+        self.counters = CallCounters("server")
+        self.handler = _prepared(endpoint, handler, threads, self.counters)
         self.streams = endpoint.kind.streams_out or endpoint.kind.streams_in
         innermost = serve_stream if self.streams else self.handler
         self.proceed = compose(endpoint, "server", chain, innermost)
         self.codecs = bind_all(endpoint, codecs)
-        self.counters = CallCounters("server")
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
         self.limit, self.timeout_s = endpoint.concurrency, endpoint.timeout_s
         self.open = True
@@ -85,10 +87,10 @@ def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCo
     return found
 
 
-def _prepared(endpoint: EndpointDescription, handler: Handler, threads: Executor) -> Handler:
+def _prepared(endpoint: EndpointDescription, handler: Handler, threads: Executor, counters: CallCounters) -> Handler:
     if endpoint.kind.is_raw:
         return _with_raised_responses(handler)
-    return _in_threads(handler, threads) if endpoint.blocking else handler
+    return _in_threads(handler, threads, counters) if endpoint.blocking else handler
 
 
 def _with_raised_responses(handler: Handler) -> Handler:
@@ -105,11 +107,38 @@ def _with_raised_responses(handler: Handler) -> Handler:
     return answer
 
 
-def _in_threads(body: Callable[[Any], Any], threads: Executor) -> Callable[[Any], Awaitable[Any]]:
-    def run(arguments: Any) -> Awaitable[Any]:
-        return asyncio.get_running_loop().run_in_executor(threads, body, arguments)
+def _in_threads(
+    body: Callable[[Any], Any], threads: Executor, counters: CallCounters
+) -> Callable[[Any], Awaitable[Any]]:
+    """`body` in a thread, with the context of its call. A thread can't be interrupted: a call that is cancelled counts as
+    running until its thread has ended, so that `concurrency` holds for threads too."""
+
+    def run(arguments: Any) -> Any:
+        try:
+            return body(arguments)
+        except StopIteration as error:  # a Future can't hold it: whoever awaits would wait for ever
+            raise RuntimeError("a blocking handler raised StopIteration") from error
 
     async def in_thread(arguments: Any) -> Any:
-        return await run(arguments)
+        work = threads.submit(copy_context().run, run, arguments)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            if not work.cancel():
+                _occupied(work, counters, asyncio.get_running_loop())
+            raise
 
     return in_thread
+
+
+def _occupied(work: Future[Any], counters: CallCounters, loop: asyncio.AbstractEventLoop) -> None:
+    counters.in_flight += 1
+
+    def free() -> None:
+        counters.in_flight -= 1
+
+    def ended(_: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts any more
+            loop.call_soon_threadsafe(free)
+
+    work.add_done_callback(ended)
