@@ -21,8 +21,10 @@ from ..model.settings import Settings
 from ..runtime.watchdog import Watchdog
 from .environment import node_name
 from .host import Host
+from .leftovers import end_leftovers
 from .logs import set_up
 from .prepare import Prepared
+from .shortage import Shortage
 
 GC_THRESHOLDS = (50_000, 20, 50)
 """Young objects die young here: looking for garbage each 700 of them costs a tenth of the throughput (docs/benchmarks.md)."""
@@ -83,6 +85,7 @@ class Signals:
 
 async def _serve(host: Host, started: Started) -> int:
     began = time.perf_counter()
+    asyncio.get_running_loop().set_exception_handler(Shortage())
     signals, watchdog = Signals(), Watchdog(log)
     if not await _unless(signals.stop, host.start()):
         return EXIT_OK
@@ -95,7 +98,7 @@ async def _serve(host: Host, started: Started) -> int:
         return await _until_told(host, signals)
     finally:
         watchdog.stop()
-        _name_leaked_tasks()
+        await end_leftovers()
 
 
 async def _until_told(host: Host, signals: Signals) -> int:
@@ -105,13 +108,6 @@ async def _until_told(host: Host, signals: Signals) -> int:
     if await _unless(signals.force, host.stop()):
         return _left(node.left_behind)
     return _left(await node.abort()) or EXIT_FAILED
-
-
-def _name_leaked_tasks() -> None:
-    """Tasks that somebody started beside the host and left running: named here, cancelled with the loop."""
-    leaked = sorted(task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task())
-    if leaked:
-        log.warning("tasks that nobody ended: %s", ", ".join(leaked))
 
 
 async def _unless(interrupted: asyncio.Event, work: object) -> bool:
