@@ -203,7 +203,7 @@ async def test_slow_links_in_numbers_do_not_keep_others_out():
 
 
 async def test_the_oldest_that_never_said_hello_makes_room():
-    site = await serve(environment(limits=LimitsTable(connections=10)))
+    site = await serve(environment(limits=LimitsTable(connections=10), timing=TimingTable(hello=60)))
     async with connected(site.address) as oldest:
         evils = [connected(site.address) for _ in range(8)]
         for evil in evils:

@@ -15,7 +15,7 @@ BIG = b"x" * (200 << 10)
 
 
 async def test_a_client_that_never_reads_is_cut_after_the_write_time():
-    site = await serve(environment(timing=TimingTable(write=0.4)))
+    site = await serve(environment(limits=LimitsTable(write_buffer="none"), timing=TimingTable(write=0.4)))
     channel = await site.dial()
     async with connected(site.address, introduced=True) as evil:
         evil.reader._transport.pause_reading()
@@ -62,9 +62,10 @@ async def test_a_stream_waits_while_its_reader_does_not_read(site):
         task.credits.clear()
         transport.resume_reading()
         drain = asyncio.ensure_future(slow.reader.read(1 << 30))
-        while not task.credits:
-            await asyncio.wait([drain], timeout=0.01)
-            drain = drain if not drain.done() else asyncio.ensure_future(slow.reader.read(1 << 30))
+        async with asyncio.timeout(5):
+            while not task.credits:
+                await asyncio.wait([drain], timeout=0.01)
+                drain = drain if not drain.done() else asyncio.ensure_future(slow.reader.read(1 << 30))
         drain.cancel()
         assert task.sink.item(task.call, b"goes on")
 
