@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..config.effective import effective
+from ..config.effective import told
 from ..contracts import Middleware, PubSub
 from ..loading import Catalogue
 from ..model.description import Dependency, ServiceDescription, SubscriptionDescription
@@ -76,7 +76,7 @@ class Composition:
 
     def __init__(self, settings: Settings, catalogue: Catalogue, planned: Sequence[Planned]) -> None:
         refuse_twins(planned)
-        plain = effective(settings)
+        plain = told(settings)
         catalogue.hooks.configure(plain)
         self.settings, self.catalogue, self.planned = settings, catalogue, planned
         self.workshop = Workshop(settings, catalogue, catalogue.hooks.node_id(plain))
@@ -140,7 +140,10 @@ class Composition:
     def client_settings(self, service: str) -> ClientTable:
         """``[clients.SERVICE]``, else ``[clients.default]``, else the defaults."""
         tables = self.settings.clients
-        return tables.get(service) or tables.get(DEFAULT_CLIENT) or ClientTable()
+        found = tables.get(service) or tables.get(DEFAULT_CLIENT) or ClientTable()
+        named = self.settings.transports.get(found.transport or "")
+        # other hosts know the plugin, not the name of our table
+        return found if named is None else msgspec.structs.replace(found, transport=named.use)
 
     # ---- services --------------------------------------------------------------------------------------------------
     def hosted(self, publisher: Publisher, fakes: Mapping[str, Any]) -> list[Hosted]:

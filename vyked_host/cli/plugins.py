@@ -128,6 +128,8 @@ def _catalogue(asked: Asked) -> Catalogue:
     catalogue.restrict([wish for wish in _list(disable) if isinstance(wish, str)])
     for kind, name in used_names(document) if document else ():
         _mark_used(catalogue, kind, name)
+    if document and _table(document, "plugins").get("autoload", True) is not False:
+        _mark_loaded(catalogue)
     return catalogue
 
 
@@ -137,6 +139,13 @@ def _mark_used(catalogue: Catalogue, kind: str, name: str) -> None:
     except StartError:
         return  # `check` says what is wrong with it; here its state stands in the list
     entry.settle("in use", "")
+
+
+def _mark_loaded(catalogue: Catalogue) -> None:
+    """Modules of hooks only are in use by being installed."""
+    for entry in catalogue.entries:
+        if entry.kind == HOOKS and entry.usable:
+            entry.settle("in use", "")
 
 
 def used_names(document: Mapping[str, Any]) -> set[tuple[str, str]]:

@@ -26,7 +26,7 @@ from ..model.settings import (
 from . import addresses, services
 from .choices import Choices
 from .document import Document
-from .effective import effective
+from .effective import told
 from .expectation import literal
 from .faults import unknown_remedy
 from .installed import Installed
@@ -162,7 +162,7 @@ class Binding:
         binds = list(addresses.binds(settings))
         addresses.check_ports(binds, self.document)
         addresses.check_exposure(binds, settings, self.document)
-        self._hooks(effective(settings, found))
+        self._hooks(told(settings, found))
 
     def _hooks(self, plain: Mapping[str, Any]) -> None:
         """What plugins have to say."""

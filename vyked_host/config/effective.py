@@ -3,6 +3,7 @@ what can be written back as a file. Keys without a value (None) are absent, as T
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,11 @@ import msgspec
 
 from ..model.settings import Choice, Settings
 from .services import Service
+
+
+def told(settings: Settings, services: Iterable[Service] = ()) -> dict[str, Any]:
+    """What hooks of plugins are given: every setting, and `folder`, the directory that relative paths start from."""
+    return {**effective(settings, services), "folder": os.path.abspath(settings.folder)}
 
 
 def effective(settings: Settings, services: Iterable[Service] = ()) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..model.description import (
 )
 from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer, Subscription, Verdict
 from ..model.settings import LimitsTable, TimingTable
+from ..model.shapes import message_limit
 from ..model.topology import Address, Change, Generation, Instance, NodeRecord
 from ..model.values import Value
 from ..model.version import compatible
@@ -47,5 +48,5 @@ __all__ = [
     "HostView", "HttpBinding", "Instance", "Kind", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
     "ServiceDescription", "Sink", "Subscription", "Surface", "TaskScope", "TimingTable", "Transport", "Value", "Verdict",
-    "compatible", "hookimpl", "hookspec",
+    "compatible", "hookimpl", "hookspec", "message_limit",
 ]  # fmt: skip

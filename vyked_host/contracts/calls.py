@@ -74,7 +74,8 @@ class Channel(Calls, Protocol):
         ...
 
     def endpoint(self, wanted: EndpointDescription) -> int:
-        """The index to call `wanted` by (service, name, compatible version). Raises errors.NotFound naming what exists."""
+        """The index to call `wanted` by: same service and name, the highest version that is `compatible(offered, wanted)`;
+        a version of "" wants any release. Raises errors.NotFound naming what exists."""
         ...
 
     async def aclose(self) -> None:
@@ -82,7 +83,9 @@ class Channel(Calls, Protocol):
 
 
 class Listener(Protocol):
-    """The server end of a transport. `addresses` are as advertised, with port 0 resolved."""
+    """The server end of a transport. `addresses` are as advertised, with port 0 resolved: `transport` is the PLUGIN's name
+    (other hosts don't know our tables), and so is the scheme of `uri` (``nats:...``), by which ``--address`` and
+    ``[registry.static]`` find the plugin to dial with."""
 
     addresses: tuple[Address, ...]
 

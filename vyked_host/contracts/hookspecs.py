@@ -35,7 +35,8 @@ def vyked_add_hookspecs(registrar: Callable[[object], None]) -> None:
 
 @hookspec(historic=True)
 def vyked_configure(settings: Mapping[str, Any]) -> None:
-    """Once the file is bound, also for plugins that are loaded later. `settings` is the whole file as plain data.
+    """Once the file is bound, also for plugins that are loaded later. `settings` is the whole file as plain data,
+    defaults filled in, and `folder`: its directory, from which relative paths start.
 
     Returns nothing. Must not block, open or start anything. Example::
 
@@ -158,7 +159,7 @@ def vyked_commands() -> Iterable[tuple[str, str, Callable[[], Any]]]:
 def vyked_check_settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
     """While a file is checked. Returns (dotted path, fault, remedy) for each fault that a Struct can't express.
 
-    Must not block or connect anywhere. `settings` is the file as plain data, defaults filled in. Example::
+    Must not block or connect anywhere. `settings` is as in `vyked_configure`. Example::
 
         @hookimpl
         def vyked_check_settings(settings):

@@ -29,7 +29,8 @@ class Serializer(Protocol):
     content_type: str
 
     def codec(self, shape: Any) -> Codec:
-        """A codec for one type; called once per (endpoint, direction) at start-up. `shape` is a type; Any: untyped."""
+        """A codec for one type; called once per (endpoint, direction) at start-up. `shape` is a type; Any: untyped. Its
+        `decode` refuses more than `message_limit(shape, env.limits)` bytes before it builds anything."""
         ...
 
 

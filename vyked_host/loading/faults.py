@@ -40,7 +40,9 @@ class UnknownPlugin(StartError):
             parts.append(f"pip install {self.install}")
         if self.suggestion:
             parts.append(f"did you mean {self.suggestion!r}?")
-        return ", ".join([*parts, f"installed: {', '.join(self.known) or 'none'}"])
+        if not parts:
+            parts.append(f"pip install the distribution that offers {self.kind}.{self.name}")
+        return ", ".join([*parts, f"installed: {', '.join(self.known) or 'none'}"]).replace("?, ", "? ")
 
 
 class UnusablePlugin(StartError):

@@ -45,9 +45,9 @@ def parse(text: str | int | float) -> Version:
 
 @lru_cache(maxsize=4096)
 def compatible(offered: str, wanted: str | None) -> bool:
-    """Can an instance at `offered` serve who wants `wanted`? None wants any release."""
+    """Can an instance at `offered` serve who wants `wanted`? None and "" want any release."""
     have = parse(offered)
-    if wanted is None:
+    if not wanted:
         return not have.pre
     want = parse(wanted)
     if have.pre and not want.pre:

@@ -25,7 +25,7 @@ class Reporting(SmallCalls):
         return {"count": 7, "sub": {}}
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
-        return not self.reasons, self.reasons
+        return not self.reasons, {"phase": "serving", "reasons": self.reasons}
 
 
 async def test_ping_is_empty_and_live_is_json(http: Any) -> None:

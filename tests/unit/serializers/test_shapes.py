@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import msgspec
 import pytest
 
-from vyked_host.builtin.serializers.shapes import floating, untyped
+from vyked_host.model.shapes import floating, untyped
 
 
 class Tree(msgspec.Struct):

@@ -48,10 +48,12 @@ class Control:
         return as_json({"live": True, "node": self._env.node_id})
 
     async def _ready(self, _request: web.Request, _table: Table) -> web.Response:
-        ready, reasons = await self._readiness() if self._readiness is not None else (True, {})
+        ready, told = await self._readiness() if self._readiness is not None else (True, {})
+        reasons = dict(told.get("reasons", {}))
         if self.draining:
-            ready, reasons = False, {**reasons, "draining": "this host takes no new work"}
-        return as_json({"ready": ready, "node": self._env.node_id, "reasons": reasons}, status=200 if ready else 503)
+            ready, reasons["draining"] = False, "this host takes no new work"
+        found = {**told, "ready": ready, "node": self._env.node_id, "reasons": reasons}
+        return as_json(found, status=200 if ready else 503)
 
     async def _surface(self, _request: web.Request, table: Table) -> web.Response:
         serializers = tuple(self._env.serializers())

@@ -18,6 +18,9 @@ from .edge import Edge
 from .options import DEFAULT_PORT, Options
 from .pace import Allowances
 
+TRANSPORT = "http"
+"""What an address of this transport is marked with: other hosts know the plugin, not the name of our table."""
+
 CLOSING_S = 0.25
 """How long answers that are being written may take when the listener closes."""
 
@@ -58,7 +61,7 @@ class HttpListener:
             self._server = await _listen(self._env, options.host, options.port, links, tls)
         port = _port(self._server, options.port or DEFAULT_PORT)
         where = options.advertise or f"{_bracketed(_reachable(options.host))}:{port}"
-        self.addresses = (Address(transport=self._env.name, uri=f"{'https' if tls else 'http'}://{where}"),)
+        self.addresses = (Address(transport=TRANSPORT, uri=f"{'https' if tls else 'http'}://{where}"),)
 
     def expose(self, surface: Surface) -> None:
         """Serve `surface` from now on. Raises UsageError when a route of it can't work; then nothing changes."""

@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from ...contracts import Codec, LimitsTable
+from ...contracts import Codec, LimitsTable, message_limit
 from ...errors import TooLarge
-from . import numbers, shapes
+from ...model import shapes
+from . import numbers
 
 
 class MessageTooLarge(TooLarge, ValueError):
@@ -91,6 +92,5 @@ class Msgpack:
 
 def cap_of(shape: Any, limits: LimitsTable) -> tuple[int, bool]:
     """Bytes a message of `shape` may have, and whether that is the cap of untyped ones."""
-    open_ended = shapes.untyped(shape)
-    limit = limits.untyped_message if open_ended else limits.message
-    return (sys.maxsize if limit == "none" else limit), open_ended
+    limit = message_limit(shape, limits)
+    return (sys.maxsize if limit is None else limit), shapes.untyped(shape)

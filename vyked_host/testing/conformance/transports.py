@@ -98,10 +98,13 @@ class TransportConformance(Suite):
 
     # ---- calls ---------------------------------------------------------------------------------------------------------
     async def test_it_says_where_it_listens_and_who_is_there(
-        self, listener: Listener, channel: Channel, env: Environment
+        self, provider: Provider[Transport], listener: Listener, channel: Channel, env: Environment
     ) -> None:
         assert listener.addresses
-        assert all(address.uri and address.transport for address in listener.addresses)
+        assert all(address.uri for address in listener.addresses)
+        assert {address.transport for address in listener.addresses} == {provider.name}, (
+            "others dial by the plugin's name"
+        )
         assert channel.node_id == env.node_id
         assert channel.codec in env.serializers()
         assert not channel.retired.done()
@@ -155,6 +158,7 @@ class TransportConformance(Suite):
         with pytest.raises((NotFound, VersionMismatch)):
             channel.endpoint(msgspec.structs.replace(ECHO, version="2.0.0"))
         assert channel.endpoint(msgspec.structs.replace(ECHO, version="1.0.0")) == channel.endpoint(ECHO)
+        assert channel.endpoint(msgspec.structs.replace(ECHO, version="")) == channel.endpoint(ECHO)
 
     # ---- giving up -----------------------------------------------------------------------------------------------------
     async def test_giving_up_reaches_the_handler(

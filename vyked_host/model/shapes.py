@@ -12,8 +12,16 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from .settings import LimitsTable
+
 _UNTYPED = (inspect.AnyType, inspect.CustomType, inspect.ExtType)
 _FLOATING = (*_UNTYPED, inspect.FloatType, inspect.DecimalType)
+
+
+def message_limit(shape: Any, limits: LimitsTable) -> int | None:
+    """Bytes that a message of `shape` may have; None: no limit. Raises TypeError when msgspec does not know the type."""
+    limit = limits.untyped_message if untyped(shape) else limits.message
+    return None if limit == "none" else limit
 
 
 def untyped(shape: Any) -> bool:

@@ -1,0 +1,16 @@
+"""The first by node id, while it is usable."""
+
+from collections.abc import Sequence
+
+from vyked_host.contracts import Balancer, Call, Candidate
+
+
+class Lowest(Balancer):
+    def __init__(self) -> None:
+        self._order: list[Candidate] = []
+
+    def update(self, candidates: Sequence[Candidate]) -> None:
+        self._order = sorted(candidates, key=lambda each: each.node_id)
+
+    def choose(self, call: Call) -> Candidate:
+        return next((each for each in self._order if each.usable), self._order[0])
