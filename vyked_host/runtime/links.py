@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 
 from ..contracts import Channel, Running, Sink
-from ..errors import NotFound, Unavailable, VykedError
+from ..errors import DeadlineExceeded, NotFound, Unavailable, VykedError
 from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
 from ..model.topology import Address, Generation, NodeRecord
@@ -86,6 +86,7 @@ class Way:
         self._agreed: dict[int, tuple[int, str]] = {}  # by identity: descriptions live as long as the host
         self._warned: set[int] = set()
         self._dialling: asyncio.Future[Channel] | None = None
+        self._closed = False
         self._retiring: weakref.WeakSet[Channel] = weakref.WeakSet()  # calls may still run on them
 
     def agreed(self, channel: Channel, wanted: EndpointDescription) -> tuple[int, str]:
@@ -115,22 +116,35 @@ class Way:
         self._warned.clear()
 
     async def open(self, deadline: float) -> Channel:
-        """The channel, dialled if need be. Raises Unavailable (`not_sent`) naming each address and why."""
+        """The channel, dialled if need be: one dial for all who wait, each until its own deadline. Raises Unavailable naming
+        each address and why, DeadlineExceeded; both `not_sent`."""
         if self.channel is not None:
             return self.channel
+        if self._closed:
+            raise self._gone()
         if self._dialling is None:
-            self._dialling = asyncio.ensure_future(self._connect(deadline))
+            self._dialling = asyncio.ensure_future(self._connect())
             self._dialling.add_done_callback(self._dialled)
-        return await asyncio.shield(self._dialling)
+        dialling = self._dialling
+        await asyncio.wait({dialling}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        if self._closed:
+            raise self._gone()
+        if not dialling.done():
+            node = self._record().node_id
+            raise DeadlineExceeded(f"the deadline passed while node {node} was dialled", executed="not_sent")
+        return dialling.result()
 
-    async def _connect(self, deadline: float) -> Channel:
+    def _gone(self) -> Unavailable:
+        text = f"the way to node {self._record().node_id} is closed: that node left, or this host stops"
+        return Unavailable(text, executed="not_sent")
+
+    async def _connect(self) -> Channel:
         record, tried = self._record(), list[str]()
         for address in by_preference(record.addresses, self._only):
-            limit = min(deadline, asyncio.get_running_loop().time() + self._dial_s)
             try:
-                return await self._dial(address, limit)
+                return await self._dial(address, asyncio.get_running_loop().time() + self._dial_s)
             except (VykedError, OSError, TimeoutError) as error:
-                tried.append(f"{address.uri}: {error}")
+                tried.append(f"{address.uri}: {str(error) or type(error).__name__}")
         cause = "; ".join(tried) or f"it has no address for {self._only or 'this host to dial'}"
         raise Unavailable(f"node {record.node_id} can't be reached ({cause})", executed="not_sent")
 
@@ -151,13 +165,16 @@ class Way:
     @property
     def is_used(self) -> bool:
         """Calls may be running on it."""
-        return self.channel is not None or len(self._retiring) > 0
+        return self.channel is not None or self._dialling is not None or len(self._retiring) > 0
 
     async def aclose(self) -> None:
-        """Close the channel, and those that retired before it."""
+        """Close the channel, and those that retired before it; who waits for a dial hears that nothing was sent."""
+        self._closed = True
         if self._dialling is not None:
             self._dialling.cancel()
-        for channel in filter(None, (self.channel, *self._retiring)):
+            await asyncio.wait({self._dialling})  # it may have succeeded just now
+        channels, self.channel = [each for each in (self.channel, *self._retiring) if each is not None], None
+        for channel in channels:
             await channel.aclose()
 
 
