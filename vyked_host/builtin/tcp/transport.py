@@ -39,7 +39,9 @@ class TcpTransport:
         try:
             return await self._env.net.listen(uri(host, DEFAULT_PORT), listener.link, tls)
         except StartError as error:
-            self._env.log.info("%s; taking a free port", error)
+            if not getattr(error, "in_use", True):
+                raise
+            self._env.log.info("port %d is taken: a free one is used", DEFAULT_PORT)
             return await self._env.net.listen(uri(host, 0), listener.link, tls)
 
     async def dial(self, address: Address, *, deadline: float) -> ClientLink:
