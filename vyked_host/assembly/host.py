@@ -27,6 +27,7 @@ from ..service.inspect import describe
 from .build import Composition, compose
 from .classic import ClassicHost
 from .environment import mesh_name
+from .exposure import warn_of_exposure
 from .prepare import Prepared, prepare
 from .services import Planned, described, plan, prepared, without_waiting
 
@@ -75,6 +76,7 @@ class Host(ClassicHost):
         """Compose and start. What was started is stopped again when it fails."""
         self._made.clear()
         self._composition, self._node = self._compose()
+        warn_of_exposure(self._composition.settings, self._composition.log)
         await self._node.start()
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ from ..model.settings import LoggingTable
 
 LINE_BYTES = 8 << 10
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
+_STEERING = "\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"  # C1, line ends and writing directions of Unicode, halves of pairs
+_FOR_PEOPLE = re.compile(f"[\x00-\x08\x0b-\x1f{_STEERING}]")
+_FOR_PROGRAMS = re.compile(f"[{_STEERING}]")
 
 
 class JsonLines(logging.Formatter):
@@ -30,18 +33,27 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             found["traceback"] = self.formatException(record.exc_info)[-LINE_BYTES:]
-        return json.dumps(found, default=repr, ensure_ascii=False)
+        line = json.dumps(found, default=repr, ensure_ascii=False)
+        return _FOR_PROGRAMS.sub(lambda each: f"\\u{ord(each[0]):04x}", line)  # as JSON itself writes the others
 
 
 class Pretty(logging.Formatter):
-    """For people: time, level, service, message. Control characters of peers are escaped, so that they can't forge lines."""
+    """For people: time, level, service, message. What peers said can't steer the terminal, control characters are escaped, and
+    can't forge a line: those that follow the first are indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         name = record.name.removeprefix("vyked.")
-        text = f"{time} {record.levelname:<7} {name:<12} {record.getMessage()[:LINE_BYTES].translate(_CONTROL)}"
-        return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+        text = f"{time} {record.levelname:<7} {name:<12} {record.getMessage()[:LINE_BYTES]}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return _FOR_PEOPLE.sub(_escaped, text).replace("\n", "\n  ")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _extras(record: logging.LogRecord) -> Mapping[str, Any]:

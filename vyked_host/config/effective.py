@@ -43,7 +43,8 @@ def _plain(struct: Any) -> dict[str, Any]:
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
-    return [_without_none(inner) for inner in value if inner is not None] if isinstance(value, list) else value
+    several = isinstance(value, list | tuple)  # a tuple of an option is an array, as every other in the file
+    return [_without_none(inner) for inner in value if inner is not None] if several else value
 
 
 def _separate(choice: Choice) -> dict[str, Any]:

@@ -68,6 +68,18 @@ def test_the_toml_form_is_a_file_that_means_the_same(loaded, shop):
     assert again.plain == loaded.plain
 
 
+def test_arrays_in_options_are_shown_item_by_item_and_written_as_toml(shop):
+    found = shop(
+        '[transports.http]\ncors = { origins = ["${ORIGIN}", "https://b.example"] }\n', ORIGIN="https://a.example"
+    )
+    found.require()
+    assert rows(render.as_text(found, origin=True))["transports.http.cors.origins[0]"].startswith(
+        '"https://a.example" env'
+    )
+    written = tomllib.loads(render.as_toml(found))
+    assert written["transports"]["http"]["cors"]["origins"] == ["${ORIGIN}", "https://b.example"]
+
+
 def test_references_stay_references_in_toml(loaded):
     found = tomllib.loads(render.as_toml(loaded))
     assert found["host"]["drain_timeout"] == "${DRAIN}"
