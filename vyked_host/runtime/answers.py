@@ -19,7 +19,6 @@ from .pending import Pending
 from .tasks import TaskScope
 
 _GRANT = INITIAL_CREDIT // 2
-_END = object()
 
 
 def _late(endpoint: EndpointDescription, instance: str) -> DeadlineExceeded:
@@ -27,6 +26,11 @@ def _late(endpoint: EndpointDescription, instance: str) -> DeadlineExceeded:
         f"{endpoint.path}: no answer from {instance} within the deadline",
         service=endpoint.service, method=endpoint.name, executed="unknown", instance=instance,
     )  # fmt: skip
+
+
+def _otherwise(endpoint: EndpointDescription, what: str) -> Fault:
+    text = f"the answer of {endpoint.path} is {what}: this side has another contract of it"
+    return Fault(code="NOT_SUPPORTED", message=text, executed="executed")
 
 
 class Answer:
@@ -48,7 +52,7 @@ class Answer:
             return
         try:
             self.future.set_result(self._decode(body))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             self.future.set_exception(invalid_result(self._endpoint, self.instance.node_id, error))
 
     def fail(self, call: Call, fault: Fault) -> None:
@@ -58,7 +62,9 @@ class Answer:
 
     def item(self, call: Call, body: Any) -> bool:
         """A stream where one result was expected: the two contracts differ."""
-        self.abandon(Fault(code="NOT_SUPPORTED", message="the answer is a stream", executed="executed"))
+        fault = _otherwise(self._endpoint, "a stream, and one result was expected")
+        self.fail(call, fault)
+        self.abandon(fault)
         return False
 
     def abandon(self, fault: Fault) -> None:
@@ -113,12 +119,14 @@ class Reply:
 
     def respond(self, call: Call, body: Any) -> None:
         """The stream ended well, or the one result of an upload came."""
-        if not self._endpoint.kind.streams_out and not self._over:
+        if self._endpoint.kind.streams_out:
+            if body:
+                self.fail(call, _otherwise(self._endpoint, "no stream, and a stream was expected"))
+        elif not self._over:
             try:
                 self._result = self.decode(body)
-            except ValueError as error:
+            except (ValueError, TypeError) as error:
                 self._end(invalid_result(self._endpoint, self.instance, error))
-                return
         self._end(None)
 
     def fail(self, call: Call, fault: Fault) -> None:
@@ -156,7 +164,9 @@ class Reply:
             self._pending.discard(self)
             self._over = True
             raise
-        if self._inbound is not None and not self._over:
+        if self._over:
+            self._cancel("the stream was over before it had begun")
+        elif self._inbound is not None:
             self._pump = self._tasks.spawn(self._send(self._inbound), f"stream to {self._endpoint.path}")
 
     async def _send(self, inbound: AsyncIterator[Any]) -> None:
@@ -166,36 +176,51 @@ class Reply:
                 self._granted.clear()
                 if not self._running.item(self.encode(item)):
                     await self._granted.wait()
+        except asyncio.CancelledError:
+            if self._over:
+                raise
+            text = f"the caller's own stream to {self._endpoint.path} was cancelled"
+            self._end(to_error(Fault("CANCELLED", text, "executed"), self._endpoint, self.instance))
+            self._cancel(text)
         except Exception as error:  # noqa: BLE001 - the caller's own iterator failed: it gets that error
             self._end(error)
             self._cancel("the caller's stream failed")
         else:
             self._running.end()
+        finally:
+            await _closed(inbound)
 
     async def result(self) -> Any:
         """The one result of an upload."""
-        if not self._begun:
+        if not self._begun and not self._over:
             await self._begin()
         while not self._over:
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._more()
         if self._error is not None:
             raise self._error
         return self._result
+
+    async def _more(self) -> None:
+        """Wait for what comes next. Who is cancelled meanwhile gives up the stream, as with any other iterator."""
+        self._arrived.clear()
+        try:
+            await self._arrived.wait()
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
 
     def __aiter__(self) -> Reply:
         return self
 
     async def __anext__(self) -> Any:
-        if not self._begun:
+        if not self._begun and not self._over:
             await self._begin()
         while not self._items:
             if self._over:
                 if self._error is not None:
                     raise self._error
                 raise StopAsyncIteration
-            self._arrived.clear()
-            await self._arrived.wait()
+            await self._more()
         self._take()
         return self._items.popleft()
 
@@ -215,7 +240,7 @@ class Reply:
         self._items.clear()
 
     async def __aenter__(self) -> Reply:
-        if not self._begun:
+        if not self._begun and not self._over:
             await self._begin()
         return self
 
@@ -223,6 +248,13 @@ class Reply:
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
     ) -> None:
         await self.aclose()
+
+
+async def _closed(inbound: AsyncIterator[Any]) -> None:
+    """The caller's generator gets to its `finally` now, not when it is collected."""
+    close = getattr(inbound, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def _unset(_value: Any) -> Any:

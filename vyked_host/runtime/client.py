@@ -142,12 +142,16 @@ class Outgoing:
         codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
         try:
             call.body = codecs.encode(arguments)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise unsendable(self._endpoint, error) from error
         answer = Answer(self._endpoint, instance, call.deadline, codecs.decode, self._loop.create_future())
         self._client.pending.add(answer)
         instance.in_flight += 1
-        answer.running = channel.dispatch(call, answer)
+        try:
+            answer.running = channel.dispatch(call, answer)
+        except BaseException:
+            self._ended(answer, None)
+            raise
         return answer
 
     def _ended(self, answer: Answer, error: CallError | None) -> None:
@@ -164,8 +168,7 @@ class Outgoing:
         self._counters.fault(code, perf_counter() - answer.began if answer is not None else 0.0)
         if answer is not None:
             self._ended(answer, error if isinstance(error, CallError) else None)
-            if isinstance(error, asyncio.CancelledError):
-                answer.abandon(Fault(code="CANCELLED", message="the caller cancelled the call", executed="unknown"))
+            answer.abandon(Fault(code="CANCELLED", message="the caller waits no longer", executed="unknown"))
         return isinstance(error, CallError) and self._may_retry(error, call)
 
     def _may_retry(self, error: CallError, call: Call) -> bool:
@@ -192,7 +195,10 @@ class Outgoing:
             instance, channel = await self._open(call, options)
             codecs = self._codecs_of(call.codec)
             reply.instance, reply.decode, reply.encode = instance.node_id, codecs.decode, codecs.encode_item
-            call.body = codecs.encode(arguments)
+            try:
+                call.body = codecs.encode(arguments)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise unsendable(self._endpoint, error) from error
             return channel.dispatch(call, reply)
 
         return Reply(self._endpoint, call, start, self._client.pending, self._client.tasks, inbound)

@@ -117,7 +117,7 @@ async def test_who_waits_for_a_node_that_goes_away_hears_that_nothing_was_sent()
     call = asyncio.ensure_future(way.open(soon(5)))
     await turns()
     await way.aclose()
-    with pytest.raises(Unavailable, match="node a .*closed") as gone:
+    with pytest.raises(Unavailable, match=r"node a .*closed") as gone:
         await call
     assert gone.value.executed == "not_sent"
 
