@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 
-_SEMVER = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?\Z")
+PATTERN = r"^(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:-([0-9A-Za-z.-]{1,64}))?(?:\+[0-9A-Za-z.-]{1,64})?\Z"
+"""What a version looks like, for those that read one from a peer."""
+_SEMVER = re.compile(PATTERN)
 
 
 class Version(NamedTuple):

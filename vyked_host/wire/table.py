@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from ..errors import LocalProtocolError
 from ..model.description import EndpointDescription, Kind, Surface
+from ..model.version import PATTERN
 
 LARGEST_INDEX = 0xFFFF
 
@@ -22,7 +23,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     index: Annotated[int, Meta(ge=0, le=LARGEST_INDEX)]
     service: str
-    version: str
+    version: Annotated[str, Meta(pattern=PATTERN)]
     name: str
     kind: int = 1
     idempotent: bool = False

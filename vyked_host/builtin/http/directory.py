@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from ...contracts import DeclaredError, EndpointDescription, Kind, Surface
+from ...model.version import PATTERN
 
 PROTOCOL = 1
+_KINDS = frozenset(kind.value for kind in Kind)
 
 
 class EndpointEntry(msgspec.Struct, omit_defaults=True):
     """One endpoint; types stay at home."""
 
     service: str
-    version: str
+    version: Annotated[str, Meta(pattern=PATTERN)]
     name: str
     kind: int
     idempotent: bool = False
@@ -48,11 +51,14 @@ _decode = msgspec.json.Decoder(Directory).decode
 
 def decode(body: bytes) -> Directory:
     """The directory in `body`. Raises ValueError when it is none."""
-    return _decode(body)
+    try:
+        return _decode(body)
+    except RecursionError:
+        raise ValueError("its surface is nested too deeply") from None
 
 
 def surface_of(directory: Directory) -> Surface:
-    """The surface that a directory describes, without types."""
+    """The surface that a directory describes, without types. Endpoints of a kind that is not known here are left out."""
     endpoints = tuple(None if each is None else _description(each) for each in directory.endpoints)
     return Surface(revision=directory.revision, endpoints=endpoints)
 
@@ -72,7 +78,9 @@ def _entry(endpoint: EndpointDescription) -> EndpointEntry:
     )
 
 
-def _description(entry: EndpointEntry) -> EndpointDescription:
+def _description(entry: EndpointEntry) -> EndpointDescription | None:
+    if entry.kind not in _KINDS:
+        return None
     fields: dict[str, Any] = msgspec.structs.asdict(entry)
     fields["kind"] = Kind(entry.kind)
     fields["raises"] = tuple(DeclaredError(code=code, status=status) for code, status in entry.raises)
