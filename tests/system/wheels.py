@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-_LEFT_OVER = shutil.ignore_patterns("*.egg-info", "build", "__pycache__", ".*", "dist")
+_LEFT_OVER = shutil.ignore_patterns("*.egg-info", "build", "dist", "__pycache__", ".*_cache", ".hypothesis", ".venv")
 
 
 def wheel(source, into, only=None):

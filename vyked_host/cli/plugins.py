@@ -23,6 +23,8 @@ from .printing import print_json, print_table
 
 DEFAULT_FILE, VARIABLE = "vyked.toml", "VYKED_CONFIG"
 COLOURS = {"in use": "green", "failed": "red", "conflict": "red", "incompatible": "yellow", "disabled": "dim"}
+_ALWAYS = ("json", "msgpack")
+"""Serializers that every host speaks."""
 COLUMNS = ("kind", "name", "distribution", "state", "reason")
 
 
@@ -153,10 +155,16 @@ def used_names(document: Mapping[str, Any]) -> set[tuple[str, str]]:
     transports, clients = _table(document, "transports"), _table(document, "clients")
     found = [
         *(("transport", _use(table, name)) for name, table in (transports or {"local": {}, "tcp": {}}).items()),
+        *(("serializer", name) for name in _ALWAYS),
         *(("serializer", table.get("serializer")) for table in transports.values() if isinstance(table, dict)),
+        ("balancer", _use(_table(clients, "default").get("balancer"), "round_robin")),
         *((kind, _use(document.get(kind), "embedded")) for kind in ("registry", "pubsub")),
         *(("balancer", _use(table.get("balancer"))) for table in clients.values() if isinstance(table, dict)),
-        *(("middleware", _use(choice)) for side in _table(document, "middleware").values() for choice in _list(side)),
+        *(
+            ("middleware", _use(choice))
+            for side in ({"server": ["logging"]} | _table(document, "middleware")).values()
+            for choice in _list(side)
+        ),
         *(("service", name) for name, table in _table(document, "services").items() if _use(table) is None),
     ]
     return {(kind, name) for kind, name in found if isinstance(name, str)}

@@ -9,6 +9,7 @@ import click
 from .. import loading
 from ..config import Service
 from ..model.description import EndpointDescription, SubscriptionDescription
+from ..service.annotations import type_name
 from ..service.clients import signature
 from .printing import output_option, print_json, print_table
 from .sources import prepared, set_option
@@ -83,7 +84,9 @@ def _method(endpoint: EndpointDescription, prefix: str) -> dict[str, Any]:
 
 
 def _signature(endpoint: EndpointDescription) -> str:
-    return signature(endpoint) if hasattr(endpoint.arguments, "__struct_fields__") else "(...)"
+    if endpoint.kind.is_raw:
+        return "(request)"
+    return f"{signature(endpoint)} -> {type_name(endpoint.result)}"
 
 
 def _subscription(found: SubscriptionDescription) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 import typing
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from typing import Any, get_args, get_origin, get_type_hints
@@ -15,12 +16,28 @@ from ..errors import UsageError
 
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
 _AWAITABLES = (Awaitable, Coroutine)
+_MODULES = re.compile(r"\b(?:\w+\.)+(?=[A-Za-z_])")
 _STREAM_TEXT = re.compile(r"(?:\w+\.)*Async(?:Iterator|Iterable|Generator)\b")
 
 
 def hints_of(body: Callable[..., Any]) -> dict[str, Any]:
     """Name -> type of each annotation, extras kept. Raises NameError or TypeError when one can't be resolved."""
     return get_type_hints(inspect.unwrap(body), include_extras=True)
+
+
+def type_name(shape: Any) -> str:
+    """A type as people write it: ``str``, ``list[User]``, ``bytes | None``; constraints are left out."""
+    if get_origin(shape) is typing.Annotated:
+        return type_name(shape.__origin__)
+    if shape is None or shape is type(None):
+        return "None"
+    if isinstance(shape, type) and not get_args(shape):
+        return shape.__name__
+    if (inner := get_args(shape)) and get_origin(shape) in (types.UnionType, typing.Union):
+        return " | ".join(map(type_name, inner))
+    if inner and isinstance(get_origin(shape), type) and not any(isinstance(each, list) for each in inner):
+        return f"{get_origin(shape).__name__}[{', '.join('...' if each is ... else type_name(each) for each in inner)}]"
+    return _MODULES.sub("", str(shape))
 
 
 def stream_item(hint: Any) -> Any:

@@ -12,6 +12,7 @@ import msgspec
 from ..errors import UsageError
 from ..model.description import Dependency, EndpointDescription, Kind
 from ..model.values import Value
+from .annotations import type_name
 from .base import Contract
 from .calls import BoundEndpoint, BoundStream, Reply
 from .endpoints import BoundEvent
@@ -131,10 +132,10 @@ def misfit(endpoint: EndpointDescription, error: TypeError) -> TypeError:
 
 def signature(endpoint: EndpointDescription) -> str:
     """``(user_name: str, shout: bool = False)``: the signature as callers see it."""
-    shown = []
-    for each in msgspec.structs.fields(endpoint.arguments):
-        hint = getattr(each.type, "__name__", None) or str(each.type)
-        shown.append(f"{each.name}: {hint}" + ("" if each.required else f" = {_default(each)!r}"))
+    shown = [
+        f"{each.name}: {type_name(each.type)}" + ("" if each.required else f" = {_default(each)!r}")
+        for each in msgspec.structs.fields(endpoint.arguments)
+    ]
     if endpoint.kind.streams_in:
         shown.insert(min(max(endpoint.stream_position, 0), len(shown)), f"{endpoint.stream_parameter}: AsyncIterator")
     return f"({', '.join(shown)})"

@@ -138,7 +138,7 @@ def test_services_of_a_file(program, folder):
     assert code == 0
     assert (found["name"], found["version"], found["class"]) == ("hello", "1.2.0", "hello:Hello")
     assert found["methods"] == [
-        {"name": "greet", "kind": "unary", "signature": "(name: str, shout: bool = False)", "routes": ["GET /hello/{name}"],
+        {"name": "greet", "kind": "unary", "signature": "(name: str, shout: bool = False) -> str", "routes": ["GET /hello/{name}"],
          "raises": [], "idempotent": True, "summary": ""}
     ]  # fmt: skip
     assert found["events"] == ["greeted"]

@@ -69,7 +69,9 @@ def test_what_a_file_uses_is_in_use_and_what_it_disables_is_not(shelf: Shelf, tm
     assert states["transport.nuts@acme"] == "in use"
     assert states["service.till@acme"] == "in use"
     assert states["balancer.nuts@acme"] == "disabled"
-    assert states["serializer.json@vyked-host"] == "in use"
+    for default in ("serializer.json", "serializer.msgpack", "balancer.round_robin", "middleware.logging"):
+        assert states[f"{default}@vyked-host"] == "in use"
+    assert states["balancer.hash@vyked-host"] == "available"
     assert states["registry.embedded@vyked-host"] == "in use"
     assert states["transport.tcp@vyked-host"] == "available"
 
@@ -99,6 +101,7 @@ def test_names_in_every_corner_of_a_file_are_found() -> None:
     }
     assert used_names(document) == {
         ("registry", "redis"), ("pubsub", "dist:redis"), ("transport", "tcp"), ("transport", "nuts"), ("serializer", "cbor"),
+        ("serializer", "json"), ("serializer", "msgpack"),
         ("balancer", "zone"), ("balancer", "hash"), ("middleware", "logging"), ("middleware", "audit"), ("service", "till"),
     }  # fmt: skip
 
