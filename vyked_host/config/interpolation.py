@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -88,6 +89,7 @@ class Interpolation:
         try:
             with open(full, encoding="utf-8") as file:
                 text = file.read(_MOST_BYTES + 1)
+                self._warn_of_readers(os.fstat(file.fileno()).st_mode, name, path)
         except UnicodeDecodeError:
             why = "is no UTF-8 text"
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -98,3 +100,10 @@ class Interpolation:
             why = "is over 1 MiB"
         self._findings.add(path, f'the file "{name}" {why}', "paths start at the folder of vyked.toml")
         return ""
+
+    def _warn_of_readers(self, mode: int, name: str, path: Path) -> None:
+        if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+            remedy = f"if it is a secret: chmod o-r {name}"
+            self._findings.add(
+                path, f'every user of this machine can read the file "{name}"', remedy, severity="warning"
+            )

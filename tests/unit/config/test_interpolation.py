@@ -9,6 +9,9 @@ from vyked_host.config.interpolation import Interpolation
 @pytest.fixture
 def fill(tmp_path):
     (tmp_path / "secret").write_text("s3cret\n")
+    (tmp_path / "secret").chmod(0o600)
+    (tmp_path / "open").write_text("s3cret\n")
+    (tmp_path / "open").chmod(0o644)
 
     def filled(text, **environ):
         findings = Findings()
@@ -43,6 +46,11 @@ def test_a_reference_stands_for(fill, text, environ, value):
 )
 def test_what_can_not_be_had_is_a_fault(fill, text):
     assert len(fill(text)[1]) == 1
+
+
+def test_a_file_that_everybody_can_read_is_warned_of_and_used(fill):
+    value, [fault] = fill("${file:open}")
+    assert (value, fault.severity, fault.remedy) == ("s3cret", "warning", "if it is a secret: chmod o-r open")
 
 
 def test_only_values_are_read_and_only_strings(fill):
