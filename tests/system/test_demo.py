@@ -98,3 +98,4 @@ def test_nobody_there_is_exit_3_and_says_how_to_start_one(tmp_path):
     code, _, err = command("call", "identity.all", "--address", "tcp://127.0.0.1:1", folder=tmp_path)
     assert code == 3
     assert "vyked-host run" in err
+    assert "tcp://127.0.0.1:1: Connection refused" in err

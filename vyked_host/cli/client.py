@@ -83,7 +83,7 @@ async def _first(host: Host, found: Aim) -> Channel:
         try:
             return await host.dial(uri, timeout=_DIAL_S)
         except (VykedError, OSError) as error:
-            refused.append(f"{uri}: {error}".replace(f"{uri}: {uri}: ", f"{uri}: "))
+            refused.append(str(error) if str(error).startswith(uri) else f"{uri}: {error}")
     start = f"vyked-host run {found.file}".rstrip()
     raise StartError(
         f"nobody to call ({'; '.join(refused)}); start the host with `{start}`, or say which one is meant: --address tcp://HOST:PORT, --mesh NAME"

@@ -135,8 +135,10 @@ class Services:
 
     def _unknown(self, key: str, name: str, table: ServiceTable) -> None:
         known = self._installed.service_names()
+        module, dot, attribute = name.rpartition(".")
+        meant = f'did you mean "{module}:{attribute}"?' if dot else did_you_mean(name, known)
         remedy = join(
-            did_you_mean(name, known), f"installed: {listing(known)};",
+            meant, f"installed: {listing(known)};",
             'pip install what provides it, or say where the class is: use = "module:Class"',
         )  # fmt: skip
         path: Path = ("services", key, "use") if table.use else ("services", key)

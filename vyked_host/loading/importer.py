@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from difflib import get_close_matches
 from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,13 +84,21 @@ def _is_another(loaded: ModuleType, folder: Path, top: str) -> bool:
     return not here[0].samefile(origin)
 
 
+def _near(name: str, folder: str | Path | None) -> str:
+    """The module of the folder that was meant, where one is called almost like that."""
+    beside = [path.stem for path in Path(folder).glob("*.py")] if folder is not None else []
+    found = get_close_matches(name, beside, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
 def _module(name: str, text: str, folder: str | Path | None) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")) and not _exists(error.name):
             where = f" (looked in {folder} and among the installed packages)" if folder is not None else ""
-            raise ModuleNotInstalled(f"there is no module {error.name!r}{where}", reference=text, cause=error) from None
+            message = f"there is no module {error.name!r}{where}{_near(error.name, folder)}"
+            raise ModuleNotInstalled(message, reference=text, cause=error) from None
         message = f"module {name!r} imports {error.name!r}, which is not installed: pip install what provides it"
         raise InnerModuleNotInstalled(message, reference=text, missing=error.name or "", cause=error) from error
     except KeyboardInterrupt:

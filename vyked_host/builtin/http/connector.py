@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from typing import Any
 
@@ -34,5 +35,10 @@ class NetConnector(aiohttp.BaseConnector):
         except TimeoutError:
             raise NotConnected(f"{self._uri}: no connection within {self._dial_s:g} s") from None
         except OSError as error:
-            raise NotConnected(f"{self._uri}: {error.strerror or error}") from error
+            raise NotConnected(f"{self._uri}: {_cause(error)}") from error
         return link
+
+
+def _cause(error: OSError) -> str:
+    """As the system says it: event loops put the address, which is told already, into their texts."""
+    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)

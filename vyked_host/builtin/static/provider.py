@@ -10,7 +10,10 @@ from msgspec import Meta
 
 from ...contracts import Environment, Provider, Registry, hookimpl
 
-Uri = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]*://[^\s/]+:[0-9]{1,5}/?$")]
+Uri = Annotated[
+    str,
+    Meta(pattern=r"^[a-z][a-z0-9_-]*://[^\s/]+:[0-9]{1,5}/?$", description='an address such as "tcp://10.0.0.7:4502"'),
+]
 
 
 class StaticOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

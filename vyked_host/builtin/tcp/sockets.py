@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import resource
 import socket
 from typing import Any, Literal
@@ -53,6 +54,11 @@ def is_near(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+def cause(error: OSError) -> str:
+    """Why a connection failed, as the system says it: event loops put the address, which is told already, into theirs."""
+    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
 
 
 def uri(host: str, port: int) -> str:

@@ -10,7 +10,7 @@ from .client import ClientLink
 from .counters import Counters
 from .listener import TcpListener
 from .options import DEFAULT_PORT, Options
-from .sockets import uri
+from .sockets import cause, uri
 
 
 class TcpTransport:
@@ -59,7 +59,7 @@ class TcpTransport:
             raise Unavailable(f"{address.uri}: no hello in time", executed="not_sent") from error
         except OSError as error:
             link.abort()
-            raise Unavailable(f"{address.uri}: {error}", executed="not_sent") from error
+            raise Unavailable(f"{address.uri}: {cause(error)}", executed="not_sent") from error
         except BaseException:
             link.abort()
             raise
