@@ -8,6 +8,7 @@ import socket
 import time
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,8 @@ class Leaky(Service, name="leaky", version="1.0.0"):
 
 
 def call(host, *words):
-    return command("call", *words, "--address", host.address(0), "--mesh", host.facts["mesh"])
+    where = ("--address", host.address(0), "--mesh", host.facts["mesh"])
+    return command("call", *words, *where, folder=Path(__file__).parent)  # there is no vyked.toml
 
 
 # ---- H4: tasks that somebody left behind -----------------------------------------------------------------------------
