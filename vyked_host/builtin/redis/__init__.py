@@ -1,0 +1,1 @@
+"""`pubsub.redis`: events between hosts over a Redis or Valkey server, fan-out only (docs/redis.md)."""

@@ -1,0 +1,158 @@
+"""The bus: `contracts.PubSub` over two connections to one server, one to publish and one to listen, so that a flood of
+events never holds up an answer. Each is opened by its first use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from redis.exceptions import NoPermissionError
+
+from ...contracts import Consumer, Delivery, Environment, Event, PubSub, Subscription
+from ...errors import CallError, NotSupported, StartError, TooLarge, Unavailable
+from ...model.version import parse
+from ...wire.envelope import pack
+from .backlog import Backlog
+from .feed import Feed, Topic
+from .keeper import Keeper
+from .line import Line
+from .options import MIB, BusOptions
+from .outbox import Outbox
+from .server import FAILURES, Server, Unreachable, Wire, hang_up
+
+ENVELOPE_BYTES = 64 << 10
+"""Room for what stands in an envelope beside the body: headers, key, names."""
+KINDS = (b"redis_version:", b"valkey_version:")
+
+
+class RedisBus(PubSub):
+    """Events of one host over Redis or Valkey."""
+
+    def __init__(self, options: BusOptions, env: Environment) -> None:
+        self._options, self._env = options, env
+        self._server = server = Server(options.url)
+        self._feed = Feed(server, env.log, MIB + ENVELOPE_BYTES)
+        self._listening = Keeper("bus, listening", server, env, self._listen, joined=self._feed.joined, left=self._feed.left)
+        self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
+        self._outbox = Outbox(options.outbox, env.clock, self._publishing.wake, self._away, server.words)
+        self._closed = False
+
+    def _listen(self, wire: Wire) -> Line:
+        return Line(wire, self._server, self._env, self._feed.take, self._feed.heard)
+
+    def _speak(self, wire: Wire) -> Line:
+        return Line(wire, self._server, self._env, self._outbox.take, _ignore)
+
+    def _away(self) -> str:
+        return "" if self._publishing.line is not None else self._publishing.away
+
+    # ---- start -------------------------------------------------------------------------------------------------------
+    async def verify(self) -> None:
+        """Ask the server who it is. Raises StartError that says what to do."""
+        try:
+            async with asyncio.timeout(self._env.timing.dial):
+                await self._ask()
+        except TimeoutError:
+            raise self._unusable(f"{self._server.place} did not answer within {self._env.timing.dial:g} s") from None
+        except Unreachable as error:
+            raise self._unusable(str(error)) from None
+
+    async def _ask(self) -> None:
+        wire = await self._server.dial(self._env.timing.dial)
+        try:
+            await _reply(wire, "PING")
+            told = await _told(wire)
+            if not any(kind in told for kind in KINDS):
+                raise Unreachable(f"what answers at {self._server.place} is no Redis or Valkey")
+        except FAILURES as error:
+            raise Unreachable(self._server.words(error)) from None
+        finally:
+            await hang_up(wire)
+
+    def _unusable(self, cause: str) -> StartError:
+        return StartError(
+            f"the bus 'redis' can't be used: {cause}; start the server, correct [pubsub.redis] url, or choose "
+            'another bus with [pubsub] use = "embedded"'
+        )
+
+    # ---- publishing --------------------------------------------------------------------------------------------------
+    def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
+        """Hand over `event`. Awaiting: the server has sent it to whoever listened. Raises errors.TooLarge, Overloaded,
+        Unavailable, DeadlineExceeded, PermissionDenied."""
+        name = f"{event.service}.{event.name}"
+        if self._closed:
+            return _failed(Unavailable(f"event {name} is not published: the bus is closed", executed="not_sent"))
+        packed = pack(event)
+        if len(event.body) > MIB or len(packed) > MIB + ENVELOPE_BYTES:
+            text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {MIB}"
+            return _failed(TooLarge(text, executed="not_sent"))
+        channel = self._channel(Topic(event.service, parse(event.version).major, event.name))
+        return self._outbox.publish(name, channel, packed, deadline)
+
+    def _channel(self, topic: Topic) -> str:
+        return f"{self._options.prefix}:{self._env.namespace}:{topic.service}@{topic.major}:{topic.name}"
+
+    # ---- subscribing -------------------------------------------------------------------------------------------------
+    async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
+        """Deliver matching events from now on: the server has confirmed it. Raises NotSupported for a group and for
+        `since`, Unavailable, PermissionDenied."""
+        _refuse_what_it_lacks(subscription)
+        topic = Topic(subscription.service, subscription.major, subscription.name)
+        channel = self._channel(topic)
+        leave = partial(self._leave, channel)
+        backlog = Backlog(subscription.concurrency, self._options.queue, deliver, leave, self._env.log)
+        waiting = self._feed.add(channel, topic, backlog)
+        self._listening.wake()
+        try:
+            await self._feed.confirmed(waiting, self._env.timing.dial)
+        except BaseException as error:
+            await backlog.aclose()
+            if isinstance(error, TimeoutError):
+                text = f"{topic.service}.{topic.name} can't be subscribed: {self._listening.away}"
+                raise Unavailable(text, executed="unknown") from None
+            raise
+        return backlog
+
+    def _leave(self, channel: str, backlog: Backlog) -> None:
+        self._feed.remove(channel, backlog)
+        if self._listening.line is not None:
+            self._listening.line.wake()
+
+    async def aclose(self) -> None:
+        """Send what waits, for at most `timing.pong` seconds, and close both connections. Idempotent."""
+        self._closed = True
+        await self._outbox.flush(self._env.timing.pong)
+        self._outbox.close()
+        await self._publishing.aclose()
+        await self._listening.aclose()
+
+
+def _refuse_what_it_lacks(subscription: Subscription) -> None:
+    if subscription.group is not None:
+        raise NotSupported("Redis PUBLISH reaches everybody who listens, never one of a group: use another bus")
+    if subscription.since is not None:
+        raise NotSupported("Redis keeps no published events: subscribe without from_, or use another bus")
+
+
+async def _told(wire: Wire) -> bytes:
+    try:
+        found = await _reply(wire, "INFO", "server")
+    except NoPermissionError:
+        return KINDS[0]  # nobody else refuses in these words
+    return found if isinstance(found, bytes) else b""
+
+
+async def _reply(wire: Wire, *words: str) -> object:
+    await wire.send_packed_command(wire.pack_commands([words]))
+    return await wire.read_response(disable_decoding=True, disconnect_on_error=False)
+
+
+def _failed(error: CallError) -> Awaitable[None]:
+    failed = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    return failed
+
+
+def _ignore(*_args: object) -> None:
+    """Nothing to do."""

@@ -1,0 +1,36 @@
+"""Options of the Redis bus."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+MIB = 1 << 20
+HIDDEN = "***"
+
+
+class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[pubsub.redis]``."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="redis://, rediss:// (TLS) or unix:// address of the server, with user, password and database: "
+            'rediss://USER:PASSWORD@HOST:6379/0; better "${REDIS_URL}" than a password in this file'
+        ),
+    ] = "redis://127.0.0.1:6379/0"
+    prefix: Annotated[
+        str, Meta(pattern=r"^[!-~]{1,64}$", description="first part of every channel, before the mesh's name")
+    ] = "vyked"
+    outbox: Annotated[
+        int, Meta(ge=2 * MIB, description="bytes of events that wait for the server; full: publishing is refused")
+    ] = 8 * MIB
+    queue: Annotated[
+        int, Meta(ge=1, description="events that wait for one @subscribe handler; full: the oldest goes")
+    ] = 1024
+
+    def __repr__(self) -> str:
+        # the url may hold a password, and whoever prints options should not have to know
+        return f"BusOptions(url={HIDDEN!r}, prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue})"
