@@ -219,8 +219,9 @@ class Composition:
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
             tasks=workshop.tasks, log=self.log, first_s=workshop.environment("host").timing.dial,
         )  # fmt: skip
+        timing = workshop.environment("host").timing  # scaled
         node = Node(
-            settings=settings, dispatcher=self.dispatcher, directory=self.directory, membership=membership,
+            settings=msgspec.structs.replace(settings, timing=timing), dispatcher=self.dispatcher, directory=self.directory, membership=membership,
             transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks), publisher=publisher,
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,

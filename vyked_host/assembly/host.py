@@ -73,11 +73,17 @@ class Host(ClassicHost):
 
     # ---- life ------------------------------------------------------------------------------------------------------
     async def start(self) -> Host:
-        """Compose and start. What was started is stopped again when it fails."""
+        """Compose and start. What was started is stopped again when it fails. Raises UsageError when it runs already."""
+        if self._node is not None:
+            raise UsageError("this host runs already: stop it first, or make another one")
         self._made.clear()
         self._composition, self._node = self._compose()
         warn_of_exposure(self._composition.settings, self._composition.log)
-        await self._node.start()
+        try:
+            await self._node.start()
+        except BaseException:
+            self._node = self._composition = None
+            raise
         return self
 
     def _compose(self) -> tuple[Composition, Node]:

@@ -180,7 +180,9 @@ class Reply:
             if self._over:
                 raise
             text = f"the caller's own stream to {self._endpoint.path} was cancelled"
-            self._end(to_error(Fault("CANCELLED", text, "executed"), self._endpoint, self.instance))
+            self._end(
+                to_error(Fault(code="CANCELLED", message=text, executed="executed"), self._endpoint, self.instance)
+            )
             self._cancel(text)
         except Exception as error:  # noqa: BLE001 - the caller's own iterator failed: it gets that error
             self._end(error)

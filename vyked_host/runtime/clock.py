@@ -44,11 +44,14 @@ class LoopClock:
         due = sorted((when, token) for token, (when, _) in self._waiting.items() if when <= now)
         self._timer = None
         for _, token in due:
-            found = self._waiting.pop(token, None)
-            if found is not None:
-                self._loop.call_soon(found[1])
+            self._loop.call_soon(self._expire, token)
         if self._waiting and self._timer is None:
             self._timer = self._loop.call_later(SWEEP_S, self._sweep)
+
+    def _expire(self, token: int) -> None:
+        found = self._waiting.pop(token, None)  # None: cancelled in this very turn
+        if found is not None:
+            found[1]()
 
     def close(self) -> None:
         """Forget all that waits."""

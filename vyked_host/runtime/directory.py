@@ -59,14 +59,21 @@ class Target:
                 elif each.status != "active":
                     others.append(f"{each.version} at {node.node_id} is {each.status}")
                 else:
-                    known = self._all.get(node.node_id)
-                    found[node.node_id] = known or Instance(node.node_id, node.labels, each.weight, link_of(node))
+                    found[node.node_id] = self._instance(node, each.weight, link_of)
         self._known = tuple(others)
         self._all = found
         local = found.get(self._home)
         self._local = local if self.settings.prefer_local else None
         if found:
             self._balancer.update(list(found.values()))
+
+    def _instance(self, node: NodeRecord, weight: float, link_of: Callable[[NodeRecord], Link]) -> Instance:
+        """The known one, which knows its load, with what its node says of itself now; or a new one."""
+        known = self._all.get(node.node_id)
+        if known is None:
+            return Instance(node.node_id, node.labels, weight, link_of(node))
+        known.labels, known.weight = node.labels, weight
+        return known
 
     def choose(self, call: Call) -> Instance:
         """The instance for `call`. Raises Unavailable, VersionMismatch or NotFound, saying what is known."""
@@ -144,7 +151,11 @@ class Directory:
         """Wait for the next change."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._changed.append(waiter)
-        await waiter
+        try:
+            await waiter
+        finally:
+            if waiter in self._changed:
+                self._changed.remove(waiter)
 
     def _refresh(self) -> None:
         for target in self._targets:
@@ -163,6 +174,8 @@ class Directory:
         return found
 
     async def aclose(self) -> None:
-        """Close every link."""
-        for link in self._links.values():
-            await link.aclose()
+        """Close every link. Raises the first failure, once all are closed."""
+        closing = (link.aclose() for link in self._links.values())
+        for outcome in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome

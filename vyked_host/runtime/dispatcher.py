@@ -149,7 +149,7 @@ class Dispatcher:
         """A call is over."""
         self.running.pop(invocation, None)
         invocation.route.counters.in_flight -= 1
-        if self._idle is not None and not self.running and not self._idle.done():
+        if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     def _sweep(self) -> None:
@@ -172,10 +172,11 @@ class Dispatcher:
                 route.open, route.closed_reason = False, reason
 
     async def idle(self) -> None:
-        """Wait until no call runs."""
-        while self.running:
-            self._idle = self._loop.create_future()
-            await self._idle
+        """Wait until no call runs, but those of the control lane: the watches of others end with their connections."""
+        while any(each.route.endpoint.lane == "normal" for each in self.running):
+            if self._idle is None or self._idle.done():
+                self._idle = self._loop.create_future()
+            await asyncio.shield(self._idle)
 
     def abort(self) -> list[str]:
         """Cancel what still runs; its endpoints, by name."""

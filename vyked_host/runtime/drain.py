@@ -34,7 +34,7 @@ async def _unready(node: Node) -> None:
 
 async def _withdraw(node: Node) -> None:
     watched = node.membership.is_watched
-    await node.membership.leave()
+    await node.end("leaving the registry", node.membership.leave())
     if watched:
         await asyncio.sleep(PROPAGATION_S * node.settings.timing.scale)
 
@@ -52,8 +52,7 @@ async def _finish_handlers(node: Node) -> None:
             await node.dispatcher.idle()
             await node.event_tasks.idle()
     except TimeoutError:
-        node.left_behind += node.dispatcher.abort() + node.event_tasks.names()
-        await node.event_tasks.cancel()
+        await node.cut_handlers()
     node.dispatcher.close(f"{node.record.node_id} is stopping")
 
 
@@ -66,13 +65,11 @@ async def _flush(node: Node) -> None:
 
 
 async def _close_listeners(node: Node) -> None:
-    for listener in node.listeners.values():
-        await listener.aclose()
+    await node.close_listeners()
 
 
 async def _stop_services(node: Node) -> None:
-    for hosted in reversed(node.hosted):
-        await hosted.stop()
+    await node.stop_services()
 
 
 async def _close_rest(node: Node) -> None:

@@ -7,15 +7,20 @@ background task that ends by an exception is started again with backoff.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
+
+import msgspec
 
 from ..errors import StartError
 from ..model.description import EventDescription, Periodic, ServiceDescription
 from ..routing.backoff import Backoff
 from ..service.binding import work
+from ..service.context import CURRENT
 from ..service.endpoints import Published
 from .publisher import Publisher
 from .tasks import TaskScope
@@ -35,8 +40,16 @@ class Attached:
         self._tasks, self._publisher = tasks, publisher
 
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-        """Run `work` beside the service, cancelled when it stops."""
-        return self._tasks.spawn(work, name)
+        """Run `work` beside the service, cancelled when it stops. It keeps the context of the call that starts it, but not
+        its deadline: it may outlive the call."""
+        outer = CURRENT.get(None)
+        if outer is None:
+            return self._tasks.spawn(work, name)
+        token = CURRENT.set(msgspec.structs.replace(outer, call=msgspec.structs.replace(outer.call, deadline=math.inf)))
+        try:
+            return self._tasks.spawn(work, name)
+        finally:
+            CURRENT.reset(token)
 
     def publish(
         self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,
@@ -79,7 +92,7 @@ class Hosted:
     async def activate(self) -> None:
         """Every required dependency is there."""
         self.was_active = True
-        await self._guarded("on_active")
+        await self._guarded("on_active", limit_s=self._start_s)
         if not self._work:
             self._work = [
                 self.tasks(self._periodic(each), f"every {self.name}.{each.handler}")
@@ -92,7 +105,7 @@ class Hosted:
 
     async def deactivate(self, missing: Sequence[str]) -> None:
         """A required dependency is gone."""
-        await self._guarded("on_inactive", list(missing))
+        await self._guarded("on_inactive", list(missing), limit_s=self._stop_s)
 
     def rest(self) -> None:
         """Drain began: periodic and background work ends first."""
@@ -100,23 +113,23 @@ class Hosted:
             cancel()
         self._work = []
 
-    async def stop(self) -> None:
-        """on_stop, after the last handler has finished; then what the service spawned is cancelled."""
+    async def stop(self) -> list[str]:
+        """on_stop, after the last handler has finished; then what the service spawned is cancelled. The answer names what
+        did not end in time."""
+        left: list[str] = []
         if self._started:
             self._started = False
-            try:
-                async with asyncio.timeout(self._stop_s):
-                    await self._guarded("on_stop")
-            except TimeoutError:
-                self._log.error("%s.on_stop took over %g s ([timing] stop)", self.name, self._stop_s)
-        await self.tasks.cancel()
+            if not await self._guarded("on_stop", limit_s=self._stop_s):
+                left.append(f"{self.name}.on_stop")
+        return left + await self.tasks.cancel()
 
     async def health(self) -> str | None:
         """None: well; else what is wrong."""
         check = getattr(self.instance, "health", None)
         if check is None:
             return None
-        found = await check()
+        found = check()
+        found = await found if inspect.isawaitable(found) else found
         return None if found is None or found is True else str(found)
 
     async def _call(self, method: str, *arguments: Any) -> None:
@@ -126,12 +139,18 @@ class Hosted:
             if found is not None:
                 await found
 
-    async def _guarded(self, method: str, *arguments: Any) -> None:
+    async def _guarded(self, method: str, *arguments: Any, limit_s: float) -> bool:
+        """False: it did not end in time."""
         try:
-            await self._call(method, *arguments)
-        except Exception:  # noqa: BLE001 - logged and counted; one hook's failure ends no service
+            async with asyncio.timeout(limit_s) as limit:
+                await self._call(method, *arguments)
+        except Exception as error:  # noqa: BLE001 - logged and counted; one hook's failure ends no service
             self.failures += 1
-            self._log.exception("%s.%s failed", self.name, method)
+            if limit.expired():
+                self._log.error("%s.%s took over %g s ([timing])", self.name, method, limit_s)
+                return False
+            self._log.error("%s.%s failed", self.name, method, exc_info=error)
+        return True
 
     async def _periodic(self, each: Periodic) -> None:
         first, body = each.at_start, work(self.instance, each.handler)

@@ -18,7 +18,7 @@ from ..catalog.dependencies import activation
 from ..contracts import Lease, Registry
 from ..errors import VykedError
 from ..model.description import ServiceDescription
-from ..model.topology import Address, Instance, NodeRecord, Status
+from ..model.topology import Address, Change, Instance, NodeRecord, Status
 from ..routing.backoff import Backoff
 from .directory import Directory
 from .dispatcher import Dispatcher
@@ -40,6 +40,7 @@ class Membership:
         self._hosted, self._tasks, self._log = hosted, tasks, log
         self._lease: Lease | None = None
         self._cancel_watch: Callable[[], None] = _nothing
+        self._cancel_announcing: Callable[[], None] = _nothing
         self._leaving = False
         self._first_s, self._seen = first_s, asyncio.Event()
         self.missing: dict[str, tuple[str, ...]] = {}
@@ -60,7 +61,7 @@ class Membership:
     def _lost(self, reason: str) -> None:
         if not self._leaving:
             self._log.warning("the lease of this node is lost (%s): announcing again", reason)
-            self._tasks(self._announce_again(), "announce again")
+            self._cancel_announcing = self._tasks(self._announce_again(), "announce again")
 
     async def _announce_again(self) -> None:
         attempt = 0
@@ -76,11 +77,24 @@ class Membership:
                 return
 
     async def _watch(self) -> None:
-        async for change in self._registry.watch(None):
-            for link in self._directory.apply(change):
-                self._tasks(link.leave(), "leave link")
-            await self._judge()
-            self._seen.set()
+        attempt = 0
+        while True:
+            try:
+                async for change in self._registry.watch(None):
+                    await self._take_in(change)
+                    attempt = 0
+            except Exception as error:  # noqa: BLE001 - without its watch a node would be blind for ever
+                self._log.error("the watch of the registry failed and is begun again", exc_info=error)
+            else:
+                return  # the registry was closed
+            attempt += 1
+            await asyncio.sleep(_AGAIN.delay(attempt, random.random()))
+
+    async def _take_in(self, change: Change) -> None:
+        for link in self._directory.apply(change):
+            self._tasks(link.leave(), "leave link")
+        await self._judge()
+        self._seen.set()
 
     # ---- activation ------------------------------------------------------------------------------------------------
     async def _judge(self) -> None:
@@ -148,6 +162,7 @@ class Membership:
         """Withdraw: the others stop routing here at once."""
         self._leaving = True
         self._cancel_watch()
+        self._cancel_announcing()
         if self._lease is not None:
             try:
                 await self._lease.withdraw()

@@ -6,8 +6,9 @@ Everything it holds was made elsewhere (`assembly`); it only knows the order of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
@@ -27,7 +28,7 @@ from .hosted import Hosted
 from .membership import Membership
 from .publisher import Publisher
 from .subscriber import Subscriber
-from .tasks import TaskScope
+from .tasks import GRACE_S, TaskScope
 
 PhaseChanged = Callable[[str, str], None]
 
@@ -170,33 +171,64 @@ class Node:
 
     async def stop_started(self) -> None:
         """Undo a start that failed half-way, in reverse."""
-        await self.membership.leave()
-        for subscriber in self.subscribers:
-            await subscriber.aclose()
-        for listener in reversed(list(self.listeners.values())):
-            await listener.aclose()
-        for hosted in reversed(self.hosted):
-            await hosted.stop()
+        await self.end("leaving the registry", self.membership.leave())
+        await self.close_subscribers()
+        await self.close_listeners()
+        await self.stop_services()
         await self.close_rest()
 
     async def abort(self) -> list[str]:
         """The second signal: cancel what runs, name it, close everything."""
-        self.left_behind += self.dispatcher.abort() + self.event_tasks.names()
-        await self.event_tasks.cancel()
+        await self.cut_handlers()
         await self.stop_started()
         return self.left_behind
+
+    async def cut_handlers(self) -> None:
+        """Take no more calls, cancel what runs and name it; what cleans up after itself gets a moment for it."""
+        self.dispatcher.close(f"{self.record.node_id} is stopping")
+        self.left_behind += self.dispatcher.abort() + self.event_tasks.names()
+        await self.event_tasks.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_S):
+                await self.dispatcher.idle()
+
+    async def end(self, what: str, ending: Awaitable[object]) -> None:
+        """One step of the end, within ``[timing] stop``: its failure is logged and keeps none of the others from running."""
+        try:
+            async with asyncio.timeout(self.settings.timing.stop):
+                await ending
+        except TimeoutError:
+            self.left_behind.append(what)
+            self.log.error("%s took over %g s ([timing] stop)", what, self.settings.timing.stop)
+        except Exception:
+            self.log.exception("%s failed", what)
+
+    async def close_subscribers(self) -> None:
+        """End every subscription; what was not settled goes back to its group."""
+        for subscriber in self.subscribers:
+            await self.end(f"closing the subscription of {subscriber.path}", subscriber.aclose())
+
+    async def close_listeners(self) -> None:
+        """Close them in reverse order of opening."""
+        for name, listener in reversed(self.listeners.items()):
+            await self.end(f"closing the listener {name}", listener.aclose())
+
+    async def stop_services(self) -> None:
+        """Stop them in reverse order of starting."""
+        for hosted in reversed(self.hosted):
+            self.left_behind += await hosted.stop()
 
     async def close_rest(self) -> None:
         """Subscriptions, links, bus, registry, plugins' lifespans in reverse, tasks, threads."""
         if self._phase not in (Phase.STOPPING, Phase.STOPPED):
             self.enter(Phase.STOPPING)
-        for subscriber in self.subscribers:
-            await subscriber.aclose()
-        await self.directory.aclose()
-        await self.pubsub.aclose()
-        await self.registry.aclose()
+        await self.close_subscribers()
+        await self.end("publishing the last events", self.publisher.flush())
+        await self.end("closing the connections to other nodes", self.directory.aclose())
+        await self.end("closing the bus", self.pubsub.aclose())
+        await self.end("closing the registry", self.registry.aclose())
         await self._stack.aclose()
-        await self.tasks.cancel()
+        self.left_behind += await self.tasks.cancel()
         self.clock.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._phase is not Phase.STOPPED:

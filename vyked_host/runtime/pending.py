@@ -50,7 +50,7 @@ class Pending:
         now = self._loop.time()
         for each in [each for each in self._waiting if each.deadline <= now]:
             self._waiting.pop(each, None)
-            each.expire()
+            self._loop.call_soon(each.expire)  # by itself: the failure of one is not the others'
         self._sweeping = bool(self._waiting)
         if self._sweeping:
             self._loop.call_later(SWEEP_S, self._sweep)

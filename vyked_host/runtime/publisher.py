@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ..contracts import Clock, PubSub
@@ -60,9 +61,10 @@ class Publisher:
             metadata=headers.unpack(outer.call.metadata) if outer is not None else {},
             published_unix_s=self._clock.unix(),
         )
-        done = asyncio.ensure_future(self._send(message, self._clock.now() + (timeout or TIMEOUT_S)))
+        accepted = self._pubsub.publish(message, deadline=self._clock.now() + (timeout or TIMEOUT_S))
+        done = asyncio.ensure_future(self._acked(accepted, message.id))
         self._outstanding.add(done)
-        done.add_done_callback(self._settled)
+        done.add_done_callback(partial(self._settled, f"{event.service}.{event.name} {message.id}"))
         return done
 
     def _encoder(self, event: EventDescription) -> Callable[[Any], Any]:
@@ -72,20 +74,18 @@ class Publisher:
             found = self._encoders[key] = self._codecs.bind(event.payload, self._serializer).encode
         return found
 
-    async def _send(self, message: Event, deadline: float) -> Published:
-        await self._pubsub.publish(message, deadline=deadline)
-        return Published(id=message.id, durability=self._guarantees.durability)
+    async def _acked(self, accepted: Awaitable[None], event_id: str) -> Published:
+        await accepted
+        return Published(id=event_id, durability=self._guarantees.durability)
 
-    def _settled(self, done: asyncio.Future[Published]) -> None:
+    def _settled(self, what: str, done: asyncio.Future[Published]) -> None:
         self._outstanding.discard(done)
-        if done.cancelled():
-            return
-        error = done.exception()
+        error = "nobody waited for the bus to accept it" if done.cancelled() else done.exception()
         if error is None:
             self.published += 1
         else:
             self.failed += 1
-            self._log.warning("an event could not be published: %s", error)
+            self._log.warning("event %s: it is not known to be published: %s", what, error)
 
     async def flush(self) -> None:
         """Wait until each event so far is accepted or has failed."""

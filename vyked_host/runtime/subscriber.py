@@ -6,6 +6,7 @@ letter after `max_deliveries`. One event's failure never ends the subscription (
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +89,7 @@ class Subscriber:
             self._log.warning(
                 "%s missed %s events before this one", self.path, delivery.gap if delivery.gap > 0 else "some"
             )
-        Variables().run(self._tasks.spawn, self._handle(delivery), f"event {self.path}")
+        Variables().run(self._tasks, self._handle(delivery), f"event {self.path}")
 
     async def _handle(self, delivery: Delivery) -> None:
         began = self._clock.now()
@@ -101,7 +102,16 @@ class Subscriber:
             self.counters.succeeded(self._clock.now() - began)
         else:
             self.counters.fault(verdict.action.upper(), self._clock.now() - began)
-        await delivery.settle(verdict)
+        await self._settle(delivery, verdict)
+
+    async def _settle(self, delivery: Delivery, verdict: Verdict) -> None:
+        try:
+            await delivery.settle(verdict)
+        except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
+            self._log.error(  # noqa: TRY400 - the bus is at fault, not a line of this host
+                "%s: the bus could not be told %s of event %s, which may come again: %r",
+                self.path, verdict.action, delivery.event.id, error,
+            )  # fmt: skip
 
     async def _run(self, delivery: Delivery, began: float) -> Verdict:
         event = delivery.event
@@ -115,23 +125,28 @@ class Subscriber:
         call = Call(
             0, 0, "object", payload, began + HANDLER_S, metadata=headers.pack(event.metadata), attempt=delivery.count
         )
-        CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery)))
+        CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery, call)))
         try:
             await self._proceed(payload)
         except Retry as retry:
             return self._again(delivery, retry.after, str(retry))
         except Reject as reject:
             return Verdict(action="reject", cause=str(reject))
-        except Exception as error:  # noqa: BLE001 - one event's failure is its own: redelivered, then dead-lettered
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - one event's failure is its own: redelivered, then dead-lettered
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise  # by the drain: the bus gives the event to somebody else
             fault = internal_fault(self._endpoint, error, self._log)
             return self._again(
                 delivery, _REDELIVERY.delay(delivery.count - 1, random.random()), f"{error!r} {fault.details}"
             )
         return Verdict(action="ack")
 
-    def _told(self, delivery: Delivery) -> Told:
+    def _told(self, delivery: Delivery, call: Call) -> Told:
         async def extend() -> None:
             await delivery.settle(Verdict(action="extend", seconds=HANDLER_S))
+            call.deadline = self._clock.now() + HANDLER_S
 
         event = delivery.event
         return Told(id=event.id, delivery_count=delivery.count, idempotency_key=event.id, extend=extend)
@@ -144,3 +159,9 @@ class Subscriber:
     def _refused(self, cause: str) -> Verdict:
         self._log.error("%s: an event was refused: %s", self.path, cause)
         return Verdict(action="reject", cause=cause)
+
+
+def _is_cancelled() -> bool:
+    """Was this task cancelled from outside, rather than the handler by itself?"""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

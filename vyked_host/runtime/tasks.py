@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+GRACE_S = 5.0
+"""What a cancelled task gets to clean up before it is named and left behind."""
 
 
 class TaskScope:
@@ -47,8 +49,15 @@ class TaskScope:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def cancel(self) -> None:
-        """Cancel all and wait for them."""
-        for task in list(self._tasks):
-            task.cancel()
-        await self.idle()
+    async def cancel(self, within_s: float = GRACE_S) -> list[str]:
+        """Cancel all and wait for them, `within_s` seconds at most; the names of those that did not let themselves be
+        cancelled."""
+        loop, told = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
+        until = loop.time() + within_s
+        while self._tasks and loop.time() < until:
+            tasks = set(self._tasks)
+            for task in tasks - told:
+                task.cancel()
+            told |= tasks
+            await asyncio.wait(tasks, timeout=until - loop.time())
+        return self.names()
