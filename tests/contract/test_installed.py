@@ -1,12 +1,13 @@
 """The kit over every provider of the installed catalogue, and over every distribution that offers one.
 
 One class is made for each entry; what an entry needs beside the defaults (a free port, a short ack wait, what it promises
-beyond the minimum) stands in `NEEDS`. An entry of a kind that has a suite is never left out silently.
+beyond the minimum) stands in `NEEDS`; `server` is the fixture of a real one, whose `url` goes into the options. An entry of a kind that has a suite is never left out silently.
 """
 
 import msgspec
 import pytest
 
+from tests.valkey import Valkey
 from vyked_host.loading import load
 from vyked_host.testing import (
     BalancerConformance,
@@ -27,6 +28,7 @@ SUITES = {
 NEEDS = {
     ("balancer", "hash"): {"affine": True},
     ("pubsub", "embedded"): {"ack_wait_s": 0.2, "changes": {"ack_wait": 0.2}},
+    ("pubsub", "redis"): {"server": "valkey"},
     ("transport", "http"): {"changes": {"port": 0}},
     ("transport", "tcp"): {"changes": {"port": 0}},
 }
@@ -39,17 +41,26 @@ CATALOGUE = load()
 ENTRIES = [entry for entry in CATALOGUE.entries if entry.kind in SUITES]
 
 
+@pytest.fixture(scope="module")
+def valkey():
+    server = Valkey().start()
+    yield server
+    server.close()
+
+
 def suite_of(entry):
     needs = dict(NEEDS.get((entry.kind, entry.name), {}))
     changes = needs.pop("changes", {})
+    server = needs.pop("server", None)
 
     @pytest.fixture
     def provider(self):
         return CATALOGUE.provider(entry.kind, entry.name)
 
     @pytest.fixture
-    def options(self, provider):
-        return msgspec.structs.replace(provider.options(), **changes)
+    def options(self, provider, request):
+        found = {"url": request.getfixturevalue(server).url} if server else {}
+        return msgspec.structs.replace(provider.options(), **changes, **found)
 
     return type(class_name(entry), (SUITES[entry.kind],), {"provider": provider, "options": options, **needs})
 
