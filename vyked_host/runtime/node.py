@@ -199,7 +199,7 @@ class Node:
                 await ending
         except TimeoutError:
             self.left_behind.append(what)
-            self.log.error("%s took over %g s ([timing] stop)", what, self.settings.timing.stop)
+            self.log.error("%s took over %g s ([timing] stop)", what, self.settings.timing.stop)  # noqa: TRY400
         except Exception:
             self.log.exception("%s failed", what)
 

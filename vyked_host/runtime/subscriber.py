@@ -108,7 +108,7 @@ class Subscriber:
         try:
             await delivery.settle(verdict)
         except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
-            self._log.error(  # noqa: TRY400 - the bus is at fault, not a line of this host
+            self._log.error(
                 "%s: the bus could not be told %s of event %s, which may come again: %r",
                 self.path, verdict.action, delivery.event.id, error,
             )  # fmt: skip
@@ -134,7 +134,7 @@ class Subscriber:
             return Verdict(action="reject", cause=str(reject))
         except (KeyboardInterrupt, GeneratorExit):
             raise
-        except BaseException as error:  # noqa: BLE001 - one event's failure is its own: redelivered, then dead-lettered
+        except BaseException as error:  # one event's failure is its own: redelivered, then dead-lettered
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise  # by the drain: the bus gives the event to somebody else
             fault = internal_fault(self._endpoint, error, self._log)
