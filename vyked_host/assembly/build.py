@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,7 +37,7 @@ from ..service.base import attach
 from ..service.binding import handler, subscription_handler
 from ..service.clients import proxy
 from .environment import Workshop, bounds
-from .guarantees import refuse_what_the_bus_lacks
+from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
 from .services import Planned, refuse_twins
 
 ACCESS_LOG = "logging"
@@ -227,6 +228,8 @@ class Composition:
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
         )  # fmt: skip
         node.clients = self.clients
+        provider = self.catalogue.provider("pubsub", settings.pubsub.use)
+        node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
         self._join_hooks(node)
         return node

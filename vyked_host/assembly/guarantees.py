@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
-from ..errors import ConfigError
+from ..contracts import Provider, PubSub
+from ..errors import ConfigError, StartError, VykedError
 from ..model.description import SubscriptionDescription
 from ..model.message import Guarantees
 from .services import Planned
@@ -21,6 +23,23 @@ def refuse_what_the_bus_lacks(bus: str, given: Guarantees, planned: Sequence[Pla
     if faults:
         remedy = 'choose another one with [pubsub] use = "embedded" or an installed back end that can'
         raise ConfigError(f"the bus {bus!r} can't give what services use: {'; '.join(faults)}; {remedy}")
+
+
+async def verify_the_bus(provider: Provider[PubSub], bus: PubSub, planned: Sequence[Planned], within: float) -> None:
+    """Ask the reached server what it gives, and compare again. Raises ConfigError as above; StartError when it can't be
+    reached, or not within `within` seconds."""
+    if provider.verify is None:
+        return
+    try:
+        async with asyncio.timeout(within):
+            given = await provider.verify(bus)
+    except VykedError:
+        raise
+    except TimeoutError as error:
+        raise StartError(f"the bus {provider.name!r} did not say within {within:g} s what it gives") from error
+    except Exception as error:
+        raise StartError(f"the bus {provider.name!r} could not be verified: {error!r}") from error
+    refuse_what_the_bus_lacks(provider.name, given, planned)
 
 
 def _lack(wanted: SubscriptionDescription, given: Guarantees) -> str:

@@ -37,6 +37,10 @@ def _nobody_listens(_old: str, _new: str) -> None:
     """No plugin is told of phases."""
 
 
+async def _nothing_to_verify() -> None:
+    """No back end has to be asked what it gives."""
+
+
 class Node:
     """A host's life. `listeners` are by name of their table in vyked.toml."""
 
@@ -56,6 +60,7 @@ class Node:
         self.left_behind: list[str] = []
         self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
         self.phase_changed: PhaseChanged = _nobody_listens
+        self.verify: Callable[[], Awaitable[None]] = _nothing_to_verify
         self._phase = Phase.NEW
         self._stack = AsyncExitStack()
 
@@ -110,7 +115,7 @@ class Node:
         self.phase_changed(old.value, phase.value)
 
     async def start(self) -> None:
-        """Lifespans, services, listeners, subscriptions, registry last. What was started is stopped again when a step
+        """Back ends verified, lifespans, services, listeners, subscriptions, registry last. What was started is stopped again when a step
         fails. Raises StartError and its kin."""
         self.enter(Phase.STARTING)
         try:
@@ -122,6 +127,7 @@ class Node:
 
     async def _start(self) -> None:
         self.tasks(self._lag.measure(), "loop lag")
+        await self.verify()
         for name, manager in self.lifespans:
             await self._enter_lifespan(name, manager)
         for hosted in self.hosted:

@@ -98,6 +98,8 @@ class Server:
 
     def words(self, error: Exception) -> str:
         """What happened, and what to do about it."""
+        if error.args and isinstance(error.args[0], Exception):
+            error = error.args[0]  # redis-py wraps what was wrong with a login on a Unix socket
         text = " ".join(str(error).split()).rstrip(".")
         if self._password:
             text = text.replace(self._password, HIDDEN)
