@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
+import msgspec
+
 from ..contracts import Address, Channel
 from ..errors import UsageError
 from ..model.description import Dependency
@@ -91,6 +93,8 @@ class Host(ClassicHost):
         settings = ready.loaded.require()
         planned = plan(ready.loaded.services) + [self._planned(each) for each in self._services]
         planned = [without_waiting(each) for each in planned] if self._alone else planned
+        if not planned and self._ready is None and "transports" not in ready.loaded.document.data:
+            settings = msgspec.structs.replace(settings, transports={})  # it only calls: nothing to listen for
         return compose(settings, ready.catalogue, planned, fakes=self._fakes)
 
     def _planned(self, service: Any) -> Planned:

@@ -128,6 +128,7 @@ async def _unless(interrupted: asyncio.Event, work: object) -> bool:
 
 def _left(names: list[str]) -> int:
     if not names:
+        log.info("stopped")
         return EXIT_OK
     log.error("stopped by force; still running: %s", ", ".join(names))
     return EXIT_FAILED

@@ -22,7 +22,7 @@ from vyked_host.errors import (
 )
 from vyked_host.runtime.runners import RUNNERS
 
-LOCAL = "[transports.local]\n"
+LOCAL = "[plugins]\nautoload = false\n[transports.local]\n"
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 

@@ -39,7 +39,7 @@ from vyked_host import (
 )
 from vyked_host.errors import DeadlineExceeded
 
-PORTS = "[transports.tcp]\nport = 0\n[transports.http]\nport = 0\n"
+PORTS = "[plugins]\nautoload = false\n[transports.tcp]\nport = 0\n[transports.http]\nport = 0\n"
 
 
 class Identity(TCPService):

@@ -15,7 +15,7 @@ from vyked_host.routing.backoff import Backoff
 from vyked_host.runtime import subscriber
 from vyked_host.runtime.node import Node
 
-LOCAL = "[transports.local]\n"
+LOCAL = "[plugins]\nautoload = false\n[transports.local]\n"
 FAST = LOCAL + "[timing]\nstop = 0.2\nstart = 0.2\n"
 SEEN: list[str] = []
 

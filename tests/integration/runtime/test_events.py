@@ -11,7 +11,7 @@ from vyked_host import Reject, Retry, Service, api, context, publish, subscribe,
 from vyked_host.assembly import Host
 from vyked_host.errors import ConfigError
 
-LOCAL = "[transports.local]\n"
+LOCAL = "[plugins]\nautoload = false\n[transports.local]\n"
 
 
 class Changed(Struct, frozen=True):

@@ -8,7 +8,7 @@ from aiohttp import web
 from vyked_host import Service, api, client, context, get
 from vyked_host.assembly import Host
 
-HTTP = "[transports.http]\nport = 0\n"
+HTTP = "[plugins]\nautoload = false\n[transports.http]\nport = 0\n"
 
 
 class Pages(Service, name="pages", version="1.0.0"):

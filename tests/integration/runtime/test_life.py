@@ -13,7 +13,7 @@ from vyked_host import Service, api, background, client, context, every
 from vyked_host.assembly import Host
 from vyked_host.errors import ConfigError, StartError, Unavailable
 
-LOCAL = "[transports.local]\n"
+LOCAL = "[plugins]\nautoload = false\n[transports.local]\n"
 ORDER: list[str] = []
 
 
@@ -213,3 +213,10 @@ async def test_losing_a_dependency_is_told_and_stops_nothing() -> None:
             await until(lambda: told == [["below"]])
             assert await host.client(Needs).alone() == "still here"
             assert (await host.node.readiness())[1]["reasons"] == {"needs": "it waits for below"}
+
+
+async def test_a_host_that_only_calls_listens_nowhere() -> None:
+    async with Host(text="[host]\nmesh = 'calls'\n") as host:
+        assert host.addresses == ()
+    async with Host(text="[host]\nmesh = 'calls'\n[transports.tcp]\nport = 0\n") as host:
+        assert [each.transport for each in host.addresses] == ["tcp"]
