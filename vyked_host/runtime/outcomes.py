@@ -62,7 +62,8 @@ def invalid_fault(endpoint: EndpointDescription, error: Exception) -> Fault:
 
 
 def _named(reason: str) -> str:
-    return reason.rpartition(" `")[2].rstrip("`") if reason.endswith("`") else ""
+    """The field in "Object missing required field `n`"; "Expected `object`, got `array`" names none."""
+    return reason.rpartition(" `")[2].rstrip("`") if " field `" in reason and reason.endswith("`") else ""
 
 
 def to_error(fault: Fault, endpoint: EndpointDescription, instance: str | None) -> Exception:

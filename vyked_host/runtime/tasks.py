@@ -59,5 +59,6 @@ class TaskScope:
             for task in tasks - told:
                 task.cancel()
             told |= tasks
-            await asyncio.wait(tasks, timeout=until - loop.time())
+            # one that ends may have started another: look again then
+            await asyncio.wait(tasks, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED)
         return self.names()
