@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from .echo import ROW, Row
-from .processes import apart, cpu_seconds, memory_mib
+from .processes import apart, cpu_seconds, memory_mib, tune_collector
 
 WARM_UP_CALLS = 500
 
@@ -67,6 +67,7 @@ async def drive(call: Call, plan: Plan) -> Measured:
     if answer != ROW:
         raise ValueError(f"the echo of {ROW} is {answer}")
     figures = Measured()
+    tune_collector()
     with apart(plan.server):
         await _one_by_one(call, WARM_UP_CALLS)
         figures.latencies(await _one_by_one(call, plan.sequential))

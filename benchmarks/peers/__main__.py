@@ -12,6 +12,7 @@ import msgspec
 import uvloop
 
 from ..load import Plan
+from ..processes import tune_collector
 from . import PEERS, peer
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ def main() -> None:
     asked = _parser().parse_args()
     module = peer(asked.peer)
     if asked.half == "serve":
+        tune_collector()
         _run(module.serve(asked.port))  # type: ignore[attr-defined]  # only asked of peers that have it
         return
     plan = Plan(server=asked.server, in_flight=asked.in_flight, seconds=asked.seconds, sequential=asked.sequential)
