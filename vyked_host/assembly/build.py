@@ -44,6 +44,8 @@ ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
 LOCAL_SERIALIZER = "msgpack"
 DEFAULT_CLIENT = "default"
+BLOCKING_THREADS = "vyked-blocking"
+"""What the threads of blocking handlers are called."""
 
 
 class Chains(NamedTuple):
@@ -87,7 +89,7 @@ class Composition:
         self.codecs = Codecs(self.workshop.serializers, LOCAL_SERIALIZER)
         self.chains = Chains(*(self._chain(each) for each in self._middleware()))
         self.threads = ThreadPoolExecutor(
-            bounds(settings.limits, "blocking_threads"), thread_name_prefix="vyked-blocking"
+            bounds(settings.limits, "blocking_threads"), thread_name_prefix=BLOCKING_THREADS
         )
         self.dispatcher = Dispatcher(
             clock=self.workshop.clock,

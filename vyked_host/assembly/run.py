@@ -21,7 +21,7 @@ from ..model.settings import Settings
 from ..runtime.watchdog import Watchdog
 from .environment import node_name
 from .host import Host
-from .leftovers import end_leftovers
+from .leftovers import LEAVING_S, end_leftovers
 from .logs import set_up
 from .prepare import Prepared
 from .shortage import Shortage
@@ -87,8 +87,9 @@ async def _serve(host: Host, started: Started) -> int:
     began = time.perf_counter()
     asyncio.get_running_loop().set_exception_handler(Shortage())
     signals, watchdog = Signals(), Watchdog(log)
-    if not await _unless(signals.stop, host.start()):
-        return EXIT_OK
+    if not await _unless(signals.stop, host.start(), signals.force):
+        await end_leftovers()
+        return EXIT_FAILED if signals.force.is_set() else EXIT_OK
     watchdog.start()
     gc.collect()
     gc.freeze()  # what start-up made lives as long as the host: the collector need not look at it again
@@ -110,20 +111,30 @@ async def _until_told(host: Host, signals: Signals) -> int:
     return _left(await node.abort()) or EXIT_FAILED
 
 
-async def _unless(interrupted: asyncio.Event, work: object) -> bool:
-    """Do `work` to its end, or cancel it when the signal comes; True: it came to its end."""
+async def _unless(interrupted: asyncio.Event, work: object, forced: asyncio.Event | None = None) -> bool:
+    """Do `work` to its end, or cancel it when the signal comes; True: it came to its end. `forced` cuts short what it does
+    when it is cancelled; without, that gets a moment."""
     task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # any coroutine
-    waiting = asyncio.ensure_future(interrupted.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    await asyncio.wait({waiting})
+    await _first(task, interrupted)
     if task.done():
         task.result()
         return True
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    if forced is not None:
+        await _first(task, forced)
+        task.cancel()
+    await asyncio.wait({task}, timeout=LEAVING_S)
+    if task.done() and not task.cancelled():
+        task.result()
     return False
+
+
+async def _first(task: asyncio.Future[Any], event: asyncio.Event) -> None:
+    """Wait for the end of `task`, or for `event`."""
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await asyncio.wait({waiting})
 
 
 def _left(names: list[str]) -> int:
