@@ -83,7 +83,8 @@ class Way:
     def __init__(self, record: Callable[[], NodeRecord], dial: Dial, dial_s: float, only: str | None) -> None:
         self._record, self._dial, self._dial_s, self._only = record, dial, dial_s, only
         self.channel: Channel | None = None
-        self._agreed: dict[int, tuple[int, str]] = {}  # by identity: descriptions live as long as the host
+        self._agreed: dict[int, tuple[int, str]] = {}  # by identity, so each of them is kept:
+        self._wanted: list[EndpointDescription] = []
         self._warned: set[int] = set()
         self._dialling: asyncio.Future[Channel] | None = None
         self._closed = False
@@ -97,6 +98,7 @@ class Way:
             codec = channel.codec_for(wanted, index) if isinstance(channel, LocalChannel) else channel.codec
             found = (index, "raw" if wanted.kind is Kind.HTTP else codec)
             self._agreed[id(wanted)] = found
+            self._wanted.append(wanted)
             self._warn(channel, index)
         return found
 
@@ -113,6 +115,7 @@ class Way:
     def _forget(self) -> None:
         """What was agreed and said on a channel that is no longer used."""
         self._agreed.clear()
+        self._wanted.clear()
         self._warned.clear()
 
     async def open(self, deadline: float) -> Channel:

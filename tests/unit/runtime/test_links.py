@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from vyked_host.errors import DeadlineExceeded, Unavailable
+from vyked_host.model.description import EndpointDescription, Kind, Surface
 from vyked_host.model.message import Fault
 from vyked_host.model.topology import Address, NodeRecord
 from vyked_host.runtime.links import Link, Way, by_preference
@@ -197,3 +198,21 @@ async def test_a_link_whose_node_goes_while_it_is_dialled_lets_the_dial_end() ->
     leaving.cancel()
     await asyncio.wait({leaving})
     assert channel.closed == 1
+
+
+def described(name: str) -> EndpointDescription:
+    return EndpointDescription(
+        service="s", version="1.0.0", name=name, kind=Kind.UNARY, arguments=None, result=None
+    )  # fmt: skip
+
+
+async def test_what_was_agreed_for_one_endpoint_is_never_taken_for_another_that_is_made_later() -> None:
+    class Known(Dialled):
+        surface = Surface(revision=1, endpoints=())
+
+        def endpoint(self, wanted: EndpointDescription) -> int:
+            return int(wanted.name[1:])
+
+    way, channel = way_to(Dialling()), Known()
+    for n in range(200):  # each made for one call: its memory would be used again
+        assert way.agreed(channel, described(f"e{n}")) == (n, "msgpack")  # type: ignore[arg-type]
