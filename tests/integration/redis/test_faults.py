@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from functools import partial
 
 import pytest
@@ -12,6 +13,7 @@ from vyked_host.contracts import Verdict
 from vyked_host.errors import DeadlineExceeded, Overloaded, Unavailable
 from vyked_host.testing import eventually
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
+from vyked_host.wire.envelope import pack
 
 from .conftest import TIMING
 
@@ -129,6 +131,37 @@ async def test_a_listener_that_the_server_cuts_off_comes_back_and_knows_that_it_
     await published(bus)
     await eventually(lambda: inbox.deliveries)
     assert inbox.deliveries[0].gap == -1
+
+
+async def test_a_listener_that_does_not_keep_up_is_cut_off_by_the_server_and_knows_of_it(
+    server, open_bus, published, env
+):
+    bus, inbox = open_bus(server.url), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    limit = ("client-output-buffer-limit", "pubsub 65536 0 0")
+    assert server.ask("CONFIG", "SET", *limit).startswith(b"+OK")
+    packed = pack(event(body=b"x" * 10_000))
+    for _ in range(200):  # without a turn of the loop: this host reads nothing meanwhile
+        server.ask("PUBLISH", f"vyked:{env.namespace}:shop@1:paid", packed)
+    await eventually(lambda: bus._listening.reconnections == 1)
+    await eventually(partial(listens, bus))
+    wanted = await published(bus)
+    await eventually(lambda: wanted in inbox.ids)
+    assert len(inbox.ids) < 200
+    assert [delivery.gap for delivery in inbox.deliveries if delivery.gap] == [-1]
+    assert inbox.deliveries[-1].gap == -1
+
+
+async def test_a_loop_that_was_blocked_does_not_take_its_own_lateness_for_silence(shared, open_bus, published):
+    bus, inbox = open_bus(shared.url), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    await published(bus)
+    for _ in range(3):
+        sending = asyncio.ensure_future(published(bus))
+        await asyncio.sleep(0)
+        time.sleep(TIMING.pong + TIMING.ping)  # noqa: ASYNC251 - a handler that blocks the loop is what is tested
+        assert await sending
+    assert bus._listening.reconnections == bus._publishing.reconnections == 0
 
 
 async def test_an_idle_publisher_notices_a_restart_by_itself_and_its_next_event_does_not_fail(
@@ -262,8 +295,6 @@ async def test_messages_that_are_no_events_are_counted_logged_once_and_end_nothi
 
 
 async def test_an_event_on_the_channel_of_another_topic_is_refused(shared, open_bus, published, env):
-    from vyked_host.wire.envelope import pack
-
     bus, inbox = open_bus(shared.url), Inbox()
     await bus.subscribe(to(None, "m"), inbox)
     shared.ask("PUBLISH", f"vyked:{env.namespace}:shop@1:paid", pack(event("refunded")))

@@ -65,16 +65,16 @@ url = "{url}"
 
 
 async def test_events_reach_every_host_of_the_mesh_and_no_other(shared: Valkey) -> None:
-    async with leaks():
-        async with (
-            Host(Source, Sees, text=text(shared.url)) as one,
-            Host(Sees, text=text(shared.url)) as other,
-            Host(Sees, text=text(shared.url, mesh="elsewhere")) as stranger,
-        ):
-            assert await one.client(Source).change("ada") == "memory"
-            await one.client(Source).change("bob")
-            await eventually(lambda: one.instance(Sees).seen == other.instance(Sees).seen == ["ada", "bob"])
-            assert stranger.instance(Sees).seen == []
+    async with (
+        leaks(),
+        Host(Source, Sees, text=text(shared.url)) as one,
+        Host(Sees, text=text(shared.url)) as other,
+        Host(Sees, text=text(shared.url, mesh="elsewhere")) as stranger,
+    ):
+        assert await one.client(Source).change("ada") == "memory"
+        await one.client(Source).change("bob")
+        await eventually(lambda: one.instance(Sees).seen == other.instance(Sees).seen == ["ada", "bob"])
+        assert stranger.instance(Sees).seen == []
 
 
 async def test_what_needs_more_than_the_bus_gives_is_refused_before_anything_starts(shared: Valkey) -> None:
