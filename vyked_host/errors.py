@@ -232,7 +232,7 @@ class ApplicationError(CallError):
 
     code = "APPLICATION"
 
-    def __init__(self, message: str, *, type: str = "", **where: Any) -> None:  # noqa: A002 - the field's name everywhere
+    def __init__(self, message: str, *, type: str = "", **where: Any) -> None:
         super().__init__(message, **where)
         self.type = type
 
