@@ -1,4 +1,5 @@
 """A small system that uses every typed name of the public face: what the two type checkers are shown."""
+
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -68,14 +69,14 @@ class IdentityOptions(Struct, frozen=True, forbid_unknown_fields=True):
 class Identity(Service, name="identity", version="1.2.0"):
     options: IdentityOptions
 
-    async def on_start(self) -> None:           # before anything is served or announced; raising stops the host: exit 3
+    async def on_start(self) -> None:  # before anything is served or announced; raising stops the host: exit 3
         self.users: dict[str, User] = {}
 
-    async def on_stop(self) -> None:            # after the last handler has finished
+    async def on_stop(self) -> None:  # after the last handler has finished
         self.users.clear()
 
     @api(raises=[UserExists], sensitive=["password"])
-    @post("/users", status=201)                 # the same method over TCP, local and HTTP
+    @post("/users", status=201)  # the same method over TCP, local and HTTP
     async def create(self, user_name: UserName, password: str) -> User:
         if user_name in self.users:
             raise UserExists(user_name)
@@ -90,22 +91,22 @@ class Identity(Service, name="identity", version="1.2.0"):
         except KeyError:
             raise NoSuchUser(user_name) from None
 
-    @api(blocking=True)                         # a plain def; callers await it like any other
+    @api(blocking=True)  # a plain def; callers await it like any other
     def digest(self, password: str) -> str:
         return hashlib.scrypt(password.encode(), salt=self.options.pepper.encode(), n=2**14, r=8, p=1).hex()
 
     @get("/users/{user_name}")
-    async def hello(self, user_name: str, shout: bool = False) -> Greeting:      # shout: ?shout=true
+    async def hello(self, user_name: str, shout: bool = False) -> Greeting:  # shout: ?shout=true
         text = f"{self.options.greeting} {user_name}"
         return Greeting(text.upper() if shout else text)
 
-    @get("/users.csv")                          # the escape hatch: aiohttp's own response
+    @get("/users.csv")  # the escape hatch: aiohttp's own response
     async def export(self) -> Response:
         return Response(text="\n".join(self.users), content_type="text/csv")
 
     @api
     async def set_password(self, user_name: str, password: str) -> None:
-        await self.find(user_name)              # own method: plain Python
+        await self.find(user_name)  # own method: plain Python
         await self.password_changed(user_name)  # returns when the bus has it
 
     @publish
@@ -113,23 +114,23 @@ class Identity(Service, name="identity", version="1.2.0"):
         return PasswordChanged(user_name)
 
     @api
-    async def all(self, page_size: int = 100) -> AsyncIterator[User]:            # server stream
+    async def all(self, page_size: int = 100) -> AsyncIterator[User]:  # server stream
         for user in list(self.users.values()):
             yield user
 
     @api
-    async def load(self, users: AsyncIterator[User]) -> int:                     # client stream
+    async def load(self, users: AsyncIterator[User]) -> int:  # client stream
         return len([self.users.setdefault(u.user_name, u) async for u in users])
 
-    @every(seconds=60, jitter=0.1)              # from activation to drain, per instance; a failure is logged and counted
+    @every(seconds=60, jitter=0.1)  # from activation to drain, per instance; a failure is logged and counted
     async def report(self) -> None:
         self.log.info("users: %d", len(self.users))
 
 
 # -- a consumer -----------------------------------------------------------------------------------
 class Accounts(Service, name="accounts", version="1.0.0"):
-    identity = client(Identity, version="1")    # typed as Identity; a declared dependency
-    audit = client("audit", version="2", required=False)                         # no class at hand, may be absent
+    identity = client(Identity, version="1")  # typed as Identity; a declared dependency
+    audit = client("audit", version="2", required=False)  # no class at hand, may be absent
 
     async def on_start(self) -> None:
         self.sessions: dict[str, list[WebSocket[Line, Line]]] = {}
@@ -146,12 +147,12 @@ class Accounts(Service, name="accounts", version="1.0.0"):
             self.log.warning("audit is away (executed: %s)", error.executed)
         return user.id + sum(first)
 
-    @subscribe(Identity.password_changed)       # every instance; at most once
+    @subscribe(Identity.password_changed)  # every instance; at most once
     async def forget_sessions(self, event: PasswordChanged) -> None:
         for session in self.sessions.pop(event.user_name, []):
             await session.close(reason="password changed")
 
-    @xsubscribe(Identity.password_changed, max_deliveries=5)                     # one instance; at least once
+    @xsubscribe(Identity.password_changed, max_deliveries=5)  # one instance; at least once
     async def mail_the_user(self, event: PasswordChanged) -> None:
         delivery = context().delivery
         if delivery and delivery.delivery_count > 3:
@@ -168,7 +169,7 @@ class Accounts(Service, name="accounts", version="1.0.0"):
         async for line in ws:
             await ws.send(Line("echo", line.text))
 
-    @background                                 # restarted with backoff; cancelled first thing in drain
+    @background  # restarted with backoff; cancelled first thing in drain
     async def sweep(self) -> None: ...
 
 

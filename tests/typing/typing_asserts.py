@@ -1,4 +1,5 @@
 """What both checkers must infer, and (below) what they must refuse: each ignore is used, or --warn-unused-ignores fails."""
+
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, assert_type
 
@@ -10,15 +11,17 @@ from vyked_host import Published, Service, client, subscribe
 async def infers(accounts: Accounts, users: AsyncIterator[User]) -> None:
     assert_type(accounts.identity, Identity)
     assert_type(await accounts.identity.create("ada", password="x"), User)
-    assert_type(await accounts.identity.digest("x"), str)               # plain def, blocking: still awaited
-    assert_type(await accounts.identity.hello("ada"), Greeting)         # an HTTP-only endpoint is callable too
+    assert_type(await accounts.identity.digest("x"), str)  # plain def, blocking: still awaited
+    assert_type(await accounts.identity.hello("ada"), Greeting)  # an HTTP-only endpoint is callable too
     assert_type(await accounts.identity.load(users), int)
     assert_type(await accounts.identity.find.using(timeout=1.0)("ada"), User)
     async for user in accounts.identity.all():
         assert_type(user, User)
     assert_type(await Identity().password_changed("ada"), Published)
     assert_type(await accounts.audit.record(a=1), Any)
-    handled: Coroutine[Any, Any, None] = accounts.forget_sessions(PasswordChanged("ada"))   # a handler stays a plain method
+    handled: Coroutine[Any, Any, None] = accounts.forget_sessions(
+        PasswordChanged("ada")
+    )  # a handler stays a plain method
     await handled
     assert_type(LedgerApi.booked.payload, type[Greeting])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from vyked_host.testing import eventually
 from vyked_host.testing.leaks import leaks
 
 PASSWORD = "s3cr3t-of-the-bus"
+MANUAL = Path(__file__).parents[3] / "docs/redis.md"
 
 
 class Changed(Struct, frozen=True):
@@ -155,6 +157,15 @@ async def test_the_right_password_and_an_acl_user_work(guarded: Valkey) -> None:
     async with Host(Source, Sees, text=text(guarded.url.replace("//", f"//:{PASSWORD}@") + "?db=3")) as host:
         await host.client(Source).change("ada")
         await eventually(lambda: host.instance(Sees).seen == ["ada"])
+
+
+async def test_the_rights_that_the_manual_names_are_enough(shared: Valkey) -> None:
+    [line] = re.findall(r"ACL (SETUSER vyked .*)", MANUAL.read_text())
+    shared.ask("ACL", *line.replace("PASSWORD", "pw").split())
+    async with Host(Source, Sees, text=text(shared.url.replace("//", "//vyked:pw@") + "?db=1")) as host:
+        await host.client(Source).change("ada")
+        await eventually(lambda: host.instance(Sees).seen == ["ada"])
+    assert b"vyked" not in shared.ask("ACL", "LOG")  # nothing else was tried
 
 
 async def test_a_user_that_may_not_listen_is_told_which_right_it_lacks(shared: Valkey) -> None:

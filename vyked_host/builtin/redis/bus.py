@@ -33,7 +33,9 @@ class RedisBus(PubSub):
         self._options, self._env = options, env
         self._server = server = Server(options.url)
         self._feed = Feed(server, env.log, MIB + ENVELOPE_BYTES)
-        self._listening = Keeper("bus, listening", server, env, self._listen, joined=self._feed.joined, left=self._feed.left)
+        self._listening = Keeper(
+            "bus, listening", server, env, self._listen, joined=self._feed.joined, left=self._feed.left
+        )
         self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
         self._outbox = Outbox(options.outbox, env.clock, self._publishing.wake, self._away, server.words)
         self._closed = False

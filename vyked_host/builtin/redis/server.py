@@ -8,6 +8,8 @@ reconnect without telling, so that a gap in a subscription could not be seen.
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from collections.abc import Iterable
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -100,7 +102,7 @@ class Server:
         """What happened, and what to do about it."""
         if error.args and isinstance(error.args[0], Exception):
             error = error.args[0]  # redis-py wraps what was wrong with a login on a Unix socket
-        text = " ".join(str(error).split()).rstrip(".")
+        text = " ".join(_said(error).split()).rstrip(".")
         if self._password:
             text = text.replace(self._password, HIDDEN)
         if isinstance(error, AuthenticationError):
@@ -108,6 +110,16 @@ class Server:
         if isinstance(error, InvalidResponse):
             return f"what answers at {self.place} is no Redis or Valkey: {text}"
         return f"{self.place}: {text}"
+
+
+def _said(error: Exception) -> str:
+    """What the system said, where redis-py only passes its number on."""
+    cause = error.__context__
+    if not isinstance(cause, OSError):
+        return str(error)
+    if isinstance(cause, ssl.SSLError) or not cause.errno:
+        return str(cause)
+    return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
 
 
 async def hang_up(wire: Wire) -> None:
@@ -129,14 +141,15 @@ def _database(path: str, query: str) -> int:
     return int(dict(parse_qsl(query)).get("db") or path.strip("/") or 0)
 
 
-def _tls(scheme: str, query: str) -> dict[str, str]:
+def _tls(scheme: str, query: str) -> dict[str, Any]:
     given = dict(parse_qsl(query))
     unknown = sorted(set(given) - {"db"} - (set(TLS_FILES) if scheme == "rediss" else set()))
     if unknown:
         raise _unfit(
             f"it may not have {', '.join(unknown)} behind the '?'; db, and for rediss {', '.join(TLS_FILES)}, may"
         )
-    return {name: given[name] for name in TLS_FILES if name in given}
+    files: dict[str, Any] = {name: given[name] for name in TLS_FILES if name in given}
+    return files | {"ssl_check_hostname": True} if scheme == "rediss" else {}  # not every redis-py does by itself
 
 
 def _unfit(what: str) -> ConfigError:
