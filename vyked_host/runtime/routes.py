@@ -107,6 +107,19 @@ def _with_raised_responses(handler: Handler) -> Handler:
     return answer
 
 
+class Place(Executor):
+    """A place among the threads, for one piece of work: it keeps hold of it, which `run_in_executor` does not."""
+
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
+        self.work: Future[Any]
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start it."""
+        self.work = self._threads.submit(fn, *args, **kwargs)
+        return self.work
+
+
 def _in_threads(
     body: Callable[[Any], Any], threads: Executor, counters: CallCounters
 ) -> Callable[[Any], Awaitable[Any]]:
@@ -120,12 +133,13 @@ def _in_threads(
             raise RuntimeError("a blocking handler raised StopIteration") from error
 
     async def in_thread(arguments: Any) -> Any:
-        work = threads.submit(copy_context().run, run, arguments)
+        loop, place = asyncio.get_running_loop(), Place(threads)
+        answer = loop.run_in_executor(place, copy_context().run, run, arguments)
         try:
-            return await asyncio.wrap_future(work)
+            return await answer
         except asyncio.CancelledError:
-            if not work.cancel():
-                _occupied(work, counters, asyncio.get_running_loop())
+            if not place.work.cancel():
+                _occupied(place.work, counters, loop)
             raise
 
     return in_thread
