@@ -14,12 +14,13 @@ from ...errors import CallError, NotSupported, StartError, TooLarge, Unavailable
 from ...model.version import parse
 from ...wire.envelope import pack
 from .backlog import Backlog
+from .faults import Unreachable
 from .feed import Feed, Topic
 from .keeper import Keeper
 from .line import Line
 from .options import MIB, BusOptions
 from .outbox import Outbox
-from .server import FAILURES, Server, Unreachable, Wire, hang_up
+from .server import FAILURES, Server, Wire, hang_up
 
 ENVELOPE_BYTES = 64 << 10
 """Room for what stands in an envelope beside the body: headers, key, names."""

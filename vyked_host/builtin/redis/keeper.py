@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ...contracts import Environment
 from ...routing.backoff import Backoff
-from .line import Line
-from .server import Server, Unreachable, Wire
+from .faults import Unreachable
+
+if TYPE_CHECKING:  # it keeps what it is given, and knows nothing of redis-py
+    from .line import Line
+    from .server import Server, Wire
 
 FIRST_S = 0.1
 FACTOR = 1.6

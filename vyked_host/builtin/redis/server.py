@@ -17,7 +17,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import AuthenticationError, InvalidResponse, RedisError
 
-from ...errors import ConfigError, VykedError
+from ...errors import ConfigError
+from .faults import Unreachable
 from .options import HIDDEN
 
 Word = str | bytes
@@ -45,10 +46,6 @@ class Wire(Protocol):
 
     async def disconnect(self, nowait: bool = False) -> None:
         """Close it."""
-
-
-class Unreachable(VykedError):
-    """The server can't be used now, for the reason in the text."""
 
 
 class Server:
