@@ -124,6 +124,8 @@ class Line:
 
     # ---- watch -------------------------------------------------------------------------------------------------------
     def _look(self) -> None:
+        if self._cause:  # it ended while this look was about to be taken
+            return
         now = self._clock.now()
         step = min(self._timing.pong, self._timing.ping) / LOOKS
         # late by much: this loop was blocked, so an answer may lie unread. Judged at the next look
