@@ -133,6 +133,9 @@ class Outgoing:
                     raise
                 call.attempt += 1
             else:
+                answer.running = (
+                    None  # it knows the answer as its sink: the circle would wait for the garbage collector
+                )
                 self._counters.succeeded(perf_counter() - answer.began)
                 self._ended(answer, None)
                 return result
