@@ -133,9 +133,7 @@ class Outgoing:
                     raise
                 call.attempt += 1
             else:
-                answer.running = (
-                    None  # it knows the answer as its sink: the circle would wait for the garbage collector
-                )
+                answer.running = None  # it has the answer as its sink: a circle no collector would find
                 self._counters.succeeded(perf_counter() - answer.began)
                 self._ended(answer, None)
                 return result
