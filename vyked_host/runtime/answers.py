@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ..contracts import Running
-from ..errors import DeadlineExceeded
+from ..errors import DeadlineExceeded, Executed
 from ..model.description import EndpointDescription
 from ..model.message import INITIAL_CREDIT, Call, Fault
 from .directory import Instance
@@ -111,8 +111,7 @@ class Reply:
             try:
                 self._items.append(self.decode(body))
             except ValueError as error:
-                self._end(invalid_result(self._endpoint, self.instance, error))
-                self._cancel("an item does not fit")
+                self._end(invalid_result(self._endpoint, self.instance, error), "an item does not fit")
             self._arrived.set()
         self._credit -= 1
         return self._credit > 0
@@ -139,56 +138,55 @@ class Reply:
 
     def expire(self) -> None:
         """The deadline passed."""
-        self._end(_late(self._endpoint, self.instance))
-        self._cancel("the deadline passed")
+        self._end(_late(self._endpoint, self.instance), "the deadline passed")
 
-    def _end(self, error: Exception | None) -> None:
-        if not self._over:
-            self._over, self._error = True, error
-            self._pending.discard(self)
-            self._arrived.set()
-            if self._pump is not None:
-                self._pump.cancel()
-
-    def _cancel(self, why: str) -> None:
-        if self._running is not None:
-            self._running.cancel(Fault(code="CANCELLED", message=why, executed="unknown"))
+    def _end(self, error: Exception | None, cancelled: str = "") -> None:
+        """The stream is over; `cancelled` says why the handler has to hear of it."""
+        if self._over:
+            return
+        self._over, self._error = True, error
+        self._pending.discard(self)
+        self._arrived.set()
+        if self._pump is not None:
+            self._pump.cancel()
+        running, self._running = self._running, None  # it has this as its sink: a circle no collector would find
+        if running is not None and cancelled:
+            running.cancel(_given_up(cancelled))
 
     # ---- caller ----------------------------------------------------------------------------------------------------
     async def _begin(self) -> None:
         self._begun = True
         self._pending.add(self)
         try:
-            self._running = await self._start(self)
+            running = await self._start(self)
         except BaseException:
             self._pending.discard(self)
             self._over = True
             raise
+        if running is None:
+            return
         if self._over:
-            self._cancel("the stream was over before it had begun")
-        elif self._inbound is not None:
-            self._pump = self._tasks.spawn(self._send(self._inbound), f"stream to {self._endpoint.path}")
+            running.cancel(_given_up("the stream was over before it had begun"))
+            return
+        self._running = running
+        if self._inbound is not None:
+            self._pump = self._tasks.spawn(self._send(running, self._inbound), f"stream to {self._endpoint.path}")
 
-    async def _send(self, inbound: AsyncIterator[Any]) -> None:
-        assert self._running is not None
+    async def _send(self, running: Running, inbound: AsyncIterator[Any]) -> None:
         try:
             async for item in inbound:
                 self._granted.clear()
-                if not self._running.item(self.encode(item)):
+                if not running.item(self.encode(item)):
                     await self._granted.wait()
         except asyncio.CancelledError:
             if self._over:
                 raise
             text = f"the caller's own stream to {self._endpoint.path} was cancelled"
-            self._end(
-                to_error(Fault(code="CANCELLED", message=text, executed="executed"), self._endpoint, self.instance)
-            )
-            self._cancel(text)
+            self._end(to_error(_given_up(text, executed="executed"), self._endpoint, self.instance), text)
         except Exception as error:  # noqa: BLE001 - the caller's own iterator failed: it gets that error
-            self._end(error)
-            self._cancel("the caller's stream failed")
+            self._end(error, "the caller's stream failed")
         else:
-            self._running.end()
+            running.end()
         finally:
             await _closed(inbound)
 
@@ -236,8 +234,7 @@ class Reply:
     async def aclose(self) -> None:
         """Give up what has not come yet."""
         if self._begun and not self._over:
-            self._end(None)
-            self._cancel("the caller left the stream")
+            self._end(None, "the caller left the stream")
         self._over = True
         self._items.clear()
 
@@ -250,6 +247,10 @@ class Reply:
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
     ) -> None:
         await self.aclose()
+
+
+def _given_up(why: str, executed: Executed = "unknown") -> Fault:
+    return Fault(code="CANCELLED", message=why, executed=executed)
 
 
 async def _closed(inbound: AsyncIterator[Any]) -> None:

@@ -119,14 +119,14 @@ class Invocation:
 
     def _respond(self, body: Any) -> None:
         if not self.ended:
-            self.ended = True
+            self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
             self.route.counters.succeeded(perf_counter() - self._began)
             self._sink.respond(self.call, body)
 
     def _fail(self, fault: Fault) -> None:
         if not self.ended:
-            self.ended = True
+            self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
             self.route.counters.fault(fault.code, perf_counter() - self._began)
             self._sink.fail(self.call, fault)
