@@ -18,7 +18,8 @@ class LoopClock:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.now: Callable[[], float] = loop.time
+        # uvloop's own clock moves in milliseconds, once a turn; both are CLOCK_MONOTONIC
+        self.now: Callable[[], float] = loop.time if isinstance(loop, asyncio.BaseEventLoop) else time.monotonic
         self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None

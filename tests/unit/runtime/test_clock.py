@@ -2,6 +2,8 @@
 
 import asyncio
 
+import uvloop
+
 from vyked_host.runtime.clock import SWEEP_S, LoopClock
 from vyked_host.testing.waiting import eventually
 
@@ -34,3 +36,15 @@ async def test_closing_forgets_all() -> None:
     clock.close()
     await asyncio.sleep(2 * SWEEP_S)
     assert came == []
+
+
+def test_time_is_fine_on_every_loop_and_agrees_with_it() -> None:
+    for factory in (asyncio.new_event_loop, uvloop.new_event_loop):
+        loop = factory()
+        try:
+            clock = LoopClock(loop)
+            seen = {clock.now() for _ in range(1000)}
+            assert len(seen) > 100
+            assert abs(clock.now() - loop.time()) < 1.0
+        finally:
+            loop.close()
