@@ -5,14 +5,13 @@ Everything that is on by default is on: deadlines, limits, validation, cancellat
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from vyked_host import Host, Service, Unavailable, api
+from vyked_host import Host, Service, api
 
-from ..echo import ROW, Row
+from ..echo import Row
 from ..load import Measured, Plan, drive
 from ..processes import LOOPBACK, script
 
@@ -72,17 +71,4 @@ async def open_client(port: int) -> AsyncIterator[Echo]:
     """A typed client of the service behind `port`, in a host that serves nothing."""
     async with Host(text=CLIENT.format(address=f"{LOOPBACK}:{port}")) as host:
         echo = host.client(Echo)
-        await _known(echo)
         yield echo
-
-
-async def _known(echo: Echo) -> None:
-    """Return once the registry has found the server. Raises TimeoutError."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                await echo.echo(ROW)
-            except Unavailable:
-                await asyncio.sleep(0.01)
-            else:
-                return

@@ -42,7 +42,7 @@ class Attachment(Protocol):
         ...
 
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> Task[T]:
-        """Start a task that drain waits for."""
+        """Start a task that lives as long as the service: cancelled after its on_stop."""
         ...
 
     def publish(
@@ -138,10 +138,11 @@ class Service(Contract):
         """Before anything is served or announced; raising stops the host."""
 
     async def on_active(self) -> None:
-        """Every required dependency is there: calls are served from now on."""
+        """Every required dependency is there, for the first time (calls are served from now on) or again after a loss."""
 
     async def on_inactive(self, missing: Sequence[str]) -> None:
-        """Required dependencies were lost; `missing` names them. Calls are refused until they are back."""
+        """Required dependencies were lost; `missing` names them. The service goes on, and readiness says what it lacks;
+        on_active is called again when they are back."""
 
     async def on_stop(self) -> None:
         """After the last handler has finished."""
@@ -151,7 +152,8 @@ class Service(Contract):
         return None
 
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> Task[T]:
-        """Run `work` beside the handlers: drain waits for it, a failure is logged. Raises UsageError without a host."""
+        """Run `work` beside the handlers, until it ends or the service has stopped: what still runs after on_stop is cancelled.
+        A failure that nobody awaits is logged. Raises UsageError without a host."""
         try:
             host = host_of(self)
         except UsageError:
