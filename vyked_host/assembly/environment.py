@@ -13,13 +13,14 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from ..contracts import Address, Channel, Environment, Provider, Serializer, Transport
+from ..contracts import Address, Channel, Environment, Hub, Provider, Serializer, Transport
 from ..errors import NotSupported
 from ..loading import Catalogue
 from ..model import names
 from ..model.settings import LimitsTable, Settings, TimingTable
 from ..runtime.clock import LoopClock
 from ..runtime.net import AsyncioNet
+from ..runtime.private_hub import PrivateHub
 from ..runtime.tasks import TaskScope
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Workshop:
         self.serializers: dict[str, Serializer] = {}
         self.transports: dict[str, Transport] = {}
         self.callers: tuple[str, ...] = ()
+        self.hubs: dict[str | None, PrivateHub] = {}
         self._dialers: dict[str, Transport] = {}
 
     def environment(self, name: str) -> Environment:
@@ -71,7 +73,12 @@ class Workshop:
             tls=_no_tls,
             serializers=lambda: dict(self.serializers),
             callers=lambda: self.callers,
+            hub=self.hub,
         )
+
+    def hub(self, address: str | None) -> Hub:
+        """The hub at `address`, the same for all who ask."""
+        return self.hubs.setdefault(address, PrivateHub(self.node_id))
 
     def build(self, kind: str, name: str, options: Any, table: str = "") -> Any:
         """The object of plugin `name`; `options` None: its defaults."""

@@ -17,12 +17,13 @@ from ..model.description import (
 from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer, Subscription, Verdict
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
-from ..model.topology import Address, Change, Generation, Instance, NodeRecord
+from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord
 from ..model.values import Value
 from ..model.version import compatible
 from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope
 from .hookspecs import hookimpl, hookspec
+from .hub import Desk, Hub, Term
 from .kinds import (
     Authenticator,
     Balancer,
@@ -44,9 +45,9 @@ from .provider import SPI_VERSION, NoOptions, Provider
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Authenticator", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
-    "Dependency", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "HostView", "HttpBinding", "Instance", "Kind", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
+    "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
+    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
-    "ServiceDescription", "Sink", "Subscription", "Surface", "TaskScope", "TimingTable", "Transport", "Value", "Verdict",
+    "ServiceDescription", "Sink", "Subscription", "Surface", "TaskScope", "Term", "TimingTable", "Transport", "Value", "Verdict",
     "compatible", "hookimpl", "hookspec", "message_limit",
 ]  # fmt: skip

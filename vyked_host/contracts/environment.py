@@ -13,6 +13,7 @@ from ..model.settings import LimitsTable, TimingTable
 from ..model.topology import Address, Generation, NodeRecord
 from ..model.values import Value
 from .calls import Calls, Channel
+from .hub import Hub
 from .kinds import PubSub, Registry, Serializer
 
 
@@ -53,7 +54,8 @@ class Environment(Value):
     """Given to every factory; a back end reaches nothing else of the host. `name` is the table's name in vyked.toml
     (``tcp`` of ``[transports.tcp]``); the times in `timing` are multiplied by its `scale` already; `serializers` are those of
     this host in order of preference; `callers` are its services, as ``service/version``; `generation` is that of this
-    node's lease, None before it has one."""
+    node's lease, None before it has one; `hub` gives the hub at ``HOST:PORT`` (None: at the default place; "none": one
+    that stays inside this process), the same object for the same address."""
 
     name: str
     node_id: str
@@ -70,6 +72,7 @@ class Environment(Value):
     tls: Callable[[Literal["server", "client"]], ssl.SSLContext | None]
     serializers: Callable[[], dict[str, Serializer]]
     callers: Callable[[], tuple[str, ...]]
+    hub: Callable[[str | None], Hub]
     generation: Callable[[], Generation | None] = lambda: None
 
 

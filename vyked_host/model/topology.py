@@ -8,6 +8,9 @@ from typing import Literal
 from .values import Value
 
 Status = Literal["waiting", "active", "draining"]
+Doubt = Literal["suspect", "down"]
+"""What speaks against a node that is still known. suspect: it has been silent for a while, or its registry is new and has
+not heard of it yet: called only where nothing better is left. down: its connection to the registry was lost: not called."""
 
 
 class Generation(Value):
@@ -46,10 +49,12 @@ class NodeRecord(Value):
 
 
 class Change(Value):
-    """A watch starts with a snapshot; a gap or a new epoch gives a new snapshot; else deltas in order."""
+    """A watch starts with a snapshot; a gap or a new epoch gives a new snapshot; else deltas in order. `doubts` has what
+    speaks against nodes of this change; a node that is told without one is well."""
 
     epoch: int
     revision: int
     snapshot: bool
     nodes: tuple[tuple[Generation, NodeRecord], ...]
     gone: tuple[str, ...] = ()
+    doubts: Mapping[str, Doubt] = {}

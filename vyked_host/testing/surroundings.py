@@ -19,6 +19,7 @@ from ..contracts import Address, Channel, Environment, LimitsTable, Serializer, 
 from ..errors import NotSupported
 from ..runtime.clock import LoopClock
 from ..runtime.net import AsyncioNet
+from ..runtime.private_hub import PrivateHub
 from ..runtime.tasks import TaskScope
 
 
@@ -29,6 +30,7 @@ async def environment(**changes: Any) -> AsyncIterator[Environment]:
     clock, log = LoopClock(asyncio.get_running_loop()), logging.getLogger("vyked.test")
     tasks = TaskScope(log)
     found: dict[str, Serializer] = {}
+    hub = PrivateHub("test")
     with tempfile.TemporaryDirectory() as folder:
         env = Environment(
             name="test",
@@ -46,12 +48,14 @@ async def environment(**changes: Any) -> AsyncIterator[Environment]:
             tls=_tls,
             serializers=lambda: found,
             callers=tuple,
+            hub=lambda _address: hub,
         )
         env = msgspec.structs.replace(env, **changes)
         found |= {each.name: each.build(each.options(), env) for each in vyked_serializers()}
         try:
             yield env
         finally:
+            await hub.aclose()
             await tasks.cancel()
             clock.close()
 
