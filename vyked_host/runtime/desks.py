@@ -31,11 +31,6 @@ class Counter:
     def _new(self) -> Dispatcher:
         return Dispatcher(clock=self._clock, log=self._log, in_flight_limit=None)
 
-    @property
-    def connections(self) -> int:
-        """Nodes that are connected."""
-        return getattr(self._listener, "connections", 0)
-
     async def bind(self, place: Place, serve: Serve) -> None:
         """Take the place; nothing is served before :meth:`open`. Raises errors.StartError."""
         self._listener = await serve(place, self._dispatcher, self._dispatcher.surface())

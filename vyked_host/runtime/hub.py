@@ -11,10 +11,11 @@ import random
 from collections.abc import Callable, Sequence
 
 from ..contracts import Clock, Desk, Hub, Term
-from ..errors import StartError, UsageError
+from ..errors import StartError, UsageError, VykedError
 from ..routing.backoff import Backoff
 from ..routing.meeting import Decision, Place, decide, elders
 from .desks import Counter, Serve
+from .guests import Guests
 from .probe import Probe
 from .tasks import TaskScope
 from .terms import JoinedTerm, OwnTerm, opened
@@ -39,7 +40,7 @@ class MeshHub(Hub):
         self._patience_s, self._look_s = patience_s, look_s
         self._clock, self._rng, self._tasks, self._log = clock, rng, tasks, log
         self._can_bind = frozenset(self._places)
-        self._offers: dict[type, Callable[[], Desk]] = {}
+        self._offers: dict[type, Callable[[], Desk]] = {Guests: Guests}
         self._counter: Counter | None = None
         self._place: Place | None = None
         self._term: OwnTerm | JoinedTerm | None = None
@@ -64,6 +65,12 @@ class MeshHub(Hub):
                 return term
             self._changed.clear()
             await self._changed.wait()
+
+    @property
+    def holder(self) -> str | None:
+        """The node that holds the hub, as this one knows it; None while it looks."""
+        term = self._term
+        return None if term is None or term.over.done() else term.node_id
 
     # ---- life --------------------------------------------------------------------------------------------------------
     async def open(self) -> None:
@@ -136,8 +143,19 @@ class MeshHub(Hub):
         if place is None:
             return False
         if decision.action == "join":
-            return self._begin(await self._probe.joined(place), place)
+            return await self._join(place)
         return await self._hold(place)
+
+    async def _join(self, place: Place) -> bool:
+        term = await self._probe.joined(place)
+        if term is not None and self._may_hold:
+            try:
+                await term.desk(Guests).sign(self._node_id)
+            except VykedError as error:
+                self._log.info("node %s went while it was joined: %s", term.node_id, error)
+                await term.aclose()
+                return False
+        return self._begin(term, place)
 
     async def _hold(self, place: Place) -> bool:
         counter = self._new_counter()
@@ -193,16 +211,24 @@ class MeshHub(Hub):
         self._cancel()
         term, self._term = self._term, None
         if isinstance(term, JoinedTerm):
-            await term.aclose()
+            await self._say_goodbye(term)
         elif term is not None:
             await self._bequeath(term)
 
+    async def _say_goodbye(self, term: JoinedTerm) -> None:
+        if self._may_hold and not term.over.done():
+            try:
+                await term.desk(Guests).leave(self._node_id)
+            except VykedError as error:
+                self._log.debug("node %s could not be told goodbye: %s", term.node_id, error)
+        await term.aclose()
+
     async def _bequeath(self, term: OwnTerm) -> None:
-        had_others = self._counter is not None and self._counter.connections > 0
+        has_heirs = bool(term.desk(Guests).heirs)
         counter, self._counter = self._counter, None
         if counter is not None:
             await counter.close()
-        heir = await self._heir() if had_others else None
+        heir = await self._heir() if has_heirs else None
         await term.close("the host stops", heir)
         if heir is not None:
             await heir.aclose()
