@@ -58,7 +58,7 @@ class Workshop:
         self.serializers: dict[str, Serializer] = {}
         self.transports: dict[str, Transport] = {}
         self.callers: tuple[str, ...] = ()
-        self.hub: Callable[[str | None], Hub] = _no_hub
+        self.hub: Callable[[str | None], Hub] | None = None  # of Hubs, which need the serializers that are made here
         self.generation: Callable[[], Generation | None] = lambda: None
         self._dialers: dict[str, Transport] = {}
 
@@ -80,9 +80,14 @@ class Workshop:
             tls=_no_tls,
             serializers=lambda: dict(self.serializers),
             callers=lambda: self.callers,
-            hub=lambda address: self.hub(address),
+            hub=self._hub,
             generation=lambda: self.generation(),
         )
+
+    def _hub(self, address: str | None) -> Hub:
+        if self.hub is None:
+            raise UsageError("the hubs of this host are not made yet")
+        return self.hub(address)
 
     def build(self, kind: str, name: str, options: Any, table: str = "") -> Any:
         """The object of plugin `name`; `options` None: its defaults."""
@@ -134,10 +139,6 @@ def unlimited(limit: int | Literal["none"]) -> int | None:
 def bounds(limits: LimitsTable, name: str) -> int | None:
     """One limit by its name."""
     return unlimited(getattr(limits, name))
-
-
-def _no_hub(address: str | None) -> Hub:
-    raise UsageError(f"no hub at {address or 'the default place'} before the hubs of this host are made")
 
 
 def _no_tls(_side: Literal["server", "client"]) -> ssl.SSLContext | None:
