@@ -108,7 +108,7 @@ class Composition:
         )  # fmt: skip
         dial_s = self.workshop.environment("host").timing.dial
         self.home = Link.local(self.record, self.dispatcher, self.workshop.dial, dial_s, LOCAL_SERIALIZER)
-        self.directory = Directory(self.home)
+        self.directory = Directory(self.home, warm_up_s=self.workshop.environment("host").timing.lease)
         self.directory.dial_with(lambda record: Link(record, self.workshop.dial, dial_s))
         self.pending = Pending(limit=bounds(settings.limits, "pending"))
         self.clients: list[ServiceClient] = []
@@ -225,7 +225,8 @@ class Composition:
         event_tasks, lag = TaskScope(self.log), LoopLag()
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
-            tasks=workshop.tasks, log=self.log, first_s=workshop.environment("host").timing.dial,
+            tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=workshop.environment("host").timing.dial,
+            scale=settings.timing.scale,
         )  # fmt: skip
         timing = workshop.environment("host").timing  # scaled
         node = Node(

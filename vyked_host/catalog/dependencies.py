@@ -65,6 +65,17 @@ def required(descriptions: Iterable[ServiceDescription]) -> dict[str, tuple[str,
     return {each.name: tuple(need.service for need in each.dependencies if need.required) for each in descriptions}
 
 
+def required_everywhere(records: Iterable[NodeRecord]) -> dict[str, tuple[str, ...]]:
+    """Service -> names of the services that each of its instances can't do without: the edges across nodes. A release that
+    can do without one takes the edge away, since it can be active alone."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for each in record.instances:
+            needs = set(each.requires)
+            found[each.service] = found[each.service] & needs if each.service in found else needs
+    return {service: tuple(sorted(needs)) for service, needs in sorted(found.items())}
+
+
 def missing(requirements: Iterable[Dependency], records: Iterable[NodeRecord]) -> tuple[str, ...]:
     """Names of the services required by `requirements` that no active instance among `records` can serve."""
     known = tuple(records)

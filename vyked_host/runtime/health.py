@@ -59,9 +59,9 @@ class Health:
 
 
 def readiness(phase: str, waiting: Mapping[str, str], problems: Mapping[str, str]) -> tuple[bool, dict[str, Any]]:
-    """Ready or not, and the reasons as plain data for ``/-/ready``. `waiting`: service -> what it waits for."""
+    """Ready or not, and the reasons as plain data for ``/-/ready``. `waiting`: service -> what it waits for or lacks."""
     reasons = dict(problems)
     if phase != "serving":
         reasons["host"] = f"it is {phase}"
-    reasons |= {service: f"it waits for {lacking}" for service, lacking in waiting.items()}
+    reasons |= waiting
     return not reasons, {"ready": not reasons, "phase": phase, "reasons": reasons}
