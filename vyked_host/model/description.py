@@ -165,3 +165,8 @@ class ServiceDescription(Value):
     background: tuple[str, ...] = ()
     module: str = ""
     summary: str = ""
+
+    @property
+    def release(self) -> str:
+        """``name/version``: one host may serve several major versions of a service."""
+        return f"{self.name}/{self.version}"

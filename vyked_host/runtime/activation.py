@@ -17,6 +17,7 @@ from ..model.topology import Instance, NodeRecord, Status
 from ..service import places
 from .dispatcher import Dispatcher
 from .hosted import Hosted
+from .routes import Route
 
 _WAITING = Activation(status="waiting")
 
@@ -35,15 +36,15 @@ class Activator:
     def judge(self, home: NodeRecord, nodes: Mapping[str, NodeRecord]) -> None:
         """Look at `nodes`, all that are known and not down; `home` is what this node said last."""
         others = [record for node_id, record in nodes.items() if node_id != home.node_id]
-        active = {each.name for each in self._hosted if each.was_active}
+        active = {each.description.release for each in self._hosted if each.was_active}
         self._judged = activation(self._descriptions, others, active)
         self._find_circles([home, *others])
         for hosted in self._hosted:
-            found = self._judged[hosted.name]
+            found = self._judged[hosted.description.release]
             if found.status == "waiting":
-                self._close(hosted.name, f"{hosted.name} waits for {', '.join(found.missing)}")
+                self._close(hosted.description, f"{hosted.name} waits for {', '.join(found.missing)}")
             elif not hosted.was_active:
-                self._open(hosted.name)
+                self._open(hosted.description)
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -52,7 +53,7 @@ class Activator:
             Instance(
                 service=each.name,
                 version=each.version,
-                status=self._judged.get(each.name, _WAITING).status,
+                status=self._judged.get(each.release, _WAITING).status,
                 requires=tuple(need.service for need in each.dependencies if need.required),
             )
             for each in self._descriptions
@@ -60,27 +61,30 @@ class Activator:
 
     def reasons(self) -> dict[str, str]:
         """Service -> why it is not all it could be, for ``/-/ready``."""
-        found = {name: _reason(each.status, each.missing) for name, each in self._judged.items() if each.missing}
-        for circle, text in self._circles.items():
-            for name in set(circle) & set(found):
-                if self._judged[name].status == "waiting":
-                    found[name] += f"; {text}"
+        found: dict[str, str] = {}
+        for each in self._descriptions:
+            judged = self._judged.get(each.release, _WAITING)
+            if judged.missing:
+                circles = [text for circle, text in self._circles.items() if each.name in circle]
+                told = circles if judged.status == "waiting" else []
+                found[each.name] = "; ".join([_reason(judged.status, judged.missing), *told])
         return found
 
     @property
     def missing(self) -> dict[str, tuple[str, ...]]:
-        """Service -> required services without an active instance."""
-        return {name: each.missing for name, each in self._judged.items()}
+        """``name/version`` of each service -> required services without an active instance."""
+        return {release: each.missing for release, each in self._judged.items()}
 
     # ---- telling -----------------------------------------------------------------------------------------------------
     async def turn(self) -> None:
         """Let the services hear what was judged."""
         before, self._told = self._told, self.missing
         for hosted in self._hosted:
-            await self._turn(hosted, self._judged[hosted.name].status, before.get(hosted.name))
+            release = hosted.description.release
+            await self._turn(hosted, self._judged[release].status, before.get(release))
 
     async def _turn(self, hosted: Hosted, status: Status, before: tuple[str, ...] | None) -> None:
-        lacking = self._told[hosted.name]
+        lacking = self._told[hosted.description.release]
         if status == "waiting":
             if before is None:
                 self._log.info("%s is waiting (%s)", hosted.name, ", ".join(lacking))
@@ -94,15 +98,20 @@ class Activator:
             self._log.info("%s has all it needs again", hosted.name)
             await hosted.activate()
 
-    def _open(self, service: str) -> None:
-        for route in self._dispatcher.routes:
-            if route.endpoint.service == service:
-                route.open, route.closed_reason = True, ""
+    def _open(self, service: ServiceDescription) -> None:
+        for route in self._routes(service):
+            route.open, route.closed_reason = True, ""
 
-    def _close(self, service: str, reason: str) -> None:
-        for route in self._dispatcher.routes:
-            if route.endpoint.service == service and route.endpoint.lane == "normal":
+    def _close(self, service: ServiceDescription, reason: str) -> None:
+        for route in self._routes(service):
+            if route.endpoint.lane == "normal":
                 route.open, route.closed_reason = False, reason
+
+    def _routes(self, service: ServiceDescription) -> list[Route]:
+        routes = self._dispatcher.routes
+        return [
+            each for each in routes if (each.endpoint.service, each.endpoint.version) == (service.name, service.version)
+        ]
 
     # ---- circles -----------------------------------------------------------------------------------------------------
     def _find_circles(self, records: Sequence[NodeRecord]) -> None:

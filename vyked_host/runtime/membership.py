@@ -58,7 +58,7 @@ class Membership:
 
     @property
     def missing(self) -> dict[str, tuple[str, ...]]:
-        """Service -> required services without an active instance."""
+        """``name/version`` of each service -> required services without an active instance."""
         return self._activator.missing
 
     # ---- joining -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -135,7 +135,7 @@ async def party() -> AsyncIterator[Party]:
 
 
 @pytest.fixture
-def announcements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, str]]]:
+def announcements(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     """(epoch, node id) of each announcement that a desk took in."""
     found: list[tuple[int, str]] = []
     announce = RegistryDesk._answer
@@ -147,7 +147,7 @@ def announcements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, s
         return answer
 
     monkeypatch.setattr(RegistryDesk, "_answer", noted)
-    yield found
+    return found
 
 
 # ---- finding one another -------------------------------------------------------------------------------------------------
