@@ -74,6 +74,7 @@ class Workshop:
             serializers=lambda: dict(self.serializers),
             callers=lambda: self.callers,
             hub=self.hub,
+            folder=self.settings.folder,
         )
 
     def hub(self, address: str | None) -> Hub:

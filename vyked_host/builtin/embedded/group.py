@@ -8,103 +8,70 @@ late still counts. Events go back to the end of the lane: one that fails again a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
-from ...contracts import Clock, Delivery, Event, Subscription, Verdict
-from ...errors import LocalProtocolError
+from ...contracts import Verdict
+from ...model.description import Strategy
 from ...routing.delivery import Group
-from .done import DONE
+from .entry import Entry, Given, Means, Past, Receiver, State, nothing
+from .parcel import Parcel, Topic
 
-OVERHEAD = 1024
-"""What an event costs beside its body, in bytes: generous, so that the sum stays under the bound."""
-
-
-class Entry:
-    """One event in one group. `count`: deliveries so far."""
-
-    __slots__ = ("cause", "count", "done", "event", "order", "size")
-
-    def __init__(self, event: Event, order: int) -> None:
-        self.event, self.order, self.size = event, order, cost(event)
-        self.count, self.cause, self.done = 0, "", False
-
-
-class GroupDelivery:
-    """`contracts.Delivery`, at least once. `over`: the event has gone back already."""
-
-    __slots__ = ("_queue", "cancel_wait", "count", "entry", "event", "gap", "member", "over", "settled")
-
-    def __init__(self, queue: GroupQueue, entry: Entry, member: Member) -> None:
-        self._queue, self.entry, self.member = queue, entry, member
-        self.event, self.count, self.gap = entry.event, entry.count, 0
-        self.cancel_wait: Callable[[], None] = _nothing
-        self.over = self.settled = False
-
-    def settle(self, verdict: Verdict) -> Awaitable[None]:
-        """Say what became of it. Raises LocalProtocolError when it was settled before."""
-        if self.settled:
-            raise LocalProtocolError(f"event {self.event.id} was settled before")
-        self.settled = verdict.action != "extend"
-        self._queue.settle(self, verdict)
-        return DONE
+OLDER = -(1 << 60)
+"""Orders of what was there before this broker begin here: before everything that it accepts itself."""
 
 
 class Member:
-    """One member, and the `contracts.Consumer` it holds."""
+    """One member of a group, behind the session of its node, where `index` is its number."""
 
-    def __init__(self, queue: GroupQueue, name: str, concurrency: int, deliver: Callable[[Delivery], None]) -> None:
-        self._queue, self.name, self._concurrency, self.deliver = queue, name, concurrency, deliver
-        self.unsettled: set[GroupDelivery] = set()
+    def __init__(self, group: GroupQueue, name: str, concurrency: int, receiver: Receiver, index: int) -> None:
+        self.group, self.name, self._concurrency, self.receiver, self.index = group, name, concurrency, receiver, index
+        self.unsettled: dict[int, Given] = {}
 
     @property
     def has_room(self) -> bool:
-        """Can it take one more?"""
-        return len(self.unsettled) < self._concurrency
+        """Can it take one more now?"""
+        return len(self.unsettled) < self._concurrency and self.receiver.is_attached
 
-    def pause(self) -> None:
-        """Get nothing new: the others of the group take over."""
-        self._queue.leave(self)
-
-    async def pending(self) -> int:
-        """Events of the group that wait."""
-        return self._queue.waiting
-
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Leave; what was not settled goes back. Idempotent."""
-        self._queue.leave(self)
-        for delivery in list(self.unsettled):
-            self._queue.give_back(delivery)
+        self.group.leave(self)
+        for given in list(self.unsettled.values()):
+            self.group.give_back(given)
 
 
 class GroupQueue:
-    """The queue of one group. `released` is told the bytes that are free again."""
+    """The queue of one group."""
 
-    def __init__(
-        self, subscription: Subscription, clock: Clock, chance: Callable[[], float], ack_wait_s: float,
-        released: Callable[[int], None], wake: Callable[[GroupQueue], None],
-    ) -> None:  # fmt: skip
-        self.strategy = subscription.strategy
-        self._clock, self._ack_wait_s, self._released, self._wake = clock, ack_wait_s, released, wake
-        self._group = Group(subscription.strategy, chance)
+    def __init__(self, topic: Topic, name: str, strategy: Strategy, means: Means) -> None:
+        self.topic, self.name, self.strategy = topic, name, strategy
+        self._clock, self._store, self._means = means.clock, means.store, means
+        self._group = Group(strategy, means.chance)
         self._members: dict[str, Member] = {}
         self._lanes: dict[str | None, deque[Entry]] = {}
         self._delayed: dict[Entry, Callable[[], None]] = {}
-        self._joined = self._accepted = 0
-        self.dead: list[Entry] = []
+        self._joined, self._accepted, self._older = 0, 0, OLDER
+        self.number = means.store.group(topic, name, strategy)
+        self.entries: dict[str, Entry] = {}
+        self.dead: dict[str, Entry] = {}
+        self.bytes = 0
 
     @property
     def waiting(self) -> int:
         """Events in lanes and those that are delayed."""
         return sum(not entry.done for lane in self._lanes.values() for entry in lane) + len(self._delayed)
 
+    @property
+    def has_members(self) -> bool:
+        """Is anybody there to take events?"""
+        return bool(self._members)
+
     # ---- members ---------------------------------------------------------------------------------------------------
-    def join(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Member:
-        """One more member."""
+    def join(self, name: str, concurrency: int, receiver: Receiver, index: int) -> Member:
+        """One more member; one of a name that is taken gets another."""
         self._joined += 1
-        taken = subscription.member in self._members
-        name = f"{subscription.member}#{self._joined}" if taken else subscription.member
-        member = self._members[name] = Member(self, name, subscription.concurrency, deliver)
+        name = f"{name}#{self._joined}" if name in self._members else name
+        member = self._members[name] = Member(self, name, concurrency, receiver, index)
         self._group.join(name)
         self._sort_anew()
         return member
@@ -116,6 +83,16 @@ class GroupQueue:
             self._group.leave(member.name)
             self._sort_anew()
 
+    def change(self, strategy: Strategy) -> None:
+        """Another strategy, while nobody is a member."""
+        self.strategy, self._group = strategy, Group(strategy, self._means.chance)
+        self._store.group(self.topic, self.name, strategy)
+        self._sort_anew()
+
+    def wake(self) -> None:
+        """Somebody may have room again."""
+        self._means.wake(self)
+
     def _sort_anew(self) -> None:
         """Who owns what has changed."""
         entries = sorted((entry for lane in self._lanes.values() for entry in lane), key=lambda entry: entry.order)
@@ -124,10 +101,54 @@ class GroupQueue:
             self._line_up(entry)
 
     # ---- events in and out -------------------------------------------------------------------------------------------
-    def accept(self, event: Event) -> None:
-        """One more event, for which there is room."""
+    def enter(self, parcel: Parcel, number: int) -> Entry | None:
+        """One more event, for which there is room; it waits for `accept`. None: it is here already."""
+        if parcel.event.id in self.entries:
+            return None
         self._accepted += 1
-        self._line_up(Entry(event, self._accepted))
+        entry = self.entries[parcel.event.id] = Entry(self, parcel, self._accepted, number)
+        self.bytes += parcel.cost
+        return entry
+
+    def accept(self, entry: Entry) -> None:
+        """It may be delivered."""
+        if not entry.done:
+            self._line_up(entry)
+
+    def take_over(self, parcel: Parcel, number: int, past: Past) -> Entry | None:
+        """An event from before, in front of all others; None: it is here already."""
+        if parcel.event.id in self.entries:
+            return None
+        self._older += 1
+        entry = self.entries[parcel.event.id] = Entry(self, parcel, self._older, number)
+        entry.count, entry.cause = past.deliveries, past.cause
+        self.bytes += parcel.cost
+        if past.state == "dead":
+            self.dead[entry.id] = entry
+        elif past.state == "waiting":
+            self._line_up(entry)
+        else:
+            entry.held = past.state == "given"
+            self._delay(entry, past.seconds)
+        return entry
+
+    def settle_order(self) -> None:
+        """All from before are here: put them in their order."""
+        self._sort_anew()
+
+    def past(self) -> Iterator[tuple[Entry, State, float]]:
+        """Every entry that is not done, in order: (entry, state, seconds until it is due)."""
+        now = self._clock.now()
+        given = {each.entry for member in self._members.values() for each in member.unsettled.values()}
+        for entry in sorted(self.entries.values(), key=lambda entry: entry.order):
+            if entry.id in self.dead:
+                yield entry, "dead", 0.0
+            elif entry in given or entry.held:
+                yield entry, "given", self._means.ack_wait_s
+            elif entry in self._delayed:
+                yield entry, "delayed", max(0.0, entry.due - now)
+            else:
+                yield entry, "waiting", 0.0
 
     def pump(self) -> None:
         """Hand over what can be handed over now."""
@@ -135,8 +156,8 @@ class GroupQueue:
             self._empty(owner)
 
     def _line_up(self, entry: Entry) -> None:
-        self._lanes.setdefault(self._group.owner(entry.event.key), deque()).append(entry)
-        self._wake(self)
+        self._lanes.setdefault(self._group.owner(entry.parcel.event.key), deque()).append(entry)
+        self._means.wake(self)
 
     def _empty(self, owner: str | None) -> None:
         lane = self._lanes.get(owner, ())
@@ -157,26 +178,40 @@ class GroupQueue:
 
     def _hand_over(self, entry: Entry, member: Member) -> None:
         entry.count += 1
-        delivery = GroupDelivery(self, entry, member)
-        member.unsettled.add(delivery)
-        self._wait(delivery, self._ack_wait_s)
-        member.deliver(delivery)
+        given = Given(self._means.token(), entry, member)
+        member.unsettled[given.token] = given
+        self._wait(given, self._means.ack_wait_s)
+        # told only once the store knows the count: an event that comes again after a crash says so
+        self._store.mark(entry, "given", self._means.ack_wait_s, partial(member.receiver.give, given))
 
-    def _wait(self, delivery: GroupDelivery, seconds: float) -> None:
-        delivery.cancel_wait()
-        delivery.cancel_wait = self._clock.at(self._clock.now() + seconds, partial(self.give_back, delivery))
+    def _wait(self, given: Given, seconds: float) -> None:
+        given.cancel_wait()
+        given.cancel_wait = self._clock.at(self._clock.now() + seconds, partial(self.give_back, given))
 
     # ---- what became of them -----------------------------------------------------------------------------------------
-    def settle(self, delivery: GroupDelivery, verdict: Verdict) -> None:
-        """Carry out a verdict. After the event has gone back only an ack counts."""
-        if delivery.over:
-            if verdict.action == "ack":
-                self._finish(delivery.entry)
-        elif verdict.action == "extend":
-            self._wait(delivery, verdict.seconds or self._ack_wait_s)
-        else:
-            self._let_go(delivery)
-            self._judge(delivery.entry, verdict)
+    def settle(self, given: Given, verdict: Verdict) -> None:
+        """Carry out a verdict on a delivery that is not over."""
+        if verdict.action == "extend":
+            self._wait(given, verdict.seconds or self._means.ack_wait_s)
+            return
+        self._let_go(given)
+        self._judge(given.entry, verdict)
+
+    def settle_late(self, event_id: str, verdict: Verdict) -> bool:
+        """A verdict on a delivery that is over, or of an earlier term: then it counts, else only an ack does. False: the
+        event is not known here."""
+        entry = self.entries.get(event_id)
+        if entry is None:
+            return False
+        if entry.held and verdict.action == "extend":
+            self._delay(entry, verdict.seconds or self._means.ack_wait_s)
+        elif entry.held:
+            entry.held = False
+            self._delayed.pop(entry, nothing)()
+            self._judge(entry, verdict)
+        elif verdict.action == "ack":
+            self._finish(entry)
+        return True
 
     def _judge(self, entry: Entry, verdict: Verdict) -> None:
         if entry.done:  # an earlier delivery's ack came in between
@@ -185,69 +220,74 @@ class GroupQueue:
         if verdict.action == "ack":
             self._finish(entry)
         elif verdict.action == "reject":
-            self.dead.append(entry)
+            self.dead[entry.id] = entry
+            self._store.mark(entry, "dead", 0.0, nothing)
         elif verdict.seconds > 0:
-            due = self._clock.now() + verdict.seconds
-            self._delayed[entry] = self._clock.at(due, partial(self._try_again, entry))
+            self._store.mark(entry, "delayed", verdict.seconds, nothing)
+            self._delay(entry, verdict.seconds)
         else:
             self._line_up(entry)
 
-    def give_back(self, delivery: GroupDelivery) -> None:
+    def give_back(self, given: Given) -> None:
         """The event was not settled: somebody else gets it."""
-        self._let_go(delivery)
-        if not delivery.entry.done:
-            self._line_up(delivery.entry)
+        if given.over:
+            return
+        self._let_go(given)
+        if not given.entry.done:
+            self._line_up(given.entry)
 
-    def _let_go(self, delivery: GroupDelivery) -> None:
-        delivery.over = True
-        delivery.cancel_wait()
-        delivery.member.unsettled.discard(delivery)
-        self._wake(self)
+    def _let_go(self, given: Given) -> None:
+        given.over = True
+        given.cancel_wait()
+        given.member.unsettled.pop(given.token, None)
+        self._means.wake(self)
+
+    def _delay(self, entry: Entry, seconds: float) -> None:
+        self._delayed.pop(entry, nothing)()
+        entry.due = self._clock.now() + seconds
+        self._delayed[entry] = self._clock.at(entry.due, partial(self._try_again, entry))
 
     def _try_again(self, entry: Entry) -> None:
-        del self._delayed[entry]
+        self._delayed.pop(entry, nothing)
+        entry.held = False
         self._line_up(entry)
 
     def _finish(self, entry: Entry) -> None:
+        if not entry.done:
+            self.drop(entry)
+            self._store.forget(entry)
+
+    def drop(self, entry: Entry) -> None:
+        """It is not here any more, whatever the store says."""
         if entry.done:
             return
         entry.done = True
-        self.dead = [each for each in self.dead if each is not entry]
-        cancel = self._delayed.pop(entry, None)
-        if cancel is not None:
-            cancel()
-        self._released(entry.size)
+        self.entries.pop(entry.id, None)
+        self.dead.pop(entry.id, None)
+        self._delayed.pop(entry, nothing)()
+        self.bytes -= entry.parcel.cost
+        self._means.released(entry.parcel.cost)
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
     def discard(self, event_id: str, *, replay: bool) -> bool:
         """Forget the dead letter of this id, or put it back with its count at 0; False: there is none."""
-        found = [entry for entry in self.dead if entry.event.id == event_id]
-        for entry in found:
-            self._bury(entry, replay)
-        return bool(found)
-
-    def _bury(self, entry: Entry, replay: bool) -> None:
+        entry = self.dead.get(event_id)
+        if entry is None:
+            return False
         if not replay:
             self._finish(entry)
-            return
-        self.dead.remove(entry)
+            return True
+        del self.dead[event_id]
         entry.count, entry.cause = 0, ""
+        self._store.mark(entry, "waiting", 0.0, nothing)
         self._line_up(entry)
+        return True
 
     def close(self) -> None:
-        """Cancel every timer; what waits is lost with the process anyway."""
+        """Cancel every timer."""
         for cancel in self._delayed.values():
             cancel()
         for member in self._members.values():
-            for delivery in member.unsettled:
-                delivery.cancel_wait()
+            for given in member.unsettled.values():
+                given.cancel_wait()
         self._members.clear()
-
-
-def cost(event: Event) -> int:
-    """Bytes that keeping `event` in one group is counted as."""
-    return len(event.body) + OVERHEAD
-
-
-def _nothing() -> None:
-    """No timer runs."""

@@ -25,6 +25,19 @@ class RegistryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[pubsub.embedded]``."""
 
+    address: Annotated[
+        str | None,
+        Meta(
+            description="HOST:PORT where the hosts of one mesh meet, the same for all of them; default: where the registry is; "
+            '"none": events stay inside this process'
+        ),
+    ] = None
+    path: Annotated[
+        str | None,
+        Meta(
+            description="file in which events wait for @xsubscribe, so that they outlive the process; relative to vyked.toml",
+        ),
+    ] = None
     memory: Annotated[
         int, Meta(ge=8 * MIB, description="bytes for all events that wait for @xsubscribe; full: publishing waits")
     ] = 64 * MIB
