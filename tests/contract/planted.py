@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from vyked_host.builtin.balancers.strategies import RoundRobin
-from vyked_host.builtin.embedded.bus import EmbeddedBus
+from vyked_host.builtin.embedded.events.bus import EmbeddedBus
 from vyked_host.builtin.embedded.options import BusOptions
 from vyked_host.builtin.embedded.provider import guarantees
 from vyked_host.builtin.serializers.codecs import Json

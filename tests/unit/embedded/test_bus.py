@@ -5,7 +5,7 @@ import logging
 import msgspec
 import pytest
 
-from vyked_host.builtin.embedded.bus import EmbeddedBus
+from vyked_host.builtin.embedded.events.bus import EmbeddedBus
 from vyked_host.builtin.embedded.options import MIB, BusOptions
 from vyked_host.contracts import Verdict
 from vyked_host.errors import LocalProtocolError, NotSupported, Overloaded, Unavailable

@@ -53,13 +53,13 @@ def _registry(_options: RegistryOptions, env: Environment) -> Registry:
 
 
 def _bus(options: BusOptions, env: Environment) -> PubSub:
-    from .bus import EmbeddedBus
+    from .events.bus import EmbeddedBus
 
     return EmbeddedBus(options, env)
 
 
 async def _verified(bus: PubSub) -> Guarantees:
-    from .bus import EmbeddedBus
+    from .events.bus import EmbeddedBus
 
     assert isinstance(bus, EmbeddedBus)
     return await bus.verify()

@@ -16,8 +16,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ...errors import StartError
-from ...wire.envelope import MalformedEnvelope
+from ....errors import StartError
+from ....wire.envelope import MalformedEnvelope
 from .entry import State
 from .parcel import Parcel
 from .seen import MOST

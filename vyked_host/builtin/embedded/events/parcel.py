@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...contracts import Event
-from ...model.version import parse
-from ...wire.envelope import pack, unpack
+from ....contracts import Event
+from ....model.version import parse
+from ....wire.envelope import pack, unpack
 
 OVERHEAD = 1024
 """What an event costs beside its body, in bytes: generous, so that the sum stays under the bound."""

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-from ...contracts import Clock
-from ...errors import Overloaded, Unavailable
+from ....contracts import Clock
+from ....errors import Overloaded, Unavailable
 from .entry import nothing
 from .parcel import Parcel, Topic
 

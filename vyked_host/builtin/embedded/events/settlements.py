@@ -8,9 +8,9 @@ from contextvars import Context as Variables
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from ...contracts import Environment, Verdict
-from ...errors import CallError, Unavailable
-from ...routing.backoff import Backoff
+from ....contracts import Environment, Verdict
+from ....errors import CallError, Unavailable
+from ....routing.backoff import Backoff
 from .desk import Moving
 from .inbox import GroupDelivery
 from .letters import Settlement

@@ -8,9 +8,9 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
-from ...contracts import Consumer, Delivery, Environment, Event, Subscription, Verdict
-from ...errors import LocalProtocolError
-from ...routing.backlog import UNKNOWN, Backlog
+from ....contracts import Consumer, Delivery, Environment, Event, Subscription, Verdict
+from ....errors import LocalProtocolError
+from ....routing.backlog import UNKNOWN, Backlog
 from .letters import Wanted
 from .parcel import Topic
 from .seen import Seen

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...contracts import Environment, Term
-from ...errors import NotSupported, VykedError
-from ...wire.envelope import MalformedEnvelope
+from ....contracts import Environment, Term
+from ....errors import NotSupported, VykedError
+from ....wire.envelope import MalformedEnvelope
 from .broker import Broker
 from .entry import Entry, Past, Store, nothing
 from .group import GroupQueue

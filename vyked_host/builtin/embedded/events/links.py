@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from contextvars import Context as Variables
 from typing import Any
 
-from ...contracts import Environment, Event, Term, Verdict
-from ...errors import CallError, NotSupported
-from ...routing.backoff import Backoff
-from ...wire.envelope import MalformedEnvelope, unpack
+from ....contracts import Environment, Event, Term, Verdict
+from ....errors import CallError, NotSupported
+from ....routing.backoff import Backoff
+from ....wire.envelope import MalformedEnvelope, unpack
 from .desk import BusDesk, Moving
 from .entry import nothing
 from .inbox import GroupDelivery, Inbox

@@ -12,12 +12,12 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Self
 
-from ...contracts import Environment, Term
-from ...errors import CallError, NotSupported, ServiceError
-from ...service.base import Service
-from ...service.context import CURRENT
-from ...service.decorators import api
-from ...wire.envelope import MalformedEnvelope
+from ....contracts import Environment, Term
+from ....errors import CallError, NotSupported, ServiceError
+from ....service.base import Service
+from ....service.context import CURRENT
+from ....service.decorators import api
+from ....wire.envelope import MalformedEnvelope
 from .broker import Broker
 from .entry import MemoryStore, Store
 from .estate import bequeath, inherit
@@ -36,7 +36,7 @@ from .letters import (
     Taken,
     Wanted,
 )
-from .options import MIB, BusOptions
+from ..options import MIB, BusOptions
 from .parcel import Parcel, Topic
 from .session import Session, Told
 

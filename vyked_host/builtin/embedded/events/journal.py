@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ...contracts import Environment
-from ...errors import StartError
-from ...model.description import Strategy
+from ....contracts import Environment
+from ....errors import StartError
+from ....model.description import Strategy
 from .broker import Broker
 from .entry import Entry, Past, State
 from .group import GroupQueue

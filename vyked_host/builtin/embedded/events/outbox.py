@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context as Variables
 from typing import Protocol
 
-from ...contracts import Environment
-from ...errors import RULES, CallError, DeadlineExceeded, Executed, Overloaded, Unavailable
-from ...routing.backoff import Backoff
+from ....contracts import Environment
+from ....errors import RULES, CallError, DeadlineExceeded, Executed, Overloaded, Unavailable
+from ....routing.backoff import Backoff
 from .admission import RETRY_AFTER_S, WAITING_SHARE, follow
 from .desk import Moving
 from .letters import BATCH_BYTES, Letter, Refusal, Taken

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from ...contracts import Code, Subscription, Verdict
-from ...model.description import Strategy
+from ....contracts import Code, Subscription, Verdict
+from ....model.description import Strategy
 from .entry import State
 
 BATCH_BYTES = 256 << 10

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from ...contracts import (
+from ....contracts import (
     Consumer,
     DeadLetters,
     Delivery,
@@ -23,17 +23,17 @@ from ...contracts import (
     Term,
     Verdict,
 )
-from ...errors import CallError, NotFound, NotSupported, StartError, TooLarge, Unavailable, VykedError
-from ...routing.backoff import Backoff
+from ....errors import CallError, NotFound, NotSupported, StartError, TooLarge, Unavailable, VykedError
+from ....routing.backoff import Backoff
 from .desk import BusDesk, Moving
 from .done import DONE
 from .inbox import GroupDelivery, Inbox
 from .letters import Wanted
 from .links import Away, Here, Link
-from .options import MIB, BusOptions
+from ..options import MIB, BusOptions
 from .outbox import Outbox
 from .parcel import Parcel, Topic
-from .provider import guarantees
+from ..provider import guarantees
 from .settlements import Settlements
 
 _AGAIN = Backoff(first=0.05, most=2.0)

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from ...contracts import Verdict
-from ...model.description import Strategy
-from ...routing.delivery import Group
+from ....contracts import Verdict
+from ....model.description import Strategy
+from ....routing.delivery import Group
 from .entry import Entry, Given, Means, Past, Receiver, State, nothing
 from .parcel import Parcel, Topic
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from ...contracts import Clock
+from ....contracts import Clock
 from .parcel import Parcel, Topic
 
 if TYPE_CHECKING:
