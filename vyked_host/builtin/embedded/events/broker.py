@@ -14,11 +14,11 @@ from functools import partial
 from ....contracts import Environment, Subscription, Verdict
 from ....errors import NotSupported, Unavailable
 from ....model.description import Strategy
+from ..options import BusOptions
 from .admission import Admission
 from .done import DONE
 from .entry import Entry, Means, Past, Store
 from .group import GroupQueue
-from ..options import BusOptions
 from .parcel import Parcel, Topic
 from .seen import Seen
 from .session import Feed, Session

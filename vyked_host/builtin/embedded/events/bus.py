@@ -25,15 +25,15 @@ from ....contracts import (
 )
 from ....errors import CallError, NotFound, NotSupported, StartError, TooLarge, Unavailable, VykedError
 from ....routing.backoff import Backoff
+from ..options import MIB, BusOptions
+from ..provider import guarantees
 from .desk import BusDesk, Moving
 from .done import DONE
 from .inbox import GroupDelivery, Inbox
 from .letters import Wanted
 from .links import Away, Here, Link
-from ..options import MIB, BusOptions
 from .outbox import Outbox
 from .parcel import Parcel, Topic
-from ..provider import guarantees
 from .settlements import Settlements
 
 _AGAIN = Backoff(first=0.05, most=2.0)

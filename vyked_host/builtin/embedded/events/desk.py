@@ -18,6 +18,7 @@ from ....service.base import Service
 from ....service.context import CURRENT
 from ....service.decorators import api
 from ....wire.envelope import MalformedEnvelope
+from ..options import MIB, BusOptions
 from .broker import Broker
 from .entry import MemoryStore, Store
 from .estate import bequeath, inherit
@@ -36,7 +37,6 @@ from .letters import (
     Taken,
     Wanted,
 )
-from ..options import MIB, BusOptions
 from .parcel import Parcel, Topic
 from .session import Session, Told
 
