@@ -238,9 +238,7 @@ class BusSuite(PubSubConformance):
 
 
 def bus(planted):
-    return Provider(
-        name="planted", summary="planted", options=BusOptions, build=planted, guarantees=guarantees
-    )
+    return Provider(name="planted", summary="planted", options=BusOptions, build=planted, guarantees=guarantees)
 
 
 class TestNeverRetries(BusSuite):

@@ -41,6 +41,8 @@ _READ = {
     "event": "SELECT * FROM event ORDER BY number",
     "mark": "SELECT * FROM mark ORDER BY number",
 }
+_UNSURE = (1, "given", 0.0, "")
+"""The mark of an event whose own is damaged: it was delivered at least once, and somebody may still have it."""
 Kind = Literal["queue", "event", "seen", "mark", "forget"]
 
 
@@ -123,8 +125,9 @@ class QueueFile:
         """(queues, events in order, ids seen with their times, the highest number). Raises StartError."""
         try:
             queues = [row[:-1] for row in self._rows("queue")]
-            marks = {row[0]: row for row in self._rows("mark")}
-            events = [kept for row in self._rows("event") if (kept := self._kept(row, marks.get(row[0])))]
+            marks: dict[int, tuple[Any, ...]] = {row[0]: _UNSURE for row in self._select(_READ["mark"])}
+            marks |= {row[0]: row[1:-1] for row in self._rows("mark")}
+            events = [kept for row in self._rows("event") if (kept := self._kept(row, marks.get(row[0], ())))]
             seen = [
                 (event_id, at) for _, event_id, at in self._select("SELECT * FROM seen ORDER BY number")
                 if isinstance(event_id, str) and isinstance(at, float)
@@ -145,13 +148,13 @@ class QueueFile:
             else:
                 self.damaged.append(f"{table} {row[0]}")
 
-    def _kept(self, row: tuple[Any, ...], mark: tuple[Any, ...] | None) -> Kept | None:
+    def _kept(self, row: tuple[Any, ...], mark: tuple[Any, ...]) -> Kept | None:
         try:
             parcel = Parcel.of(row[2])
         except MalformedEnvelope as error:
             self.damaged.append(f"event {row[0]} ({error})")
             return None
-        return Kept(row[0], row[1], parcel, *(mark[1:5] if mark is not None else ()))
+        return Kept(row[0], row[1], parcel, *mark)
 
     # ---- writing -----------------------------------------------------------------------------------------------------
     def write(self, writes: Sequence[Write]) -> None:
