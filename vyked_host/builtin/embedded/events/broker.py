@@ -58,12 +58,12 @@ class Broker:
     def offer(self, parcel: Parcel) -> Awaitable[None] | None:
         """Accept `parcel` where there is room now; None: there is not."""
         now = self._clock.now()
-        if self.seen.knows(parcel.event.id, now):
+        if self.seen.knows(parcel.identity, now):
             return self._known(parcel)
         groups = self.groups.get(parcel.topic)
         if not self.admission.has_room(len(groups) if groups else 0, parcel):
             return None
-        self.seen.add(parcel.event.id, now)
+        self.seen.add(parcel.identity, now)
         if not groups:
             self._tell(parcel)
             return DONE
@@ -90,7 +90,7 @@ class Broker:
             if not accepted.done():
                 accepted.set_result(None)
             return
-        self.seen.forget(parcel.event.id)
+        self.seen.forget(parcel.identity)
         for entry in entries:
             entry.group.drop(entry)
         if not accepted.done():
@@ -108,7 +108,7 @@ class Broker:
     def _still_known(self, parcel: Parcel, accepted: asyncio.Future[None], _why_not: str) -> None:
         if accepted.done():
             return
-        if self.seen.knows(parcel.event.id, self._clock.now()):
+        if self.seen.knows(parcel.identity, self._clock.now()):
             accepted.set_result(None)
         else:
             accepted.set_exception(Unavailable(f"event {parcel.event.id} could not be kept", executed="not_executed"))
@@ -226,7 +226,7 @@ class Broker:
         entry = group.take_over(parcel, number or next(self._numbers), past)
         if entry is not None:
             self.admission.used += parcel.cost
-            self.seen.add(parcel.event.id, self._clock.now())
+            self.seen.add(parcel.identity, self._clock.now())
         return entry
 
     def count_from(self, number: int) -> None:

@@ -23,22 +23,10 @@ from .broker import Broker
 from .entry import MemoryStore, Store
 from .estate import bequeath, inherit
 from .journal import Journal
-from .letters import (
-    BATCH_BYTES,
-    Batch,
-    DeadLetter,
-    Handed,
-    Heirloom,
-    Joined,
-    Letter,
-    Refusal,
-    Run,
-    Settlement,
-    Taken,
-    Wanted,
-)
+from .letters import BATCH_BYTES, Batch, DeadLetter, Heirloom, Joined, Letter, Refusal, Settlement, Taken, Wanted
 from .parcel import Parcel, Topic
-from .session import Session, Told
+from .session import Session
+from .stream import batches
 
 MARGIN_S = 5.0
 """A stream ends by itself so long before its deadline."""
@@ -72,7 +60,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
 
     def __init__(self) -> None:
         self.is_moving = False
-        self._streams: dict[asyncio.Event, Session] = {}
+        self._streams: set[asyncio.Event] = set()
         self._ended = asyncio.Event()
         self._env: Environment
 
@@ -205,37 +193,21 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         ready = asyncio.Event()
         found.give_again(frozenset(held))
         stream = found.attach(ready.set)
-        self._streams[ready] = found
+        self._streams.add(ready)
         self._ended.clear()
+        call = CURRENT.get(None)
+        until = call.call.deadline - MARGIN_S if call is not None else math.inf
         try:
-            async for batch in self._batches(found, stream, ready):
+            async for batch in batches(found, ready, until=until, now=self._env.clock.now, is_moving=self._is_leaving):
                 yield batch
         finally:
-            del self._streams[ready]
+            self._streams.discard(ready)
             if not self._streams:
                 self._ended.set()
             self.broker.detach(found, stream)
 
-    async def _batches(self, session: Session, stream: int, ready: asyncio.Event) -> AsyncIterator[Batch]:
-        call = CURRENT.get(None)
-        until = call.call.deadline - MARGIN_S if call is not None else math.inf
-        while session.stream == stream:
-            ready.clear()
-            told, given = session.take(BATCH_BYTES)
-            if told or given:
-                runs = _runs(told)
-                yield Batch(
-                    runs,
-                    [Handed(each.member.index, each.token, each.count, each.entry.parcel.packed) for each in given],
-                )
-            elif self.is_moving:
-                yield Batch([], [], "moving")
-                return
-            elif self._env.clock.now() >= until:
-                yield Batch([], [], "again")
-                return
-            else:
-                await _either(ready, until - self._env.clock.now())
+    def _is_leaving(self) -> bool:
+        return self.is_moving
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
     @api
@@ -286,25 +258,3 @@ def _unheard(accepting: Awaitable[None]) -> None:
     """Its outcome is told when the event comes again."""
     if isinstance(accepting, asyncio.Future):
         accepting.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def _runs(told: list[Told]) -> list[Run]:
-    runs: list[Run] = []
-    feed, following = None, 0
-    for each in told:
-        if each.feed is not feed or each.number != following:
-            feed, following = each.feed, each.number
-            runs.append(Run(feed.index, following, []))
-        runs[-1].events.append(each.parcel.packed)
-        following += 1
-    return runs
-
-
-async def _either(ready: asyncio.Event, seconds: float) -> None:
-    """Until `ready`, or so many seconds."""
-    if seconds == math.inf:
-        await ready.wait()
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await ready.wait()

@@ -198,7 +198,7 @@ class Inbox:
         if feed is None:
             return
         for number, event in enumerate(events, first):
-            if self._recent.add(f"{event.id} {event.name} {event.service}", now):
+            if self._recent.add(f"{event.id} {index}", now):
                 feed.told(number, event)
             else:
                 feed.last = max(feed.last, number)

@@ -101,9 +101,9 @@ class Journal:
         (events, seen, highest), self._found = self._found, ([], [], 0)
         broker.count_from(highest)
         now, unix = self._clock.now(), self._clock.unix()
-        for event_id, at in seen:
+        for identity, at in seen:
             if 0 <= unix - at <= WINDOW_S:
-                broker.seen.add(event_id, now - (unix - at))
+                broker.seen.add(identity, now - (unix - at))
         groups: dict[int, GroupQueue] = {}
         for (topic, name), (number, strategy) in list(self._queues.items()):
             groups[number] = broker.group(topic, name, cast("Strategy", strategy))
@@ -147,7 +147,7 @@ class Journal:
             self._write(_Job((), kept, lasts=False))
             return
         rows = [(each.number, each.group.number, each.parcel.packed) for each in entries]
-        seen = [(each.number, each.id, self._clock.unix()) for each in entries]
+        seen = [(each.number, each.parcel.identity, self._clock.unix()) for each in entries]
         self._write(_Job((Write("event", rows), Write("seen", seen)), kept, lasts=False))
 
     def mark(self, entry: Entry, state: State, due_s: float, marked: Callable[[], None]) -> None:

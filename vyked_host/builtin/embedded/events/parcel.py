@@ -24,13 +24,15 @@ class Topic(NamedTuple):
 
 
 class Parcel:
-    """One event. An event that came packed is not packed again, and within one process none ever is."""
+    """One event. An event that came packed is not packed again, and within one process none ever is. `identity`: two of the
+    same are the same event; an author may give ids, and the same one to events of different topics."""
 
-    __slots__ = ("_packed", "event", "topic")
+    __slots__ = ("_packed", "event", "identity", "topic")
 
     def __init__(self, event: Event, packed: bytes | None = None) -> None:
         self.event, self._packed = event, packed
         self.topic = Topic(event.service, parse(event.version).major, event.name)
+        self.identity = f"{event.id} {self.topic.service}.{self.topic.name}@{self.topic.major}"
 
     @classmethod
     def of(cls, packed: bytes) -> Parcel:

@@ -3,6 +3,7 @@ again and goes nowhere."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 
 WINDOW_S, MOST = 600.0, 100_000
@@ -13,7 +14,7 @@ class Seen:
     """Ids and when they came, oldest first. Times in monotonic seconds."""
 
     def __init__(self, most: int = MOST) -> None:
-        self._when: dict[str, float] = {}
+        self._when: OrderedDict[str, float] = OrderedDict()  # a plain dict is slow at its front
         self._most = most
 
     def __len__(self) -> int:
@@ -21,14 +22,12 @@ class Seen:
 
     def add(self, event_id: str, now: float) -> bool:
         """Remember `event_id`; False: it was known already."""
-        when = self._when.get(event_id)
-        if when is not None and now - when <= WINDOW_S:
+        if self.knows(event_id, now):
             return False
-        if when is not None:
-            del self._when[event_id]  # to the end: the order is that of time
-        elif len(self._when) >= self._most:
-            del self._when[next(iter(self._when))]
         self._when[event_id] = now
+        self._when.move_to_end(event_id)
+        if len(self._when) > self._most:
+            self._when.popitem(last=False)
         return True
 
     def knows(self, event_id: str, now: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context as Variables
 from itertools import islice
@@ -44,8 +45,8 @@ class Settlements:
 
     def __init__(self, env: Environment, ack_wait_s: float) -> None:
         self._env, self._ack_wait_s = env, ack_wait_s
-        self._waiting: dict[int, _Said] = {}
-        self._next, self._is_busy = 0, False
+        self._waiting: deque[_Said] = deque()
+        self._is_busy = False
         self._holder: Settles | None = None
         self.held: dict[tuple[int, int], GroupDelivery] = {}
 
@@ -60,8 +61,7 @@ class Settlements:
     def settle(self, delivery: GroupDelivery, verdict: Verdict) -> Awaitable[None]:
         """Tell what became of `delivery`. The awaitable raises Unavailable."""
         told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._next += 1
-        self._waiting[self._next] = _Said(delivery, verdict, self._env.clock.now() + self._ack_wait_s, told)
+        self._waiting.append(_Said(delivery, verdict, self._env.clock.now() + self._ack_wait_s, told))
         self._start()
         return told
 
@@ -77,9 +77,9 @@ class Settlements:
     def empty_into(self, settle: Callable[[GroupDelivery, Verdict], None]) -> None:
         """The holder is here: it is told all that waits."""
         self._holder = None
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._waiting = self._waiting, deque()
         self.held.clear()
-        for each in waiting.values():
+        for each in waiting:
             settle(each.delivery, each.verdict)
             if not each.told.done():
                 each.told.set_result(None)
@@ -109,10 +109,11 @@ class Settlements:
                 self._start()
 
     async def _tell_some(self, holder: Settles) -> None:
-        some = dict(islice(self._waiting.items(), MOST))
-        await holder.settle([_settlement(each, holder.born) for each in some.values()])
-        for number, each in some.items():
-            self._waiting.pop(number, None)
+        some = list(islice(self._waiting, MOST))
+        await holder.settle([_settlement(each, holder.born) for each in some])
+        for each in some:
+            if self._waiting and self._waiting[0] is each:  # unless somebody else was told meanwhile
+                self._waiting.popleft()
             if each.verdict.action != "extend":
                 self.held.pop((each.delivery.born, each.delivery.token), None)
             if not each.told.done():
@@ -120,8 +121,9 @@ class Settlements:
 
     def _give_up(self, error: CallError) -> None:
         now = self._env.clock.now()
-        for number, each in [item for item in self._waiting.items() if item[1].until < now]:
-            del self._waiting[number]
+        late = [each for each in self._waiting if each.until < now]
+        self._waiting = deque(each for each in self._waiting if each.until >= now)
+        for each in late:
             self.held.pop((each.delivery.born, each.delivery.token), None)
             if not each.told.done():
                 each.told.set_exception(Unavailable(f"nobody could be told: {error}", executed="unknown"))
@@ -129,12 +131,12 @@ class Settlements:
     async def flush(self, within: float) -> None:
         """Wait until all are told, for so many seconds."""
         if self._waiting:
-            await asyncio.wait([each.told for each in self._waiting.values()], timeout=within)
+            await asyncio.wait([each.told for each in self._waiting], timeout=within)
 
     def close(self) -> None:
         """Nobody is told any more."""
         self._holder = None
-        for each in self._waiting.values():
+        for each in self._waiting:
             if not each.told.done():
                 each.told.set_exception(Unavailable("the event bus was closed", executed="unknown"))
         self._waiting.clear()
