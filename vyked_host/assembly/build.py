@@ -180,8 +180,9 @@ class Composition:
             start_s=timing.start, stop_s=timing.stop,
         )  # fmt: skip
 
-    def subscribers(self, tasks: TaskScope) -> list[Subscriber]:
+    def subscribers(self, tasks: TaskScope, guarantees: Guarantees) -> list[Subscriber]:
         """Every subscription of every service."""
+        scale = self.settings.timing.scale
         content_types = {each.content_type: name for name, each in self.workshop.serializers.items()}
         groups = Groups()
         return [
@@ -198,6 +199,8 @@ class Composition:
                 tasks=tasks,
                 clock=self.workshop.clock,
                 log=self.log,
+                handler_s=guarantees.ack_wait_s * scale,
+                scale=scale,
             )
             for planned in self.planned
             for each in planned.description.subscriptions
@@ -231,7 +234,7 @@ class Composition:
         timing = workshop.environment("host").timing  # scaled
         node = Node(
             settings=msgspec.structs.replace(settings, timing=timing), dispatcher=self.dispatcher, directory=self.directory, membership=membership,
-            transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks), publisher=publisher,
+            transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks, guarantees), publisher=publisher,
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
         )  # fmt: skip

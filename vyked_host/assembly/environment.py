@@ -82,6 +82,7 @@ class Workshop:
             callers=lambda: self.callers,
             hub=self._hub,
             generation=lambda: self.generation(),
+            folder=self.settings.folder,
         )
 
     def _hub(self, address: str | None) -> Hub:

@@ -92,7 +92,8 @@ class Verdict(Value):
 
 
 class Guarantees(Value):
-    """The one vocabulary: the provider declares, the kit proves, assembly compares with what the services use."""
+    """The one vocabulary: the provider declares, the kit proves, assembly compares with what the services use. `ack_wait_s`:
+    what is not settled within so many seconds ([timing] scale applies) is delivered again."""
 
     fan_out: bool = True
     at_least_once: bool = False
@@ -102,6 +103,7 @@ class Guarantees(Value):
     replay: bool = False
     dead_letter: bool = False
     dedupe_s: float = 0.0
+    ack_wait_s: float = 30.0
     max_message_bytes: int = 1 << 20
     streams: bool = False
     cancels: bool = False

@@ -26,24 +26,24 @@ from .routes import compose
 from .statistics import CallCounters
 from .tasks import TaskScope
 
-HANDLER_S = 30.0
-"""Time a handler has for one event before the bus may deliver it again (docs/semantics.md, events)."""
 _REDELIVERY = Backoff(first=1.0, most=120.0, factor=5.0)
 
 
 class Subscriber:
-    """One @subscribe or @xsubscribe handler of one service at this node."""
+    """One @subscribe or @xsubscribe handler of one service at this node. `handler_s`: the time that a handler has for one event
+    before the bus may deliver it again (docs/semantics.md, events); `scale` is that of [timing]."""
 
     def __init__(
         self, *, description: SubscriptionDescription, consumer: str, consumer_major: int, group: str | None, member: str,
         handler: Callable[[Any], Any], chain: Sequence[Middleware], codecs: Codecs, serializers: Mapping[str, str],
-        tasks: TaskScope, clock: Clock, log: logging.Logger,
+        tasks: TaskScope, clock: Clock, log: logging.Logger, handler_s: float, scale: float = 1.0,
     ) -> None:  # fmt: skip
         self._description, self._tasks, self._clock, self._log = description, tasks, clock, log
+        self._handler_s, self._scale = handler_s, scale
         name = f"{description.service}.{description.event}"
         self._endpoint = EndpointDescription(
             service=consumer, version=f"{consumer_major}", name=description.handler, kind=Kind.UNARY,
-            arguments=description.payload, timeout_s=HANDLER_S, summary=f"on {name}",
+            arguments=description.payload, timeout_s=handler_s, summary=f"on {name}",
         )  # fmt: skip
         self._decoders = {
             content_type: codecs.bind(description.payload, serializer).decode
@@ -123,7 +123,13 @@ class Subscriber:
         except ValueError as error:
             return self._refused(f"the payload does not fit: {error}")
         call = Call(
-            0, 0, "object", payload, began + HANDLER_S, metadata=headers.pack(event.metadata), attempt=delivery.count
+            0,
+            0,
+            "object",
+            payload,
+            began + self._handler_s,
+            metadata=headers.pack(event.metadata),
+            attempt=delivery.count,
         )
         CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery, call)))
         try:
@@ -138,15 +144,14 @@ class Subscriber:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise  # by the drain: the bus gives the event to somebody else
             fault = internal_fault(self._endpoint, error, self._log)
-            return self._again(
-                delivery, _REDELIVERY.delay(delivery.count - 1, random.random()), f"{error!r} {fault.details}"
-            )
+            seconds = _REDELIVERY.delay(delivery.count - 1, random.random()) * self._scale
+            return self._again(delivery, seconds, f"{error!r} {fault.details}")
         return Verdict(action="ack")
 
     def _told(self, delivery: Delivery, call: Call) -> Told:
         async def extend() -> None:
-            await delivery.settle(Verdict(action="extend", seconds=HANDLER_S))
-            call.deadline = self._clock.now() + HANDLER_S
+            await delivery.settle(Verdict(action="extend", seconds=self._handler_s))
+            call.deadline = self._clock.now() + self._handler_s
 
         event = delivery.event
         return Told(id=event.id, delivery_count=delivery.count, idempotency_key=event.id, extend=extend)
