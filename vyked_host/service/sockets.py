@@ -94,12 +94,13 @@ def socket_shape(handler: Callable[..., Any], place: Place, *, lenient: bool = F
 def _typed(reading: Reading, parameter: str, place: Place) -> SocketShape:
     inbound, outbound = get_args(reading.hints[parameter]) or (Any, Any)
     for hint, what in ((inbound, "receives"), (outbound, "sends")):
-        ensure_travels(hint, f"what {parameter!r} {what}", place)
         try:
-            sides_of(hint)
+            sides = sides_of(hint)
         except UsageError as error:
             text = f"the type of what {parameter!r} {what}: {error}"
             raise place.fault(text, "use a Struct with the text in it") from error
+        for each in (sides.shape, sides.binary):
+            ensure_travels(each, f"what {parameter!r} {what}", place)
     positional, keyword = reading.names()
     arguments = reading.arguments({parameter}) if len(reading.parameters) > 1 else None
     return SocketShape(

@@ -153,7 +153,7 @@ async def test_a_peer_that_is_kept_waiting_is_not_taken_for_dead() -> None:
                 pass
             rooms.gate.set()
             await sending
-            await eventually(lambda: len(rooms.seen) >= 60, within_s=10)
+            await eventually(lambda: len(rooms.seen) >= 60, within=10)
             reading.cancel()
 
 
