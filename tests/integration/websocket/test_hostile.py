@@ -122,7 +122,7 @@ async def test_a_close_without_a_code_is_1005() -> None:
 
 
 async def test_frames_may_come_byte_by_byte_and_in_fragments_with_pings_between() -> None:
-    async with served() as (host, rooms, _), opened(host, b"/text") as connection:
+    async with served() as (host, _rooms, _), opened(host, b"/text") as connection:
         sent = frame(TEXT, b"ab", fin=False) + frame(PING, b"are you there") + frame(0, b"", fin=False) + frame(0, b"c")
         for at in range(len(sent)):
             await connection.send(sent[at : at + 1])
@@ -259,17 +259,16 @@ async def test_a_message_cut_off_by_the_end_of_its_connection_is_never_seen() ->
 
 
 async def test_row_12_a_reader_that_stalls_is_cut_and_its_sender_waited_meanwhile() -> None:
-    async with served(config="[timing]\nscale = 0.1\nping = 600\n") as (host, rooms, _):
-        async with opened(host, b"/floods"):
-            await rooms.entered.wait()
-            async with asyncio.timeout(20):
-                await rooms.ended.wait()
+    async with served(config="[timing]\nscale = 0.1\nping = 600\n") as (host, rooms, _), opened(host, b"/floods"):
+        await rooms.entered.wait()
+        async with asyncio.timeout(20):
+            await rooms.ended.wait()
     assert rooms.seen[-1] == 1006
     assert len(rooms.seen) * 65536 < 32 << 20  # what the kernel buffers, and ours
 
 
 async def test_a_slow_reader_slows_the_sender_and_gets_everything() -> None:
-    async with served(config=NO_PING) as (host, rooms, http):
+    async with served(config=NO_PING) as (_host, rooms, http):
         async with http.ws_connect("/floods", max_msg_size=0) as ws:
             await rooms.entered.wait()
             for _ in range(200):
@@ -295,7 +294,7 @@ async def test_what_waits_for_a_slow_reader_is_bounded() -> None:
 
 async def test_a_sender_that_is_cancelled_while_it_waits_harms_no_other() -> None:
     config = NO_PING + '[limits]\nwrite_buffer = "none"\n'
-    async with served(config=config) as (host, rooms, http), http.ws_connect("/records", max_msg_size=0) as ws:
+    async with served(config=config) as (_host, rooms, http), http.ws_connect("/records", max_msg_size=0) as ws:
         await rooms.entered.wait()
         (socket,) = rooms.sockets
         transport = ws._response.connection.transport
@@ -362,7 +361,7 @@ async def test_sockets_count_as_connections() -> None:
 
 
 async def test_a_hundred_sockets_come_and_go_and_leave_nothing() -> None:
-    async with served() as (host, rooms, http):
+    async with served() as (host, _rooms, http):
         for _ in range(2):
             sockets = await asyncio.gather(*(http.ws_connect("/text") for _ in range(100)))
             for ws in sockets:
@@ -376,7 +375,7 @@ async def test_a_hundred_sockets_come_and_go_and_leave_nothing() -> None:
 
 
 async def test_random_bytes_after_the_handshake_harm_nobody() -> None:
-    async with served(config=FAST) as (host, rooms, http):
+    async with served(config=FAST) as (host, _rooms, http):
         for _ in range(30):
             async with opened(host, b"/records") as connection:
                 await connection.send(os.urandom(500))

@@ -31,7 +31,7 @@ FAST = "[timing]\nscale = 0.02\n"  # ping 0.2 s, pong 0.1 s, write 0.2 s, grace 
 )
 async def test_row_15_a_page_of_a_foreign_origin_is_refused_before_the_upgrade(origin: str | None, status: int) -> None:
     config = '[transports.http.cors]\norigins = ["https://named.example", "*"]\n'
-    async with served(config=config) as (host, rooms, http):
+    async with served(config=config) as (host, _rooms, http):
         headers = {"Origin": origin.format(same=base(host))} if origin else {}
         try:
             async with http.ws_connect("/rooms/red", headers=headers):
@@ -128,33 +128,40 @@ async def test_a_handler_that_hears_of_nothing_is_cancelled_when_its_peer_is_gon
 
 
 async def test_a_silent_peer_that_answers_pings_stays_and_one_that_does_not_goes() -> None:
-    async with served(config=FAST) as (host, rooms, http):
-        async with http.ws_connect("/records") as alive, http.ws_connect("/records", autoping=False) as dead:
-            await eventually(lambda: len(rooms.sockets) == 2)
-            pings = 0
-            reading = asyncio.create_task(alive.receive())  # aiohttp's client answers pings while it reads
-            while (await dead.receive()).type is WSMsgType.PING:
-                pings += 1
-            assert pings >= 1
-            assert [each.close_code for each in rooms.sockets].count(None) == 1
-            await alive.send_str("still here")
-            await eventually(lambda: "still here" in rooms.seen)
-            reading.cancel()
+    async with (
+        served(config=FAST) as (_, rooms, http),
+        http.ws_connect("/records") as alive,
+        http.ws_connect("/records", autoping=False) as dead,
+    ):
+        await eventually(lambda: len(rooms.sockets) == 2)
+        pings = 0
+        reading = asyncio.create_task(alive.receive())  # aiohttp's client answers pings while it reads
+        while (await dead.receive()).type is WSMsgType.PING:
+            pings += 1
+        assert pings >= 1
+        assert [each.close_code for each in rooms.sockets].count(None) == 1
+        await alive.send_str("still here")
+        await eventually(lambda: "still here" in rooms.seen)
+        reading.cancel()
 
 
 async def test_a_peer_that_is_kept_waiting_is_not_taken_for_dead() -> None:
     """Messages that the handler does not take stop the reading, and with it the answers to pings."""
-    async with served(config=FAST + '[transports.http.websocket]\nmessages = "none"\n') as (host, rooms, http):
-        async with http.ws_connect("/slow", max_msg_size=0) as ws, http.ws_connect("/records", autoping=False) as dead:
-            await rooms.entered.wait()
-            reading = asyncio.create_task(ws.receive())
-            sending = asyncio.create_task(_send_all(ws, 60))
-            while (await dead.receive()).type is WSMsgType.PING:  # by its end the other one would have been cut as well
-                pass
-            rooms.gate.set()
-            await sending
-            await eventually(lambda: len(rooms.seen) >= 60, within=10)
-            reading.cancel()
+    config = FAST + '[transports.http.websocket]\nmessages = "none"\n'
+    async with (
+        served(config=config) as (_, rooms, http),
+        http.ws_connect("/slow", max_msg_size=0) as ws,
+        http.ws_connect("/records", autoping=False) as dead,
+    ):
+        await rooms.entered.wait()
+        reading = asyncio.create_task(ws.receive())
+        sending = asyncio.create_task(_send_all(ws, 60))
+        while (await dead.receive()).type is WSMsgType.PING:  # by its end the other one would have been cut as well
+            pass
+        rooms.gate.set()
+        await sending
+        await eventually(lambda: len(rooms.seen) >= 60, within=10)
+        reading.cancel()
 
 
 async def _send_all(ws: aiohttp.ClientWebSocketResponse, times: int) -> None:
@@ -243,7 +250,7 @@ async def test_a_peer_that_ignores_the_close_holds_up_no_drain() -> None:
 # ---- seeing it -------------------------------------------------------------------------------------------------------
 async def test_open_sockets_are_counted_and_take_no_call_s_place(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    async with served(config="[limits]\nin_flight = 1\n") as (host, rooms, http):
+    async with served(config="[limits]\nin_flight = 1\n") as (host, _rooms, http):
         async with http.ws_connect("/text") as one, http.ws_connect("/text"), http.ws_connect("/records"):
             async with http.get("/_stats") as answer:
                 found = await answer.json()

@@ -86,7 +86,7 @@ class EndOfSocket(Line):
         level = logging.INFO if code in _EXPECTED else logging.WARNING
         if not self._log.isEnabledFor(level):
             return
-        told = getattr(arguments, "ended", dict)()
+        told: dict[str, Any] = getattr(arguments, "ended", dict)()
         closed = told.get("close_code")
         how = f"closed with {closed}" if closed else "ended" if told else "was not opened"
         counts = f", {told['received']} received, {told['sent']} sent" if told else ""

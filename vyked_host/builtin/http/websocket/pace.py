@@ -26,8 +26,8 @@ class SocketPace:
         self._heard, self._pinged = now, None
         if not partial:
             self._partial_since = None
-        elif frames or self._partial_since is None:
-            self._partial_since = now if self._partial_since is None else self._partial_since
+        elif self._partial_since is None:
+            self._partial_since = now
         return self._rate is None or self._spend(now, frames, self._rate)
 
     def _spend(self, now: float, frames: int, rate: int) -> bool:
