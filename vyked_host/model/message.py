@@ -37,7 +37,7 @@ class Peer(Value):
 
 class Call(msgspec.Struct, gc=False):
     """One call on its way. `codec` says what `body` is: the name of a serializer (bytes), "object" (the arguments
-    Struct itself, or the result itself), or "raw" (HTTP and WebSocket: the request). `deadline` is in monotonic seconds
+    Struct itself, or the result itself), or "raw" (HTTP: the request; WebSocket: its `Opening`). `deadline` is in monotonic seconds
     of this process. `metadata` is opaque: W3C trace headers and the callers' own pairs, encoded (wire.metadata)."""
 
     id: int
