@@ -103,8 +103,9 @@ async def _serve(host: Host, started: Started) -> int:
 
 
 async def _until_told(host: Host, signals: Signals) -> int:
-    await signals.stop.wait()
     node = host.node
+    node.stop_asked = signals.stop.set
+    await signals.stop.wait()
     log.info("draining: %d calls in flight", len(node.dispatcher.running))
     if await _unless(signals.force, host.stop()):
         return _left(node.left_behind)

@@ -15,6 +15,7 @@ from ..assembly import Host
 from ..assembly.prepare import find, prepare
 from ..contracts import Channel, EndpointDescription
 from ..errors import NotFound, StartError, UsageError, VykedError
+from ..model.report import is_own
 from ..model.settings import Settings
 from ..model.values import Value
 
@@ -98,7 +99,7 @@ async def _known(host: Host, node_id: str) -> None:
 
 def endpoint(channel: Channel, service: str, method: str) -> EndpointDescription:
     """What `service.method` is over there, with untyped arguments and result. Raises NotFound naming what exists."""
-    served = [each for each in channel.surface.endpoints if each is not None]
+    served = [each for each in channel.surface.endpoints if each is not None and not is_own(each.service)]
     by_method = {each.name: each for each in served if each.service == service}
     if not by_method:
         there = sorted({each.service for each in served})

@@ -19,6 +19,8 @@ from ..service.context import CURRENT
 from ..service.endpoints import Published
 from ..wire import metadata as headers
 from .codecs import Codecs
+from .trail import EventTrail
+from .trail import Published as Entry
 
 TIMEOUT_S = 10.0
 
@@ -28,8 +30,9 @@ class Publisher:
 
     def __init__(
         self, *, pubsub: PubSub, guarantees: Guarantees, codecs: Codecs, serializer: str, content_type: str, clock: Clock,
-        node_id: str, log: logging.Logger,
+        node_id: str, log: logging.Logger, trail: EventTrail,
     ) -> None:  # fmt: skip
+        self._trail = trail
         self._pubsub, self._guarantees, self._codecs = pubsub, guarantees, codecs
         self._serializer, self._content_type = serializer, content_type
         self._clock, self._node_id, self._log = clock, node_id, log
@@ -61,10 +64,11 @@ class Publisher:
             metadata=headers.unpack(outer.call.metadata) if outer is not None else {},
             published_unix_s=self._clock.unix(),
         )
+        entry = self._trail.publishes(message)
         accepted = self._pubsub.publish(message, deadline=self._clock.now() + (timeout or TIMEOUT_S))
         done = asyncio.ensure_future(self._acked(accepted, message.id))
         self._outstanding.add(done)
-        done.add_done_callback(partial(self._settled, f"{event.service}.{event.name} {message.id}"))
+        done.add_done_callback(partial(self._settled, entry))
         return done
 
     def _encoder(self, event: EventDescription) -> Callable[[Any], Any]:
@@ -78,14 +82,17 @@ class Publisher:
         await accepted
         return Published(id=event_id, durability=self._guarantees.durability)
 
-    def _settled(self, what: str, done: asyncio.Future[Published]) -> None:
+    def _settled(self, entry: Entry, done: asyncio.Future[Published]) -> None:
         self._outstanding.discard(done)
         error = "nobody waited for the bus to accept it" if done.cancelled() else done.exception()
         if error is None:
             self.published += 1
-        else:
-            self.failed += 1
-            self._log.warning("event %s: it is not known to be published: %s", what, error)
+            self._trail.settled(entry, "")
+            return
+        self.failed += 1
+        self._trail.settled(entry, str(error) or type(error).__name__)
+        what = f"{entry.service}.{entry.name} {entry.event_id}"
+        self._log.warning("event %s: it is not known to be published: %s", what, error)
 
     async def flush(self) -> None:
         """Wait until each event so far is accepted or has failed."""
