@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from ..contracts import Call, Candidate
 from ..model.description import Dependency
 from ..model.report import CONTROL
 from ..model.settings import ClientTable
@@ -15,6 +13,7 @@ from ..model.topology import Instance, NodeRecord
 from ..runtime.client import ServiceClient
 from ..runtime.directory import Target
 from ..runtime.links import Link
+from ..runtime.terms import Only
 from ..service.clients import proxy
 from .control import Control
 
@@ -59,15 +58,3 @@ class Asker:
         links, self._links = self._links, []
         for link in links:
             await link.aclose()
-
-
-class Only:
-    """`contracts.Balancer` of one candidate."""
-
-    def update(self, candidates: Sequence[Candidate]) -> None:
-        """The candidate."""
-        (self._candidate,) = candidates
-
-    def choose(self, _call: Call) -> Candidate:
-        """It."""
-        return self._candidate

@@ -27,7 +27,10 @@ class HostTable(Table):
 
     name: Annotated[str, Meta(description="shown in ps, logs and process title; default: this folder's name")] = ""
     mesh: Annotated[
-        str, Meta(description="only hosts of the same mesh talk to each other; default: this folder's name")
+        str,
+        Meta(
+            description="only hosts of the same mesh talk to each other; default: this folder's name and a digest of its path"
+        ),
     ] = ""
     labels: Annotated[dict[str, str], Meta(description="seen by balancers and by ps")] = {}
     drain_timeout: Annotated[float, Meta(ge=0, description="seconds that running handlers get after SIGTERM")] = 30.0
