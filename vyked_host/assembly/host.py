@@ -20,6 +20,7 @@ import msgspec
 from ..contracts import Address, Channel
 from ..errors import UsageError
 from ..model.description import Dependency
+from ..model.message import Event as Message
 from ..model.settings import ServiceTable
 from ..model.topology import NodeRecord
 from ..runtime.node import Node
@@ -182,6 +183,15 @@ class Host(ClassicHost):
             raise UsageError("this host does not run: use `async with Host(...) as host`")
         wanted = Dependency(attribute="", service=service, version=version, required=False, contract=_Itself())
         return cast("Invoker", self._composition.client("", wanted))
+
+    def decode(self, event: Message, /) -> Any:
+        """The payload of an event as plain data. Raises ValueError when it can't be read here."""
+        if self._composition is None:
+            raise UsageError("this host does not run: use `async with Host(...) as host`")
+        for serializer in self._composition.workshop.serializers.values():
+            if serializer.content_type == event.content_type:
+                return serializer.codec(Any).decode(event.body)
+        raise ValueError(f"there is no serializer here for {event.content_type}")
 
     def ask(self, record: NodeRecord, /) -> Control:
         """The control service of a node, whether or not it serves anything."""

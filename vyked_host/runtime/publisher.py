@@ -14,7 +14,7 @@ from typing import Any
 from ..contracts import Clock, PubSub
 from ..errors import TooLarge
 from ..model.description import EventDescription
-from ..model.message import Event, Guarantees
+from ..model.message import SENSITIVE, Event, Guarantees
 from ..service.context import CURRENT
 from ..service.endpoints import Published
 from ..wire import metadata as headers
@@ -61,7 +61,7 @@ class Publisher:
             body=body,
             content_type=self._content_type,
             key=key,
-            metadata=headers.unpack(outer.call.metadata) if outer is not None else {},
+            metadata=_metadata(event, headers.unpack(outer.call.metadata) if outer is not None else {}),
             published_unix_s=self._clock.unix(),
         )
         entry = self._trail.publishes(message)
@@ -98,3 +98,7 @@ class Publisher:
         """Wait until each event so far is accepted or has failed."""
         while self._outstanding:
             await asyncio.wait(set(self._outstanding))
+
+
+def _metadata(event: EventDescription, outer: dict[str, str]) -> dict[str, str]:
+    return {**outer, SENSITIVE: ",".join(event.sensitive)} if event.sensitive else outer

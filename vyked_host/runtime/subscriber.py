@@ -15,7 +15,7 @@ from typing import Any
 
 from ..contracts import Clock, Consumer, Delivery, Middleware, PubSub
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
-from ..model.message import Call, Subscription, Verdict
+from ..model.message import SENSITIVE, Call, Subscription, Verdict
 from ..routing.backoff import Backoff
 from ..service.context import CURRENT, Context, Reject, Retry
 from ..service.context import Delivery as Told
@@ -140,9 +140,10 @@ class Subscriber:
         except ValueError as error:
             entry.cause = "the payload does not fit the type that the handler takes"
             return self._refused(f"the payload does not fit: {error}")
-        call = Call(
-            0, 0, "object", payload, began + HANDLER_S, metadata=headers.pack(event.metadata), attempt=delivery.count
-        )
+        metadata = event.metadata
+        if SENSITIVE in metadata:
+            metadata = {name: value for name, value in metadata.items() if name != SENSITIVE}
+        call = Call(0, 0, "object", payload, began + HANDLER_S, metadata=headers.pack(metadata), attempt=delivery.count)
         CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery, call)))
         try:
             await self._proceed(payload)
