@@ -40,11 +40,12 @@ def aim(config_file: str | None, address: str | None, mesh: str | None) -> Aim:
     Raises ConfigError."""
     file = find(config_file, os.environ)
     settings = prepare(file).loaded.require() if file else prepare(None, text="").loaded.require()
-    wanted = (_checked(address),) if address else tuple(listening(settings)) or (DEFAULT,)
+    wanted = (checked(address),) if address else tuple(listening(settings)) or (DEFAULT,)
     return Aim(mesh=mesh or mesh_name(settings), addresses=wanted, file=file or "")
 
 
-def _checked(address: str) -> str:
+def checked(address: str) -> str:
+    """`address` as a URI. Raises UsageError when it is none."""
     scheme, separator, rest = address.partition("://")
     if not separator or not rest.rpartition(":")[2].isdigit():
         raise UsageError(f"{address!r} is no address: write tcp://HOST:PORT or http://HOST:PORT")
