@@ -43,12 +43,20 @@ def _context(facts: CallFacts, record: FailedCall) -> Iterator[Finding]:
     moment = facts.moment
     if moment is not None and moment.samples:
         yield found("moment", node=moment.node, lag_s=moment.lag_s, in_flight=moment.in_flight)
-    if moment is not None and moment.failed:
-        others = ", ".join(f"{count} x {what}" for what, count in moment.failed.items())
-        yield found("others", node=moment.node, failed=others)
+    if moment is not None and (others := _others(facts, moment)):
+        yield found("others", node=moment.node, failed=", ".join(f"{count} x {what}" for what, count in others.items()))
     if facts.more:
         yield found("more_calls", count=facts.more, id=facts.id)
     yield from silence(facts.silent)
+
+
+def _others(facts: CallFacts, moment: Moment) -> dict[str, int]:
+    """What else failed there, without this very call."""
+    failed = dict(moment.failed)
+    if facts.callee is not None:
+        own = f"{facts.callee.endpoint} {facts.callee.code}"
+        failed[own] = failed.get(own, 0) - 1
+    return {what: count for what, count in failed.items() if count > 0}
 
 
 def _identity(facts: CallFacts, record: FailedCall) -> Finding:

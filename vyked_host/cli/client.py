@@ -24,7 +24,7 @@ DEFAULT = "tcp://127.0.0.1:4502"
 PORTS = {"tcp": 4502, "http": 4501}
 """Where a transport listens when its file does not say."""
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}  # noqa: S104 - what it listens on, not what we bind
-_DIAL_S = 5.0
+DIAL_S = 5.0
 
 
 class Aim(Value):
@@ -84,7 +84,7 @@ async def _first(host: Host, found: Aim) -> Channel:
     refused: list[str] = []
     for uri in found.addresses:
         try:
-            return await host.dial(uri, timeout=_DIAL_S)
+            return await host.dial(uri, timeout=DIAL_S)
         except (VykedError, OSError) as error:
             refused.append(str(error) if str(error).startswith(uri) else f"{uri}: {error}")
     start = f"vyked-host run {found.file}".rstrip()
@@ -94,7 +94,7 @@ async def _first(host: Host, found: Aim) -> Channel:
 
 
 async def _known(host: Host, node_id: str) -> None:
-    async with asyncio.timeout(_DIAL_S):
+    async with asyncio.timeout(DIAL_S):
         while node_id not in host.node.directory.nodes:
             await host.node.directory.change()
 
@@ -106,14 +106,14 @@ def endpoint(channel: Channel, service: str, method: str) -> EndpointDescription
     if not by_method:
         there = sorted({each.service for each in served})
         raise NotFound(
-            f"no service {service!r} at {channel.node_id}; {_nearest(service, there)}",
+            f"no service {service!r} at {channel.node_id}; {nearest_of(service, there)}",
             service=service,
             method=method,
             executed="not_sent",
         )
     if method not in by_method:
         raise NotFound(
-            f"{service} has no method {method!r}; {_nearest(method, sorted(by_method))}",
+            f"{service} has no method {method!r}; {nearest_of(method, sorted(by_method))}",
             service=service,
             method=method,
             executed="not_sent",
@@ -121,7 +121,8 @@ def endpoint(channel: Channel, service: str, method: str) -> EndpointDescription
     return msgspec.structs.replace(by_method[method], arguments=dict[str, Any], result=Any, inbound=Any)
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
+def nearest_of(word: str, known: Sequence[str]) -> str:
+    """What may have been meant, and what there is."""
     near = get_close_matches(word, known, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""
     return f"{guess}there {'is' if len(known) == 1 else 'are'}: {', '.join(known) or 'none'}"
@@ -129,6 +130,6 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 def as_data(error: VykedError) -> Mapping[str, Any]:
     """A failed call as data."""
-    names = ("code", "type", "executed", "service", "method", "instance", "details", "retry_after")
+    names = ("code", "type", "executed", "service", "method", "instance", "details", "retry_after", "call_id")
     found = {name: getattr(error, name, None) for name in names}
     return {"message": str(error), **{name: value for name, value in found.items() if value not in (None, "")}}

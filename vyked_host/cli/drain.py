@@ -33,25 +33,23 @@ async def _drain(reach: Reach, name: str) -> None:
     async with joined(reach) as host:
         record = await chosen(host, name)
         began = time.perf_counter()
-        phase = await _watch(host, record)
-        if phase == "serving" or not await _is_gone(host, record):
+        await _watch(host, record)
+        if not await _is_gone(host, record):
             raise VykedError(f"{record.node_id} was told to drain and its connection ended, but it still answers")
         click.echo(f"{record.node_id} drained in {span(time.perf_counter() - began)}")
 
 
-async def _watch(host: Host, record: NodeRecord) -> str:
-    """Show how far it is until its connection ends; the last phase that was seen. Raises ServiceError when it refuses."""
+async def _watch(host: Host, record: NodeRecord) -> None:
+    """Show how far it is until its connection ends. Raises ApplicationError or ServiceError when it refuses."""
     last: Progress | None = None
     try:
         async for each in host.ask(record).drain.using(timeout=600.0)():
             if each != last:
                 say(_words(record.node_id, each))
             last = each
-    except CallError as error:
+    except CallError:  # its listeners closed, which is what it was told to do
         if last is None:
             raise
-        say(f"{record.node_id}: {error}" if last.phase == "serving" else f"{record.node_id}: closed")
-    return last.phase if last is not None else ""
 
 
 def _words(node: str, each: Progress) -> str:

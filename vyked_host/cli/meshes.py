@@ -24,6 +24,8 @@ from .client import DEFAULT, checked, listening
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+_BARE = ("services={}", "plugins.autoload=false")
+"""Of a host that only asks: no service is imported, and no plugin runs that the file does not name."""
 FIRST_S = 2.0
 """How long nodes are waited for, once the registry is joined."""
 
@@ -64,7 +66,7 @@ def mesh_options(function: F) -> F:
 # ---- joining ---------------------------------------------------------------------------------------------------------
 def ready(reach: Reach, addresses: tuple[str, ...] = ()) -> Prepared:
     """The file of `reach` with its flags over it; `addresses`: these hosts instead of a registry."""
-    overrides = []
+    overrides = list(_BARE)
     if reach.mesh:
         overrides.append(f'host.mesh="{reach.mesh}"')
     if reach.registry:
