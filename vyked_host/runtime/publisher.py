@@ -32,7 +32,7 @@ class Publisher:
         self, *, pubsub: PubSub, guarantees: Guarantees, codecs: Codecs, serializer: str, content_type: str, clock: Clock,
         node_id: str, log: logging.Logger, trail: EventTrail,
     ) -> None:  # fmt: skip
-        self._trail = trail
+        self.trail = trail
         self._pubsub, self._guarantees, self._codecs = pubsub, guarantees, codecs
         self._serializer, self._content_type = serializer, content_type
         self._clock, self._node_id, self._log = clock, node_id, log
@@ -64,7 +64,7 @@ class Publisher:
             metadata=_metadata(event, headers.unpack(outer.call.metadata) if outer is not None else {}),
             published_unix_s=self._clock.unix(),
         )
-        entry = self._trail.publishes(message)
+        entry = self.trail.publishes(message)
         accepted = self._pubsub.publish(message, deadline=self._clock.now() + (timeout or TIMEOUT_S))
         done = asyncio.ensure_future(self._acked(accepted, message.id))
         self._outstanding.add(done)
@@ -87,10 +87,10 @@ class Publisher:
         error = "nobody waited for the bus to accept it" if done.cancelled() else done.exception()
         if error is None:
             self.published += 1
-            self._trail.settled(entry, "")
+            self.trail.settled(entry, "")
             return
         self.failed += 1
-        self._trail.settled(entry, str(error) or type(error).__name__)
+        self.trail.settled(entry, str(error) or type(error).__name__)
         what = f"{entry.service}.{entry.name} {entry.event_id}"
         self._log.warning("event %s: it is not known to be published: %s", what, error)
 

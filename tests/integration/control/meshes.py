@@ -1,8 +1,9 @@
-"""Hosts of one mesh that know one another by address, each with a control service."""
+"""Hosts of one mesh in one process, that meet at a port of their own, each with a control service."""
 
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -14,20 +15,10 @@ from vyked_host.testing import eventually
 PLAIN = "[plugins]\nautoload = false\n"
 
 
-def mesh_name() -> str:
-    return f"seen-{secrets.token_hex(4)}"
-
-
-def text(mesh: str, name: str, *nodes: str, more: str = "") -> str:
-    listed = ", ".join(f'"{each}"' for each in nodes)
-    return (
-        f'[host]\nmesh = "{mesh}"\nname = "{name}"\n{PLAIN}[transports.local]\n[transports.tcp]\nport = 0\n'
-        f'[registry]\nuse = "static"\n[registry.static]\nnodes = [{listed}]\n{more}'
-    )
-
-
-def uri_of(host: Host) -> str:
-    return next(each.uri for each in host.addresses if each.transport == "tcp")
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def node_of(host: Host) -> str:
@@ -38,24 +29,36 @@ class Meshed:
     """Hosts, and one that only asks."""
 
     def __init__(self, stack: AsyncExitStack) -> None:
-        self._stack, self.mesh = stack, mesh_name()
+        self._stack, self.mesh = stack, f"seen-{secrets.token_hex(4)}"
+        self.place = f"127.0.0.1:{free_port()}"
+        self.hosts: list[Host] = []
 
-    async def host(self, *services: Any, name: str, knows: tuple[Host, ...] = (), more: str = "") -> Host:
-        """One more host, that knows others."""
-        made = Host(*services, text=text(self.mesh, name, *map(uri_of, knows), more=more))
-        await self._stack.enter_async_context(made)
-        await eventually(lambda: all(node_of(each) in made.node.directory.nodes for each in knows))
-        return made
-
-    async def asker(self, *knows: Host) -> Host:
-        """A host that serves nothing."""
-        nodes = ", ".join(f'"{uri_of(each)}"' for each in knows)
-        made = Host(
-            text=f'[host]\nmesh = "{self.mesh}"\n{PLAIN}[registry]\nuse = "static"\n[registry.static]\nnodes = [{nodes}]\n'
+    def text(self, name: str, more: str = "") -> str:
+        return (
+            f'[host]\nmesh = "{self.mesh}"\nname = "{name}"\n{PLAIN}[registry]\nuse = "embedded"\n'
+            f'[registry.embedded]\naddress = "{self.place}"\n{more}'
         )
-        await self._stack.enter_async_context(made)
-        await eventually(lambda: all(node_of(each) in made.node.directory.nodes for each in knows))
+
+    async def host(self, *services: Any, name: str, more: str = "") -> Host:
+        """One more host, that every other one knows."""
+        tcp = "[transports.local]\n[transports.tcp]\nport = 0\n"
+        made = await self._entered(Host(*services, text=self.text(name, tcp + more)))
+        self.hosts.append(made)
         return made
+
+    async def asker(self) -> Host:
+        """A host that serves nothing."""
+        return await self._entered(Host(text=self.text("asker")))
+
+    async def _entered(self, made: Host) -> Host:
+        await self._stack.enter_async_context(made)
+        await eventually(lambda: all(self._knows(each, made) for each in self.hosts))
+        return made
+
+    def _knows(self, one: Host, other: Host) -> bool:
+        return node_of(one) in other.node.directory.nodes and (
+            not other.addresses or node_of(other) in one.node.directory.nodes
+        )
 
 
 @asynccontextmanager

@@ -66,7 +66,7 @@ class Needs(Service, name="needs", version="1.0.0"):
 async def test_a_node_reports_its_instances_with_their_calls_and_what_they_lack() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, Books, name="here")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         shop = asker.client(Shop)
         await shop.buy("tin")
         with pytest.raises(RemoteFailure):
@@ -94,8 +94,8 @@ async def test_a_node_reports_its_instances_with_their_calls_and_what_they_lack(
 async def test_what_is_missing_is_in_the_report_of_the_node_that_misses_it() -> None:
     async with meshed() as mesh:
         shop = await mesh.host(Shop, name="shop")
-        needs = await mesh.host(Needs, name="needs", knows=(shop,))
-        asker = await mesh.asker(needs)
+        needs = await mesh.host(Needs, name="needs")
+        asker = await mesh.asker()
         (found,) = (await control(asker, needs).report()).instances
         assert (found.status, found.missing) == ("waiting", ("shop",))
         assert [(each.service, each.version, each.required) for each in found.needs] == [("shop", "2.0.0", True)]
@@ -108,7 +108,7 @@ async def test_what_is_missing_is_in_the_report_of_the_node_that_misses_it() -> 
 async def test_the_control_service_is_in_no_list_and_no_count() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, name="here")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         assert [each.service for each in asker.node.directory.nodes[node_of(host)].instances] == ["shop"]
         assert not [path for path in host.node.statistics()["calls"] if path.startswith(CONTROL)]
         surface = host.node.dispatcher.surface("http", "http")
@@ -118,7 +118,7 @@ async def test_the_control_service_is_in_no_list_and_no_count() -> None:
 async def test_a_node_answers_while_it_is_full() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, name="full", more="[limits]\nin_flight = 1\n")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         waiting = asyncio.create_task(asker.client(Shop).wait())
         await eventually(lambda: len(host.node.dispatcher.running) == 1)
         with pytest.raises(CallError, match="enough to do"):
@@ -131,7 +131,7 @@ async def test_a_node_answers_while_it_is_full() -> None:
 async def test_a_host_inside_a_program_is_not_drained_from_outside() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, name="inside")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         with pytest.raises(NotDrainable, match="inside another program"):
             async for _ in control(asker, host).drain():
                 pass
@@ -141,7 +141,7 @@ async def test_a_host_inside_a_program_is_not_drained_from_outside() -> None:
 async def test_a_failed_call_is_found_at_both_sides_by_the_id_in_its_error() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, name="here")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         with pytest.raises(RemoteFailure) as raised:
             await asker.client(Shop).buy("lead")
         (callee,) = (await control(asker, host).calls(raised.value.call_id)).calls
@@ -164,7 +164,7 @@ async def test_a_failed_call_is_found_at_both_sides_by_the_id_in_its_error() -> 
 async def test_arguments_that_do_not_fit_are_kept_by_the_name_of_their_field_only() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, name="here")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         with pytest.raises(InvalidPayload):
             await asker.client("shop").buy(what=17)
         (found,) = (await control(asker, host).failures(0.0)).calls
@@ -179,7 +179,7 @@ async def test_arguments_that_do_not_fit_are_kept_by_the_name_of_their_field_onl
 async def test_a_call_without_time_says_where_it_went() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, name="here")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         with pytest.raises(DeadlineExceeded) as raised:
             await asker.client(Shop).wait.using(timeout=0.15)()
         await eventually(lambda: not host.node.dispatcher.running)
@@ -193,7 +193,7 @@ async def test_a_call_without_time_says_where_it_went() -> None:
 async def test_a_blocking_call_that_got_no_thread_was_queued_and_not_executed() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, name="here", more="[limits]\nblocking_threads = 1\n")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         first = asyncio.create_task(asker.client(Shop).block(0.4))
         await eventually(lambda: len(host.node.dispatcher.running) == 1)
         with pytest.raises(DeadlineExceeded) as raised:
@@ -208,7 +208,7 @@ async def test_a_blocking_call_that_got_no_thread_was_queued_and_not_executed() 
 async def test_a_node_that_can_not_be_reached_costs_dialling_time() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, name="here")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         record = asker.node.directory.nodes[node_of(host)]
         shop = asker.client(Shop)
         await host.stop()
@@ -238,7 +238,7 @@ async def test_the_log_is_bounded() -> None:
 async def test_the_way_of_an_event_is_told_without_its_payload() -> None:
     async with meshed() as mesh:
         host = await mesh.host(Shop, Books, name="here")
-        asker = await mesh.asker(host)
+        asker = await mesh.asker()
         event_id = await asker.client(Shop).sell("bad")
         await eventually(lambda: len(host.node.dispatcher.failures.deliveries) == 2)
         trail = await control(asker, host).deliveries(event_id, "")
