@@ -143,6 +143,8 @@ class CallError(VykedError):
 
     code: ClassVar[Code] = "INTERNAL"
     exit_code = EXIT_REMOTE
+    call_id = ""
+    """What ``vyked-host why call`` looks this failure up by; empty for an error that no call of a host raised."""
 
     def __init__(
         self, message: str, *, service: str = "", method: str = "", executed: Executed = "unknown",

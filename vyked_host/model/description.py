@@ -109,12 +109,14 @@ class Surface(Value):
 
 
 class EventDescription(Value):
-    """One published event: `payload` is its type; the topic is service, major version and name."""
+    """One published event: `payload` is its type; the topic is service, major version and name. `sensitive` are the fields
+    of the payload that are not shown to people."""
 
     service: str
     version: str
     name: str
     payload: Any
+    sensitive: tuple[str, ...] = ()
 
 
 class SubscriptionDescription(Value):

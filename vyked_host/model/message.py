@@ -54,6 +54,10 @@ class Call(msgspec.Struct, gc=False):
     request: Any = None  # the web framework's request, where the call came as one
 
 
+SENSITIVE = "vyked-sensitive"
+"""Among the metadata of an event: the fields of its payload that nobody is shown, with commas between. No handler sees it."""
+
+
 class Event(Value):
     """One published event. A back end without headers carries pack(Event): a msgpack array, version first."""
 

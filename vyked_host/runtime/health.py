@@ -17,8 +17,9 @@ Check = Callable[[], Awaitable[str | None]]
 class LoopLag:
     """How late the loop comes to its timers, measured all the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, measured: Callable[[float], None] | None = None) -> None:
         self.lag_s = 0.0
+        self._measured = measured
 
     async def measure(self) -> None:
         """The body of the task that measures."""
@@ -27,6 +28,8 @@ class LoopLag:
             before = loop.time()
             await asyncio.sleep(LAG_EVERY_S)
             self.lag_s = max(0.0, loop.time() - before - LAG_EVERY_S)
+            if self._measured is not None:
+                self._measured(self.lag_s)
 
 
 class Health:
