@@ -19,7 +19,9 @@ from .history import Call, Publication, Sight, breaches_of_watching, percentile
 class Calls:
     """W1: `tasks` clients that make `rate` calls a second together, half of them idempotent."""
 
-    def __init__(self, host: Host, *, tasks: int = 50, rate: float = 500.0, timeout: float = 5.0, name: str = "w1") -> None:
+    def __init__(
+        self, host: Host, *, tasks: int = 50, rate: float = 500.0, timeout: float = 5.0, name: str = "w1"
+    ) -> None:
         self._worker = host.client(Worker)
         self._tasks, self._pause, self._timeout, self._name = tasks, tasks / rate, timeout, name
         self.made: list[Call] = []
@@ -69,7 +71,11 @@ class Calls:
 
     def failures(self) -> dict[str, int]:
         """How many failed, by outcome and code."""
-        return dict(Counter(f"{each.outcome} {'idempotent ' if each.idempotent else ''}{each.code[:90]}" for each in self.failed))
+        return dict(
+            Counter(
+                f"{each.outcome} {'idempotent ' if each.idempotent else ''}{each.code[:90]}" for each in self.failed
+            )
+        )
 
     def in_flight(self, at: float) -> list[Call]:
         """Calls that were running then."""
@@ -77,7 +83,9 @@ class Calls:
 
     def took(self, share: float, since: float = 0.0) -> float:
         """Seconds that the slower calls took: a percentile of those that began after `since` and succeeded."""
-        return percentile([each.ended - each.began for each in self.made if each.began >= since and each.outcome == "ok"], share)
+        return percentile(
+            [each.ended - each.began for each in self.made if each.began >= since and each.outcome == "ok"], share
+        )
 
     def last_answer_of(self, node: str) -> float:
         """When `node` was last heard to answer."""
