@@ -24,12 +24,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from vyked_host.builtin.embedded.desk import RegistryDesk
+
 from vyked_host.assembly import Host
 from vyked_host.assembly.prepare import prepare
 from vyked_host.testing.waiting import eventually
 
 from . import fleet
 from .history import Execution, Handling
+from .proxy import Proxy
 
 PROGRAM = str(Path(sys.executable).with_name("vyked-host"))
 START_S = 30.0
@@ -43,8 +46,8 @@ GONE = 5.0 * SCALE
 PING, PONG = 10.0 * SCALE, 5.0 * SCALE
 SLACK = 0.25
 """What a busy machine of two cores may add (RELIABILITY notes, B)."""
-TIMING = f"[timing]\nscale = {SCALE}\nhello = 125\nstart = 500\nstop = 250\nheaders = 125\nbody = 250\nwrite = 250\n"
-"""Times of start and stop are those of a machine, not of the scenario: they stay near their real values."""
+TIMING = f"[timing]\nscale = {SCALE}\nhello = 125\ndial = 10\nstart = 500\nstop = 250\nheaders = 125\nbody = 250\nwrite = 250\n"
+"""Times that depend on the machine rather than on the scenario (a start, a connection) stay nearer to their real values."""
 
 _PORTS = range(10_000, 20_000)
 """Below what systems draw for outgoing connections, and below the fallback places of hubs."""
@@ -186,6 +189,11 @@ class Process:
         await eventually(lambda: not self.is_alive, within)
         return self._process.returncode
 
+    def wake(self) -> None:
+        """Thaw it where it was left frozen."""
+        if self._stopped and self.is_alive:
+            self.thaw()
+
     def dispose(self) -> None:
         """The end of the test."""
         if self.is_alive:
@@ -222,6 +230,11 @@ class Mesh:
         ]
         return "\n".join([*(each for each in tables if each.partition("\n")[0] not in more), more, ""])
 
+    @staticmethod
+    def free_port() -> int:
+        """Another one, for whoever has to come back at the same place."""
+        return free_port()
+
     # ---- processes -------------------------------------------------------------------------------------------------
     def spawn(self, name: str, *services: str, sets: Iterable[str] = (), options: str = "") -> Process:
         """Start a process that serves these classes of the fleet."""
@@ -257,6 +270,18 @@ class Mesh:
         """A host of this process that serves these classes, at the mesh's address or through a proxy's."""
         return await self.enter(self.member(name, *services, sets=sets, address=address))
 
+    async def hosts(
+        self, count: int, *services: type[Any], address: str | None = None, prefix: str = "w"
+    ) -> list[Host]:
+        """Several, one after the other."""
+        return [await self.host(f"{prefix}{each + 1}", *services, address=address) for each in range(count)]
+
+    async def proxy(self, target: str | None = None) -> Proxy:
+        """A proxy in front of the hub, or of somebody else."""
+        proxy = await Proxy(target or self.address, seed=self.timeline.seed).start()
+        self.defer(proxy.aclose)
+        return proxy
+
     def member(self, name: str, *services: type[Any], sets: Iterable[str] = (), address: str | None = None) -> Host:
         """Such a host, not yet started."""
         where = [f"registry.embedded.address={address}"] if address else []
@@ -277,13 +302,15 @@ class Mesh:
         self._stack.push_async_callback(ending)
 
     async def aclose(self) -> None:
-        """Kill and stop everything."""
+        """Stop the hosts of this process while they still have somebody to say goodbye to, then kill the others."""
         for process in self.processes:
-            process.dispose()
+            process.wake()
         try:
-            async with asyncio.timeout(30.0):
+            async with asyncio.timeout(20.0):
                 await self._stack.aclose()
         finally:
+            for process in self.processes:
+                process.dispose()
             self.timeline.show()
 
     # ---- what was written ------------------------------------------------------------------------------------------
@@ -318,6 +345,16 @@ def knows(host: Host, service: str) -> set[str]:
         node_id for node_id, record in host.node.directory.nodes.items()
         if any(each.service == service and each.status == "active" for each in record.instances)
     }  # fmt: skip
+
+
+def hub_of(host: Host) -> Any:
+    """The hub of a host of this process."""
+    return next(iter(host.node.hubs._hubs.values()))  # type: ignore[attr-defined]
+
+
+async def registry_at(host: Host) -> Any:
+    """The registry's desk, where a host of this process holds the hub; else a client of it."""
+    return (await hub_of(host).term()).desk(RegistryDesk)
 
 
 async def meets(host: Host, service: str, count: int, within: float = 10.0) -> None:
