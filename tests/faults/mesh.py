@@ -288,7 +288,7 @@ class Mesh:
         options = {"log": str(self.journals), "node": name}
         return Host(
             *services, text=self.file.read_text(), overrides=[f"host.name={name}", *where, *sets], environ={},
-            options={each.__name__.lower(): options for each in services},
+            options={each.__name__.lower(): options for each in services if issubclass(each, fleet.Logged)},
         )  # fmt: skip
 
     async def enter(self, host: Host) -> Host:
