@@ -24,10 +24,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from vyked_host.builtin.embedded.desk import RegistryDesk
-
 from vyked_host.assembly import Host
 from vyked_host.assembly.prepare import prepare
+from vyked_host.builtin.embedded.desk import RegistryDesk
 from vyked_host.testing.waiting import eventually
 
 from . import fleet

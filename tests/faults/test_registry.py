@@ -6,9 +6,9 @@ import asyncio
 import time
 
 import pytest
-from vyked_host.builtin.embedded.messages import Speaker
 
 from vyked_host import Service, api
+from vyked_host.builtin.embedded.messages import Speaker
 from vyked_host.contracts import Address, Generation, Instance, NodeRecord
 from vyked_host.errors import StartError, VykedError
 from vyked_host.testing.waiting import eventually
