@@ -39,6 +39,7 @@ from ..service.clients import proxy
 from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
 from .services import Planned, refuse_twins
+from .trust import watch_certificates
 
 ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
@@ -234,6 +235,7 @@ class Composition:
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
         self._join_hooks(node)
+        watch_certificates(workshop.certificates, node, workshop.tasks, settings.timing.scale)
         return node
 
     def _join_hooks(self, node: Node) -> None:

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import random
 import secrets
-import ssl
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from ..contracts import Address, Channel, Environment, Hub, Provider, Serializer, Transport
+from ..contracts import Address, Channel, Environment, Hub, Provider, Serializer, Transport, Trust
 from ..errors import NotSupported
 from ..loading import Catalogue
 from ..model import names
@@ -22,6 +22,7 @@ from ..runtime.clock import LoopClock
 from ..runtime.net import AsyncioNet
 from ..runtime.private_hub import PrivateHub
 from ..runtime.tasks import TaskScope
+from .trust import certificates, trust
 
 T = TypeVar("T")
 ALWAYS = ("msgpack", "json")
@@ -48,7 +49,8 @@ class Workshop:
         self.clock = LoopClock(asyncio.get_running_loop())
         self.tasks = TaskScope(self.log)
         self.rng = random.Random()
-        self.net = AsyncioNet()
+        self.net = AsyncioNet(scaled(settings.timing).hello)
+        self.certificates = certificates(settings, self.log)
         self.serializers: dict[str, Serializer] = {}
         self.transports: dict[str, Transport] = {}
         self.callers: tuple[str, ...] = ()
@@ -70,11 +72,19 @@ class Workshop:
             tasks=self.tasks,
             log=logging.getLogger(f"vyked.{name}"),
             dial=self.dial,
-            tls=_no_tls,
+            tls=self.certificates,
+            trust=self.trust,
             serializers=lambda: dict(self.serializers),
             callers=lambda: self.callers,
             hub=self.hub,
         )
+
+    @cached_property
+    def trust(self) -> Trust:
+        """How this host proves itself, and what it makes of its peers."""
+        chosen = self.settings.security.authenticator
+        found = None if chosen is None else self.build("authenticator", chosen.use, chosen.options)
+        return trust(self.settings.security, mesh_name(self.settings), found)
 
     def hub(self, address: str | None) -> Hub:
         """The hub at `address`, the same for all who ask."""
@@ -104,14 +114,19 @@ class Workshop:
 
     async def dial(self, address: Address, deadline: float) -> Channel:
         """A channel to `address` by the transport that knows it. Raises Unavailable, NotSupported."""
-        transport = self._dialers.get(address.transport)
+        name = _SECURE.get(address.transport, address.transport)
+        transport = self._dialers.get(name)
         if transport is None:
-            if address.transport not in self.catalogue.names("transport"):
+            if name not in self.catalogue.names("transport"):
                 raise NotSupported(
                     f"{address.uri} needs the transport {address.transport!r}, which is not installed here"
                 )
-            transport = self._dialers[address.transport] = self.build("transport", address.transport, None)
+            transport = self._dialers[name] = self.build("transport", name, None)
         return await transport.dial(address, deadline=deadline)
+
+
+_SECURE = {"https": "http"}
+"""Scheme -> plugin, where an address has only its scheme to go by."""
 
 
 def scaled(timing: TimingTable) -> TimingTable:
@@ -130,10 +145,6 @@ def unlimited(limit: int | Literal["none"]) -> int | None:
 def bounds(limits: LimitsTable, name: str) -> int | None:
     """One limit by its name."""
     return unlimited(getattr(limits, name))
-
-
-def _no_tls(_side: Literal["server", "client"]) -> ssl.SSLContext | None:
-    return None
 
 
 Dial = Callable[[Address, float], Awaitable[Channel]]

@@ -60,6 +60,7 @@ def environment(
         "tls": lambda side: None,
         "serializers": lambda: serializers,
         "callers": lambda: (),
+        "hub": lambda address: None,
     }
     return Environment(**(fields | changed))
 

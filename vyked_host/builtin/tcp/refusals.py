@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...contracts import Code, Fault
-from ...errors import NotSupported, Unavailable, VykedError
+from ...errors import NotSupported, PermissionDenied, Unauthenticated, Unavailable, VykedError
 from ...wire.hello import Reject
 
 
@@ -13,8 +13,13 @@ def not_sent(code: Code, message: str) -> Fault:
 
 
 def refused(reject: Reject, peer: str) -> VykedError:
-    """A REJECT: NotSupported where the two have nothing in common, else Unavailable - another node may do."""
+    """A REJECT: NotSupported where the two have nothing in common, Unauthenticated or PermissionDenied where this host is not
+    let in, else Unavailable - another node may do."""
     text = f"{peer} refused the connection: {reject.message}"
     if reject.reason in ("version", "serializer"):
         return NotSupported(text)
+    if reject.reason == "secret":
+        return Unauthenticated(text, executed="not_sent")
+    if reject.reason == "identity":
+        return PermissionDenied(text, executed="not_sent")
     return Unavailable(text, executed="not_sent")

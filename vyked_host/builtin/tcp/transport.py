@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from ...contracts import Address, Calls, Environment, Surface
-from ...errors import NotSupported, StartError, Unavailable
+from ...errors import NotSupported, StartError, Unauthenticated, Unavailable
+from ...wire.alerts import in_words
 from .client import ClientLink
 from .counters import Counters
 from .listener import TcpListener
@@ -45,7 +46,8 @@ class TcpTransport:
             return await self._env.net.listen(uri(host, 0), listener.link, tls)
 
     async def dial(self, address: Address, *, deadline: float) -> ClientLink:
-        """Connect and say hello. Raises Unavailable (`not_sent`), or NotSupported when the two have nothing in common."""
+        """Connect and say hello. Raises Unavailable (`not_sent`), NotSupported when the two have nothing in common,
+        Unauthenticated or PermissionDenied when one of them is not let in by the other."""
         env = self._env
         limit = min(deadline, env.clock.now() + env.timing.dial)
         link = ClientLink(env, self._offers(), self.counters)
@@ -59,6 +61,9 @@ class TcpTransport:
             raise Unavailable(f"{address.uri}: no hello in time", executed="not_sent") from error
         except OSError as error:
             link.abort()
+            refused = in_words(error)
+            if refused:
+                raise Unauthenticated(f"{address.uri}: {refused}", executed="not_sent") from error
             raise Unavailable(f"{address.uri}: {cause(error)}", executed="not_sent") from error
         except BaseException:
             link.abort()
