@@ -41,15 +41,19 @@ class Trust:
         """Does who calls have to prove that it belongs to this mesh?"""
         return self.seal is not None or self.encrypted
 
-    def certified(self, link: Any) -> str | None:
-        """The identity in the certificate that the other end of `link`, an asyncio transport, has shown and that was verified;
-        None: it has shown none. Raises PermissionDenied when it is none of those that peers may have."""
-        found = identity.of_certificate(link.get_extra_info("peercert"))
-        if self._peers and is_secure(link) and not identity.allowed(found, self._peers):
+    def peer(self, link: Any, address: str) -> Peer:
+        """Who is at the other end of `link`, an asyncio transport, by the certificate that was verified in its handshake."""
+        found = link.get_extra_info("peercert")
+        return Peer(
+            address=address, secure=is_secure(link), certified=bool(found), identity=identity.of_certificate(found)
+        )
+
+    def check(self, found: str | None) -> None:
+        """Raises PermissionDenied when `found`, the identity in a certificate, is none of those that peers may have."""
+        if self._peers and not identity.allowed(found, self._peers):
             raise PermissionDenied(
                 f"the certificate is of {found or 'nobody'}, which is none of [security.tls] peers", executed="not_sent"
             )
-        return found
 
     def admit(self, claims: Mapping[str, str], peer: Peer, *, member: bool) -> Peer:
         """`peer` with its identity: what the authenticator says, else what its certificate says (`peer.identity`), else, of a

@@ -51,7 +51,7 @@ def environment(
         name="tcp", node_id=node, namespace=mesh, state_dir="", limits=limits or LimitsTable(),
         timing=timing or TimingTable(), clock=LoopClock(asyncio.get_running_loop()), rng=random.Random(1),
         net=net or AsyncioNet(), tasks=_no_tasks, log=logging.getLogger("test.tcp"), dial=_no_dial,
-        tls=tls or (lambda side: None), hub=lambda address: None, trust=trust or Trust(), serializers=lambda: dict.fromkeys(serializers), callers=lambda: callers,
+        tls=tls or (lambda side, **_: None), hub=lambda address: None, trust=trust or Trust(), serializers=lambda: dict.fromkeys(serializers), callers=lambda: callers,
         generation=lambda: generation,
     )  # fmt: skip
 

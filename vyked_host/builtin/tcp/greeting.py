@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from ...contracts import Environment, Generation, Surface
-from ...contracts.trust import binding
+from ...contracts.trust import binding, is_secure
 from ...errors import PermissionDenied, RemoteProtocolError, Unauthenticated, Unavailable, VykedError
 from ...wire.alerts import in_words
 from ...wire.hello import Hello, Reject, Welcome, listed, pair, wire_limits
@@ -20,6 +20,12 @@ from .refusals import refused
 from .shapes import shapes
 
 UNPROVEN = "it does not know the secret of this mesh: set [security] secret alike in both"
+
+NEVER_ANSWERED = "was closed before the hello was answered; if TLS is spoken there, set [security.tls] here too"
+CLOSED_AFTER_HANDSHAKE = (
+    "closed the connection right after the TLS handshake: certificate refused, unless it is stopping (TLS 1.3 tells no more; "
+    "[security.tls] cert has to come from its ca, and to be valid)"
+)
 
 
 class GreetingLink(Link):
@@ -46,7 +52,8 @@ class GreetingLink(Link):
             transport.abort()
             return
         try:
-            self._env.trust.certified(transport)
+            if self._env.trust.encrypted:
+                self._env.trust.check(self._env.trust.peer(transport, self.peer).identity)
         except PermissionDenied as error:
             self._give_up(PermissionDenied(f"{self.peer}: {error}", executed="not_sent"))
             return
@@ -125,5 +132,7 @@ class GreetingLink(Link):
             return f"{self.peer} broke the protocol: {self._broken}"
         if self._connection.hears_tls:
             return f"{self.peer} speaks TLS, and this host does not: set [security.tls] at both ends"
-        what = "was lost" if self.codec else "was closed before the hello was answered"
+        if not self.codec and is_secure(self._transport):
+            return f"{self.peer} {CLOSED_AFTER_HANDSHAKE}"
+        what = "was lost" if self.codec else NEVER_ANSWERED
         return f"the connection to {self.node_id or self.peer} {what}" + (f" ({exc})" if exc is not None else "")

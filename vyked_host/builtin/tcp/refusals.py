@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ...contracts import Code, Fault
 from ...errors import NotSupported, PermissionDenied, Unauthenticated, Unavailable, VykedError
+from ...wire.alerts import in_words
 from ...wire.hello import Reject
+from .sockets import cause
 
 
 def not_sent(code: Code, message: str) -> Fault:
@@ -23,3 +25,14 @@ def refused(reject: Reject, peer: str) -> VykedError:
     if reject.reason == "identity":
         return PermissionDenied(text, executed="not_sent")
     return Unavailable(text, executed="not_sent")
+
+
+def not_connected(uri: str, error: OSError, *, secure: bool) -> VykedError:
+    """The dial failed: Unauthenticated where a certificate was the reason, else Unavailable. `secure`: TLS was begun."""
+    words = in_words(error)
+    if words:
+        return Unauthenticated(f"{uri}: {words}", executed="not_sent")
+    if secure and isinstance(error, (ConnectionResetError, ConnectionAbortedError)):
+        why = "the connection was closed during the TLS handshake: no version of TLS in common, or none is spoken there"
+        return Unavailable(f"{uri}: {why}", executed="not_sent")
+    return Unavailable(f"{uri}: {cause(error)}", executed="not_sent")

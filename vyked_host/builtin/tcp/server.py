@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from ...contracts import Call, Environment, Fault, Peer, Surface
-from ...contracts.trust import binding, is_secure
+from ...contracts.trust import binding
 from ...errors import PermissionDenied, RemoteProtocolError, Unauthenticated
 from ...wire import packets
 from ...wire.hello import DISPROVEN, Challenge, Hello, Reject, wire_limits
@@ -177,16 +179,16 @@ class ServerLink(AnsweringLink):
         """The client belongs here, as far as the mesh goes: tell it what there is, unless nobody may be who it is."""
         host, trust = self._exposed.host(), self._env.trust
         try:
-            peer = Peer(
-                address=self.peer, secure=is_secure(self._transport), node_id=hello.node,
-                identity=trust.certified(self._transport),
-            )  # fmt: skip
-            self._peer = trust.admit(hello.identity, peer, member=bool(proof))
+            peer = trust.peer(self._transport, self.peer)
+            if trust.encrypted:
+                trust.check(peer.identity)
+            peer = trust.admit(hello.identity, peer, member=bool(proof))
         except (Unauthenticated, PermissionDenied) as error:
             self._refuse(host.reject("identity", str(error)))
             return
         self._stop_timer("hello")
         self._exposed.greeted(self)
+        self._peer = msgspec.structs.replace(peer, node_id=hello.node)
         self._callers, self._hello = ("", *hello.callers), None
         self._emit(self._connection.welcome(host.welcome(self._codec, self._exposed.surface, proof)))
         self._watch()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from ...contracts import Address, Calls, Environment, Surface
-from ...errors import NotSupported, StartError, Unauthenticated, Unavailable
-from ...wire.alerts import in_words
+from ...errors import NotSupported, StartError, Unavailable
 from .client import ClientLink
 from .counters import Counters
 from .listener import TcpListener
 from .options import DEFAULT_PORT, Options
-from .sockets import cause, uri
+from .refusals import not_connected
+from .sockets import uri
 
 
 class TcpTransport:
@@ -61,10 +61,7 @@ class TcpTransport:
             raise Unavailable(f"{address.uri}: no hello in time", executed="not_sent") from error
         except OSError as error:
             link.abort()
-            refused = in_words(error)
-            if refused:
-                raise Unauthenticated(f"{address.uri}: {refused}", executed="not_sent") from error
-            raise Unavailable(f"{address.uri}: {cause(error)}", executed="not_sent") from error
+            raise not_connected(address.uri, error, secure=env.trust.encrypted) from error
         except BaseException:
             link.abort()
             raise
