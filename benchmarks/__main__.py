@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from . import memory, report, rpc, startup
+from . import memory, mesh, report, rpc, startup
 from .peers import PEERS
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
@@ -24,10 +24,11 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Figures, as ratios to others beside us.")
-    which = parser.add_subparsers(required=True, metavar="rpc|startup|memory")
+    which = parser.add_subparsers(required=True, metavar="rpc|startup|memory|mesh")
     _rpc(which.add_parser("rpc", help="echo over loopback TCP: throughput, CPU per call, latency"))
     _startup(which.add_parser("startup", help="--help, and the demo until it is ready; with 200 installed plugins"))
     _memory(which.add_parser("memory", help="resident memory idle, under load, and what is lost per call"))
+    _mesh(which.add_parser("mesh", help="a change seen by all hosts; heartbeats of many nodes"))
     for one in which.choices.values():
         one.add_argument("--save", type=Path, metavar="FILE", help="write every round to FILE as JSON")
     return parser
@@ -52,6 +53,14 @@ def _memory(parser: argparse.ArgumentParser) -> None:
     _load(parser)
     parser.add_argument("--loads", type=int, default=memory.Settings(peers=()).loads)
     parser.set_defaults(run=lambda asked: memory.run(_settings(memory.Settings, asked)))
+
+
+def _mesh(parser: argparse.ArgumentParser) -> None:
+    defaults = mesh.Settings()
+    for name in ("hosts", "services", "changes", "nodes"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
+    parser.add_argument("--seconds", type=float, default=defaults.seconds, help="of heartbeats")
+    parser.set_defaults(run=lambda asked: mesh.run(_settings(mesh.Settings, asked)))
 
 
 def _load(parser: argparse.ArgumentParser) -> None:

@@ -157,6 +157,14 @@ class Unavailable(CallError):
     code = "UNAVAILABLE"
 
 
+class Refused(Unavailable):
+    """The other end would not talk to this host: `reason` is a word of the wire protocol (mesh, draining, busy, ...)."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, executed="not_sent")
+        self.reason = reason
+
+
 class Overloaded(CallError):
     """The instance refused because it has enough to do; `retry_after` is in seconds."""
 

@@ -38,6 +38,7 @@ from ..service.binding import handler, subscription_handler
 from ..service.clients import proxy
 from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
+from .hubs import Hubs
 from .services import Planned, refuse_twins
 from .trust import watch_certificates
 
@@ -78,7 +79,9 @@ class Groups:
 class Composition:
     """One host while it is put together."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, planned: Sequence[Planned]) -> None:
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, planned: Sequence[Planned], *, is_alone: bool, may_hold: bool
+    ) -> None:
         refuse_twins(planned)
         plain = told(settings)
         catalogue.hooks.configure(plain)
@@ -92,6 +95,8 @@ class Composition:
         self.threads = ThreadPoolExecutor(
             bounds(settings.limits, "blocking_threads"), thread_name_prefix=BLOCKING_THREADS
         )
+        self.hubs = Hubs(self.workshop, self.threads, is_private=is_alone, may_hold=may_hold)
+        self.workshop.hub = self.hubs.at
         self.dispatcher = Dispatcher(
             clock=self.workshop.clock,
             log=self.log,
@@ -230,7 +235,8 @@ class Composition:
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
         )  # fmt: skip
-        node.clients = self.clients
+        node.clients, node.hubs = self.clients, self.hubs
+        workshop.generation = membership.generation
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
@@ -246,8 +252,11 @@ class Composition:
 
 
 def compose(
-    settings: Settings, catalogue: Catalogue, planned: Sequence[Planned], *, fakes: Mapping[str, Any] | None = None
-) -> tuple[Composition, Node]:
-    """A node that is not started yet. Needs a running loop. Raises StartError, ConfigError, UsageError."""
-    composition = Composition(settings, catalogue, planned)
+    settings: Settings, catalogue: Catalogue, planned: Sequence[Planned], *, fakes: Mapping[str, Any] | None = None,
+    is_alone: bool = False, may_hold: bool = True,
+) -> tuple[Composition, Node]:  # fmt: skip
+    """A node that is not started yet. `is_alone`: where the file names no place to meet, other hosts are neither looked
+    for nor let in; `may_hold`: it may open that place for others. Needs a running loop. Raises StartError, ConfigError,
+    UsageError."""
+    composition = Composition(settings, catalogue, planned, is_alone=is_alone, may_hold=may_hold)
     return composition, composition.node(fakes or {})

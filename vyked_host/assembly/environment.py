@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from ..contracts import Address, Channel, Environment, Hub, Provider, Serializer, Transport, Trust
-from ..errors import NotSupported
+from ..contracts import Address, Channel, Environment, Generation, Hub, Provider, Serializer, Transport, Trust
+from ..errors import NotSupported, UsageError
 from ..loading import Catalogue
 from ..model import names
 from ..model.settings import LimitsTable, Settings, TimingTable
 from ..runtime.clock import LoopClock
 from ..runtime.net import AsyncioNet
-from ..runtime.private_hub import PrivateHub
 from ..runtime.tasks import TaskScope
 from .trust import certificates, trust
 
 T = TypeVar("T")
+LONGEST_NAME = 57
+"""Of a folder's name as a mesh: names have at most 64 characters."""
 ALWAYS = ("msgpack", "json")
 """Serializers every host speaks: the native transport's default, and what HTTP and people read."""
 
@@ -35,8 +37,11 @@ def node_name(settings: Settings) -> str:
 
 
 def mesh_name(settings: Settings) -> str:
-    """The mesh: as given, else the name of the folder."""
-    return settings.host.mesh or names.slug(Path(settings.folder).resolve().name, "mesh")
+    """The mesh: as given, else the name of the file's folder and a few digits of where that is, so that two projects in
+    folders of one name don't mix."""
+    folder = Path(settings.folder).resolve()
+    place = blake2b(os.fsencode(folder), digest_size=3).hexdigest()
+    return settings.host.mesh or f"{names.slug(folder.name, 'mesh')[:LONGEST_NAME]}-{place}"
 
 
 class Workshop:
@@ -54,8 +59,10 @@ class Workshop:
         self.serializers: dict[str, Serializer] = {}
         self.transports: dict[str, Transport] = {}
         self.callers: tuple[str, ...] = ()
-        self.hubs: dict[str | None, PrivateHub] = {}
+        self.hub: Callable[[str | None], Hub] | None = None  # of Hubs, which need the serializers that are made here
+        self.generation: Callable[[], Generation | None] = lambda: None
         self._dialers: dict[str, Transport] = {}
+        self._trust: Trust | None = None
 
     def environment(self, name: str) -> Environment:
         """What the back end of table `name` is given."""
@@ -76,19 +83,27 @@ class Workshop:
             trust=self.trust,
             serializers=lambda: dict(self.serializers),
             callers=lambda: self.callers,
-            hub=self.hub,
+            hub=self._hub,
+            generation=lambda: self.generation(),
         )
 
-    @cached_property
+    @property
     def trust(self) -> Trust:
         """How this host proves itself, and what it makes of its peers."""
-        chosen = self.settings.security.authenticator
-        found = None if chosen is None else self.build("authenticator", chosen.use, chosen.options)
-        return trust(self.settings.security, mesh_name(self.settings), found)
+        if self._trust is None:
+            self._trust = trust(
+                self.settings.security, mesh_name(self.settings), None
+            )  # of the authenticator's environment
+            chosen = self.settings.security.authenticator
+            if chosen is not None:
+                found = self.build("authenticator", chosen.use, chosen.options)
+                self._trust = trust(self.settings.security, mesh_name(self.settings), found)
+        return self._trust
 
-    def hub(self, address: str | None) -> Hub:
-        """The hub at `address`, the same for all who ask."""
-        return self.hubs.setdefault(address, PrivateHub(self.node_id))
+    def _hub(self, address: str | None) -> Hub:
+        if self.hub is None:
+            raise UsageError("the hubs of this host are not made yet")
+        return self.hub(address)
 
     def build(self, kind: str, name: str, options: Any, table: str = "") -> Any:
         """The object of plugin `name`; `options` None: its defaults."""

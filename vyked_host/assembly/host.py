@@ -42,7 +42,8 @@ _ALONE = "[registry]\nuse = 'embedded'\n"
 class Host(ClassicHost):
     """One host. `what`: at most one file, and any number of service classes or instances served beside its own.
 
-    `text` is the file's content instead of a file; `overrides` are ``a.b=value`` as of ``--set``; `fakes` stand for services
+    `text` is the file's content instead of a file: without a folder it has nobody to meet, so it stays inside this process
+    unless it says where (``[registry.embedded] address``); `overrides` are ``a.b=value`` as of ``--set``; `fakes` stand for services
     (name -> object) in clients of this host. Raises ConfigError with every fault of the file, StartError when it can't start.
     """
 
@@ -70,8 +71,16 @@ class Host(ClassicHost):
         host._ready, host._alone = ready, ronin
         return host
 
+    @classmethod
+    def joining(cls, ready: Prepared, *, keeps: bool = False) -> Host:
+        """A host that serves none of the services of its file: it joins the mesh, calls, publishes and looks. `keeps`: it
+        holds the place where the others meet, when nobody does."""
+        host = cls.of(ready)
+        host._serves, host._keeps = False, keeps
+        return host
+
     _ready: Prepared | None = None
-    _alone = False
+    _alone, _serves, _keeps = False, True, False
 
     # ---- life ------------------------------------------------------------------------------------------------------
     async def start(self) -> Host:
@@ -91,11 +100,15 @@ class Host(ClassicHost):
     def _compose(self) -> tuple[Composition, Node]:
         ready = self._ready or prepare(self._file, text=self._text, overrides=self._overrides, environ=self._environ)
         settings = ready.loaded.require()
-        planned = plan(ready.loaded.services) + [self._planned(each) for each in self._services]
+        served = ready.loaded.services if self._serves else ()
+        planned = plan(served) + [self._planned(each) for each in self._services]
         planned = [without_waiting(each) for each in planned] if self._alone else planned
-        if not planned and self._ready is None and "transports" not in ready.loaded.document.data:
+        if not self._serves or (not planned and self._ready is None and "transports" not in ready.loaded.document.data):
             settings = msgspec.structs.replace(settings, transports={})  # it only calls: nothing to listen for
-        return compose(settings, ready.catalogue, planned, fakes=self._fakes)
+        return compose(
+            settings, ready.catalogue, planned, fakes=self._fakes,
+            is_alone=self._ready is None and self._text is not None, may_hold=bool(planned) or self._keeps,
+        )  # fmt: skip
 
     def _planned(self, service: Any) -> Planned:
         instance = service() if isinstance(service, type) else service

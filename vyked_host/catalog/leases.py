@@ -1,16 +1,20 @@
-"""Lives and leases: who may speak for a node, and when its lease is over.
+"""Lives and leases: who may speak for a node, and what the evidence says of it.
 
-A lease ends `State.lease_s` after the last accepted sign of life, never earlier. A registry that was held up itself ends
-none: signs of life may lie unread in its sockets. The next sweep that is on time decides.
+Evidence is graded (docs/semantics.md, the registry): a withdrawal removes at once; a lost connection makes a node "down",
+and removes it after a grace; silence makes it "suspect", and removes it after the lease, never earlier (see `removal`).
 """
 
 from __future__ import annotations
 
-from ..model.topology import Generation
-from .state import Entry, State
+from ..model.topology import Doubt, Generation
+from .state import Entry, Rules, State
 
 LATE = 2.0
-"""A sweep that comes after more than this many intervals is late."""
+"""A sweep that comes after more than this many intervals is late: the registry was held up itself."""
+OVERDUE = 1.5
+"""Heartbeats without a sign of life after which one is missing for certain (they come every 0.9 to 1.1)."""
+SUSPECT = 2.0
+"""Heartbeats without a sign of life after which a node is suspect."""
 
 
 def fault(state: State, node_id: str, generation: Generation) -> str | None:
@@ -25,13 +29,28 @@ def fault(state: State, node_id: str, generation: Generation) -> str | None:
     return None
 
 
-def alive(entry: Entry, now: float) -> bool:
-    """Has the lease of `entry` not ended at `now`?"""
-    return now < entry.expires_at
+def overdue(entry: Entry, rules: Rules, now: float) -> bool:
+    """Is at least one heartbeat missing, from a node whose connection seems to stand?"""
+    return entry.down_at is None and now - entry.seen_at > OVERDUE * rules.heartbeat_s
 
 
-def ended(state: State, now: float, interval: float) -> list[str]:
-    """Node ids whose leases a sweep at `now` ends, sorted; none when this sweep is late."""
-    if now - state.swept_at > LATE * interval:
-        return []
-    return sorted(node_id for node_id, entry in state.entries.items() if not alive(entry, now))
+def silent(entry: Entry, rules: Rules, now: float) -> bool:
+    """Has the lease ended by silence?"""
+    return entry.down_at is None and now - entry.seen_at >= rules.lease_s
+
+
+def gone(entry: Entry, rules: Rules, now: float) -> bool:
+    """Has the grace ended that a lost connection leaves?"""
+    return entry.down_at is not None and now - entry.down_at >= rules.gone_after_s
+
+
+def doubt(entry: Entry, rules: Rules, now: float) -> Doubt | None:
+    """What the evidence speaks against `entry`."""
+    if entry.down_at is not None:
+        return "down"
+    return "suspect" if now - entry.seen_at > SUSPECT * rules.heartbeat_s else None
+
+
+def is_late(state: State, interval: float, now: float) -> bool:
+    """Does a sweep at `now` come so late that signs of life may lie unread?"""
+    return now - state.swept_at > LATE * interval

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from ..model.topology import Change, Generation, Instance, NodeRecord
+from ..model.topology import Change, Doubt, Generation, Instance, NodeRecord
 from ..model.version import compatible
-from .leases import alive
-from .state import State
+from .state import Shown, State
 
 
-def nodes(state: State, now: float) -> tuple[NodeRecord, ...]:
-    """Every node whose lease has not ended at `now`, by node id."""
-    living = [entry.record for entry in state.entries.values() if alive(entry, now)]
-    return tuple(sorted(living, key=lambda record: record.node_id))
+def nodes(state: State) -> tuple[NodeRecord, ...]:
+    """Every node that watchers know of, by node id."""
+    return tuple(shown.record for _, shown in sorted(state.shown.items()))
 
 
 def serving(records: Iterable[NodeRecord], service: str, wanted: str | None) -> tuple[tuple[NodeRecord, Instance], ...]:
@@ -37,8 +35,17 @@ def services(records: Iterable[NodeRecord]) -> dict[str, tuple[str, ...]]:
 
 def snapshot(state: State) -> Change:
     """Everything, as a watcher is told it first."""
-    known = tuple((entry.generation, entry.record) for _, entry in sorted(state.entries.items()))
-    return Change(epoch=state.epoch, revision=state.revision, snapshot=True, nodes=known)
+    return told(state.epoch, state.revision, sorted(state.shown.items()), snapshot=True)
+
+
+def told(
+    epoch: int, revision: int, shown: Iterable[tuple[str, Shown]], *, gone: tuple[str, ...] = (), snapshot: bool = False
+) -> Change:  # fmt: skip
+    """The change that tells of `shown`, with what speaks against them."""
+    known = tuple(shown)
+    doubts: Mapping[str, Doubt] = {node_id: each.doubt for node_id, each in known if each.doubt is not None}
+    pairs = tuple((each.generation, each.record) for _, each in known)
+    return Change(epoch=epoch, revision=revision, snapshot=snapshot, nodes=pairs, gone=gone, doubts=doubts)
 
 
 def touching(

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..assembly import Host
+from ..assembly.environment import mesh_name
 from ..assembly.prepare import find, prepare
 from ..contracts import Channel, EndpointDescription
 from ..errors import NotFound, StartError, UsageError, VykedError
@@ -39,7 +40,7 @@ def aim(config_file: str | None, address: str | None, mesh: str | None) -> Aim:
     file = find(config_file, os.environ)
     settings = prepare(file).loaded.require() if file else prepare(None, text="").loaded.require()
     wanted = (_checked(address),) if address else tuple(listening(settings)) or (DEFAULT,)
-    return Aim(mesh=mesh or settings.host.mesh, addresses=wanted, file=file or "")
+    return Aim(mesh=mesh or mesh_name(settings), addresses=wanted, file=file or "")
 
 
 def _checked(address: str) -> str:

@@ -39,6 +39,7 @@ from .kinds import (
     PubSub,
     Registry,
     Serializer,
+    Taken,
 )
 from .provider import SPI_VERSION, NoOptions, Provider
 from .trust import Trust
@@ -49,6 +50,6 @@ __all__ = [
     "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
     "HostView", "HttpBinding", "Hub", "Instance", "Kind", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
-    "ServiceDescription", "Sink", "Subscription", "Surface", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
     "Verdict", "compatible", "hookimpl", "hookspec", "message_limit",
 ]  # fmt: skip

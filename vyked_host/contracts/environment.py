@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, Protocol
 
+from ..errors import NotSupported
 from ..model.settings import LimitsTable, TimingTable
 from ..model.topology import Address, Generation, NodeRecord
 from ..model.values import Value
@@ -62,6 +63,10 @@ TaskScope = Callable[[Coroutine[Any, Any, None], str], Callable[[], None]]
 """(body, name) -> cancel. The only way to start a task: named, awaited in drain, its failure logged."""
 
 
+def _no_hub(address: str | None) -> Hub:
+    raise NotSupported(f"this environment has no hub, neither at {address or 'the default place'} nor elsewhere")
+
+
 class Environment(Value):
     """Given to every factory; a back end reaches nothing else of the host. `name` is the table's name in vyked.toml
     (``tcp`` of ``[transports.tcp]``); the times in `timing` are multiplied by its `scale` already; `serializers` are those of
@@ -84,7 +89,7 @@ class Environment(Value):
     tls: Tls
     serializers: Callable[[], dict[str, Serializer]]
     callers: Callable[[], tuple[str, ...]]
-    hub: Callable[[str | None], Hub]
+    hub: Callable[[str | None], Hub] = _no_hub
     generation: Callable[[], Generation | None] = lambda: None
     trust: Trust = Trust()
 

@@ -34,9 +34,15 @@ class Serializer(Protocol):
         ...
 
 
+class Taken(str):
+    """A reason why a lease was lost: another process announced the same node id. Announcing again would start a fight."""
+
+    __slots__ = ()
+
+
 class Lease(Protocol):
     """What keeps a node known. It renews itself; `lost` resolves with the reason when it was fenced or expired: announce
-    again, with a new generation."""
+    again, with a new generation - but for a :class:`Taken`."""
 
     generation: Generation
     lost: asyncio.Future[str]

@@ -27,7 +27,10 @@ class HostTable(Table):
 
     name: Annotated[str, Meta(description="shown in ps, logs and process title; default: this folder's name")] = ""
     mesh: Annotated[
-        str, Meta(description="only hosts of the same mesh talk to each other; default: this folder's name")
+        str,
+        Meta(
+            description="only hosts of the same mesh talk to each other; default: this folder's name and a digest of its path"
+        ),
     ] = ""
     labels: Annotated[dict[str, str], Meta(description="seen by balancers and by ps")] = {}
     drain_timeout: Annotated[float, Meta(ge=0, description="seconds that running handlers get after SIGTERM")] = 30.0
@@ -169,6 +172,16 @@ class TimingTable(Table):
     pong: Annotated[Positive, Meta(description="until a ping is answered")] = 5.0
     write: Annotated[Positive, Meta(description="a slow reader is cut after")] = 10.0
     dial: Annotated[Positive, Meta(description="until a connection is open and its hello answered")] = 3.0
+    heartbeat: Annotated[
+        Positive, Meta(description="between two signs of life to the registry; two missing make a node suspect")
+    ] = 5.0
+    lease: Annotated[
+        Positive, Meta(description="silence after which the registry forgets a node; three heartbeats at least")
+    ] = 15.0
+    sweep: Annotated[Positive, Meta(description="between two looks of the registry at who is silent")] = 1.0
+    gone_after: Annotated[
+        Positive, Meta(description="a node whose connection to the registry was lost is forgotten after")
+    ] = 5.0
     start: Annotated[Positive, Meta(description="each on_start, and each hook of a plugin, may take")] = 30.0
     stop: Annotated[Positive, Meta(description="each on_stop, and each hook of a plugin at the end, may take")] = 10.0
 

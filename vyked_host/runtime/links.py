@@ -145,9 +145,15 @@ class Way:
         record, tried = self._record(), list[str]()
         for address in by_preference(record.addresses, self._only):
             try:
-                return await self._dial(address, asyncio.get_running_loop().time() + self._dial_s)
+                channel = await self._dial(address, asyncio.get_running_loop().time() + self._dial_s)
             except (VykedError, OSError, TimeoutError) as error:
                 tried.append(f"{address.uri}: {str(error) or type(error).__name__}")
+                continue
+            if channel.node_id == record.node_id:
+                return channel
+            # an address is no identity: another process may have it by now
+            await channel.aclose()
+            tried.append(f"{address.uri}: node {channel.node_id} answers there now")
         cause = "; ".join(tried) or f"it has no address for {self._only or 'this host to dial'}"
         raise Unavailable(f"node {record.node_id} can't be reached ({cause})", executed="not_sent")
 

@@ -18,7 +18,7 @@ from ..catalog.dependencies import activation
 from ..contracts import Lease, Registry
 from ..errors import VykedError
 from ..model.description import ServiceDescription
-from ..model.topology import Address, Change, Instance, NodeRecord, Status
+from ..model.topology import Address, Change, Generation, Instance, NodeRecord, Status
 from ..routing.backoff import Backoff
 from .directory import Directory
 from .dispatcher import Dispatcher
@@ -44,6 +44,10 @@ class Membership:
         self._leaving = False
         self._first_s, self._seen = first_s, asyncio.Event()
         self.missing: dict[str, tuple[str, ...]] = {}
+
+    def generation(self) -> Generation | None:
+        """This life of the node, once it is announced."""
+        return self._lease.generation if self._lease is not None else None
 
     # ---- joining ---------------------------------------------------------------------------------------------------
     async def join(self, addresses: tuple[Address, ...]) -> None:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any
+from typing import Any, Protocol
 
 from ..contracts import Listener, PubSub, Registry, Transport
 from ..errors import StartError
@@ -31,6 +31,16 @@ from .subscriber import Subscriber
 from .tasks import GRACE_S, TaskScope
 
 PhaseChanged = Callable[[str, str], None]
+
+
+class Hubs(Protocol):
+    """The places where nodes meet, opened first and left last."""
+
+    async def open(self) -> None:
+        """Join or hold each. Raises StartError."""
+
+    async def aclose(self) -> None:
+        """Leave each. Idempotent."""
 
 
 def _nobody_listens(_old: str, _new: str) -> None:
@@ -57,6 +67,7 @@ class Node:
         self._lag, self._threads, self.log = lag, threads, log
         self.listeners: dict[str, Listener] = {}
         self.clients: list[ServiceClient] = []
+        self.hubs: Hubs
         self.left_behind: list[str] = []
         self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
         self.phase_changed: PhaseChanged = _nobody_listens
@@ -127,6 +138,7 @@ class Node:
 
     async def _start(self) -> None:
         self.tasks(self._lag.measure(), "loop lag")
+        await self.hubs.open()
         await self.verify()
         for name, manager in self.lifespans:
             await self._enter_lifespan(name, manager)
@@ -233,6 +245,7 @@ class Node:
         await self.end("closing the connections to other nodes", self.directory.aclose())
         await self.end("closing the bus", self.pubsub.aclose())
         await self.end("closing the registry", self.registry.aclose())
+        await self.end("leaving the hub", self.hubs.aclose())
         await self._stack.aclose()
         self.left_behind += await self.tasks.cancel()
         self.clock.close()

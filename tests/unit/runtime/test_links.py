@@ -25,7 +25,8 @@ class Dialled:
 
     codec = "msgpack"
 
-    def __init__(self) -> None:
+    def __init__(self, node_id: str = "a") -> None:
+        self.node_id = node_id
         self.retired: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
         self.closed = 0
 
@@ -216,3 +217,15 @@ async def test_what_was_agreed_for_one_endpoint_is_never_taken_for_another_that_
     way, channel = way_to(Dialling()), Known()
     for n in range(200):  # each made for one call: its memory would be used again
         assert way.agreed(channel, described(f"e{n}")) == (n, "msgpack")  # type: ignore[arg-type]
+
+
+async def test_S9_an_address_that_another_node_has_by_now_is_not_called() -> None:
+    stranger = Dialled("b")
+
+    async def dial(_address: Address, _deadline: float) -> Dialled:
+        return stranger
+
+    link = Link(NodeRecord(node_id="a", namespace="test", addresses=(TCP,), instances=()), dial, DIAL_S)
+    with pytest.raises(Unavailable, match="node b answers there now"):
+        await link.best.open(soon(5))
+    assert stranger.closed == 1

@@ -1,1 +1,1 @@
-"""The embedded registry and event bus: both live in this process and need nothing else to be installed or started."""
+"""The embedded registry and event bus: nothing else has to be installed or started."""

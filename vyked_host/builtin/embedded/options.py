@@ -8,18 +8,20 @@ import msgspec
 from msgspec import Meta
 
 MIB = 1 << 20
+_PORT = r"([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
+PLACE = rf"^(none|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?):{_PORT})$"
+"""``HOST:PORT``, ``[::1]:PORT`` or ``none``."""
 
 
 class RegistryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[registry.embedded]``."""
 
-    address: Annotated[
-        str,
-        Meta(
-            description="where hosts of one mesh on this machine will meet; this release keeps the registry inside the "
-            "process and opens no port"
-        ),
-    ] = "127.0.0.1:4500"
+    address: (
+        Annotated[
+            str, Meta(pattern=PLACE, description='"HOST:PORT", or "none": inside this process, nobody else joins')
+        ]
+        | None
+    ) = None
 
 
 class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -20,8 +20,8 @@ GUARANTEES = Guarantees(
 
 @hookimpl
 def vyked_registries() -> Iterable[Provider[Registry]]:
-    """The registry of this process."""
-    summary = "services of this process; nothing to start"
+    """The registry that the hosts of a mesh keep among themselves."""
+    summary = "hosts find one another; nothing to install or start"
     return [Provider(name="embedded", summary=summary, options=RegistryOptions, build=_registry)]
 
 
@@ -36,10 +36,10 @@ def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
     ]  # fmt: skip
 
 
-def _registry(_options: RegistryOptions, env: Environment) -> Registry:
+def _registry(options: RegistryOptions, env: Environment) -> Registry:
     from .registry import EmbeddedRegistry
 
-    return EmbeddedRegistry(env)
+    return EmbeddedRegistry(options, env)
 
 
 def _bus(options: BusOptions, env: Environment) -> PubSub:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...contracts import Code, Fault
-from ...errors import NotSupported, PermissionDenied, Unauthenticated, Unavailable, VykedError
+from ...errors import NotSupported, PermissionDenied, Refused, Unauthenticated, Unavailable, VykedError
 from ...wire.alerts import in_words
 from ...wire.hello import Reject
 from .sockets import cause
@@ -16,7 +16,7 @@ def not_sent(code: Code, message: str) -> Fault:
 
 def refused(reject: Reject, peer: str) -> VykedError:
     """A REJECT: NotSupported where the two have nothing in common, Unauthenticated or PermissionDenied where this host is not
-    let in, else Unavailable - another node may do."""
+    let in, else Refused - another node may do."""
     text = f"{peer} refused the connection: {reject.message}"
     if reject.reason in ("version", "serializer"):
         return NotSupported(text)
@@ -24,7 +24,7 @@ def refused(reject: Reject, peer: str) -> VykedError:
         return Unauthenticated(text, executed="not_sent")
     if reject.reason == "identity":
         return PermissionDenied(text, executed="not_sent")
-    return Unavailable(text, executed="not_sent")
+    return Refused(text, reason=reject.reason)
 
 
 def not_connected(uri: str, error: OSError, *, secure: bool) -> VykedError:

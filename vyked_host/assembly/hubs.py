@@ -1,0 +1,121 @@
+"""The hubs of one host, one for each address that a back end names, made of the native transport."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..contracts import Address, Calls, Channel, Environment, Hub, Listener, Provider, Serializer, Surface, Transport
+from ..errors import StartError
+from ..model.settings import LimitsTable
+from ..routing.meeting import Place, place, places
+from ..runtime.codecs import Codecs
+from ..runtime.desks import Counter
+from ..runtime.hub import MeshHub
+from ..runtime.pending import Pending
+from ..runtime.private_hub import PrivateHub
+from ..runtime.probe import Probe
+from ..runtime.terms import Caller
+
+if TYPE_CHECKING:
+    from .environment import Workshop
+
+PRIVATE = "none"
+NATIVE, SERIALIZER = "tcp", "msgpack"
+MESSAGE_BYTES = 4 << 20
+"""What a hub takes as one message: an event as large as a bus takes it, with its envelope, or a piece of a snapshot."""
+
+
+class Hubs:
+    """What `Environment.hub` gives. `is_private`: without an address a hub stays inside this process; `may_hold`: this host
+    may open one for the others."""
+
+    def __init__(self, workshop: Workshop, threads: ThreadPoolExecutor, *, is_private: bool, may_hold: bool) -> None:
+        self._workshop, self._threads = workshop, threads
+        self._is_private, self._may_hold = is_private, may_hold
+        self._hubs: dict[str, PrivateHub | MeshHub] = {}
+
+    def at(self, address: str | None) -> Hub:
+        """The hub at `address`, the same for all who ask. Raises StartError when it is no address."""
+        key = address or (PRIVATE if self._is_private else "")
+        found = self._hubs.get(key)
+        if found is None:
+            found = self._hubs[key] = PrivateHub(self._workshop.node_id) if key == PRIVATE else self._mesh(address)
+        return found
+
+    async def open(self) -> None:
+        """Join or hold each. Raises StartError."""
+        for hub in self._hubs.values():
+            await hub.open()
+
+    async def aclose(self) -> None:
+        """Leave each. Idempotent."""
+        for hub in self._hubs.values():
+            await hub.aclose()
+
+    def _mesh(self, address: str | None) -> MeshHub:
+        workshop, native = self._workshop, Native(self._workshop)
+        env = native.env
+        caller = Caller(
+            codecs=native.codecs, clock=env.clock, pending=Pending(limit=None), tasks=workshop.tasks, mesh=env.namespace
+        )  # fmt: skip
+        return MeshHub(
+            places=_places(address, env.namespace),
+            node_id=env.node_id,
+            probe=Probe(mesh=env.namespace, dial=native.dial, dial_s=env.timing.dial, caller=caller, clock=env.clock),
+            serve=native.serve,
+            counter=lambda: Counter(native.codecs, workshop.clock, self._threads, env.log),
+            may_hold=self._may_hold,
+            patience_s=env.timing.start,
+            look_s=env.timing.ping,
+            clock=env.clock,
+            rng=env.rng,
+            tasks=workshop.tasks,
+            log=env.log,
+        )
+
+
+def _places(address: str | None, mesh: str) -> tuple[Place, ...]:
+    try:
+        return (place(address),) if address else places(mesh)
+    except ValueError as error:
+        raise StartError(f"the hub's {error}") from error
+
+
+class Native:
+    """The native transport with what a hub needs: larger messages, and no cap per peer, since its peers are nodes."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._provider: Provider[Transport] = workshop.catalogue.provider("transport", NATIVE)
+        self._serializers: dict[str, Serializer] = {}
+        plain = workshop.environment("hub")
+        self.env: Environment = msgspec.structs.replace(
+            plain, limits=_roomier(plain.limits), serializers=lambda: dict(self._serializers)
+        )
+        maker: Provider[Serializer] = workshop.catalogue.provider("serializer", SERIALIZER)
+        self._serializers[SERIALIZER] = maker.build(maker.options(), self.env)
+        self.codecs = Codecs(self._serializers, SERIALIZER)
+        self._dialer = self._transport()
+
+    async def dial(self, address: Address, deadline: float) -> Channel:
+        """A channel to whoever listens there."""
+        return await self._dialer.dial(address, deadline=deadline)
+
+    async def serve(self, where: Place, calls: Calls, surface: Surface) -> Listener:
+        """Listen at a place. Raises StartError, with `in_use` set when somebody else does."""
+        return await self._transport(host=where.host, port=where.port).serve(calls, surface)
+
+    def _transport(self, **options: Any) -> Transport:
+        return self._provider.build(self._provider.options(**options), self.env)
+
+
+def _roomier(limits: LimitsTable) -> LimitsTable:
+    return msgspec.structs.replace(
+        limits,
+        message=MESSAGE_BYTES,
+        untyped_message=MESSAGE_BYTES,
+        connections_per_peer="none",
+        in_flight_per_connection="none",
+    )
