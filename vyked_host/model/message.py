@@ -27,11 +27,13 @@ class Fault(Value):
 
 
 class Peer(Value):
-    """The other end of a connection: its socket address, and who it proved to be."""
+    """The other end of a connection: its socket address, and who it proved to be. `secure`: over TLS; `certified`: it has
+    shown a certificate that was verified."""
 
     address: str
     identity: str | None = None
     secure: bool = False
+    certified: bool = False
     node_id: str = ""
 
 

@@ -121,7 +121,7 @@ class Node:
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Ready or not, with reasons."""
-        return readiness(self.phase, self.membership.reasons(), await self.health.problems())
+        return readiness(self.phase, self.membership.reasons(), await self.health.problems(), self.health.notes())
 
     # ---- start -----------------------------------------------------------------------------------------------------
     def enter(self, phase: Phase) -> None:

@@ -66,9 +66,7 @@ class Connection(web.RequestHandler):
             link.abort()
             return
         self._link = link
-        self.peer = Peer(
-            address=f"{host}:{name[1]}" if host else "unix", secure=link.get_extra_info("ssl_object") is not None
-        )
+        self.peer = self._census.trust.peer(link, f"{host}:{name[1]}" if host else "unix")
         super().connection_made(link)
 
     def data_received(self, data: bytes) -> None:

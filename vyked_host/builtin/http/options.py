@@ -56,6 +56,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         False
     )
     serializer: Annotated[str, Meta(description="what this host encodes its own calls with")] = "json"
+    client_certificates: Annotated[
+        Literal["none", "optional", "required"],
+        Meta(
+            description="where [security.tls] is set: optional lets browsers use routes, and hosts of the mesh prove "
+            "themselves; none: they prove the secret; required: nobody without one connects"
+        ),
+    ] = "optional"
     pool: Annotated[int, Meta(ge=1, description="connections kept to one node")] = 32
 
     def allowed_origins(self) -> frozenset[str]:

@@ -54,7 +54,7 @@ class Runner:
             codec=codec,
             body=body,
             deadline=self._env.clock.now() + headers.timeout_s(said, exposed.endpoint),
-            peer=connection.peer,
+            peer=getattr(request, "peer", None) or connection.peer,
             metadata=headers.metadata(said),
             attempt=headers.attempt(said),
             entity=headers.entity(said),
