@@ -8,9 +8,9 @@ import pytest
 
 from vyked_host.builtin.balancers.strategies import RoundRobin
 from vyked_host.builtin.embedded import ledger
-from vyked_host.builtin.embedded.bus import EmbeddedBus
+from vyked_host.builtin.embedded.events.bus import EmbeddedBus
 from vyked_host.builtin.embedded.options import BusOptions, RegistryOptions
-from vyked_host.builtin.embedded.provider import GUARANTEES
+from vyked_host.builtin.embedded.provider import guarantees
 from vyked_host.builtin.embedded.registry import EmbeddedRegistry
 from vyked_host.builtin.serializers.codecs import Json
 from vyked_host.builtin.tcp.options import Options
@@ -243,9 +243,7 @@ class BusSuite(PubSubConformance):
 
 
 def bus(planted):
-    return Provider(
-        name="planted", summary="planted", options=BusOptions, build=planted, guarantees=lambda options: GUARANTEES
-    )
+    return Provider(name="planted", summary="planted", options=BusOptions, build=planted, guarantees=guarantees)
 
 
 class TestNeverRetries(BusSuite):

@@ -320,7 +320,7 @@ async def test_a_bus_that_cannot_be_told_is_logged_with_the_event(
         raise Unavailable("the bus is gone")
 
     async with Host(Source, Sink, text=LOCAL) as host:
-        monkeypatch.setattr("vyked_host.builtin.embedded.group.GroupDelivery.settle", refuse)
+        monkeypatch.setattr("vyked_host.builtin.embedded.events.inbox.GroupDelivery.settle", refuse)
         await host.publish(Source.happened, "x")
         await until(lambda: "could not be told ack" in caplog.text)
         assert "sink.on_happened" in caplog.text

@@ -28,6 +28,23 @@ class RegistryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[pubsub.embedded]``."""
 
+    address: (
+        Annotated[
+            str,
+            Meta(
+                pattern=PLACE,
+                description='"HOST:PORT" where the hosts of a mesh meet for events, or "none": events stay inside this process; '
+                "default: as for the registry",
+            ),
+        ]
+        | None
+    ) = None
+    path: Annotated[
+        str | None,
+        Meta(
+            description="file in which events wait for @xsubscribe, so that they outlive the process; relative to vyked.toml",
+        ),
+    ] = None
     memory: Annotated[
         int, Meta(ge=8 * MIB, description="bytes for all events that wait for @xsubscribe; full: publishing waits")
     ] = 64 * MIB
