@@ -102,7 +102,8 @@ class Composition:
         )
         self.failures = FailureLog(self.workshop.clock, self.workshop.node_id)
         self.trail = EventTrail(self.workshop.clock, self.workshop.node_id, self.failures)
-        self.hubs = Hubs(self.workshop, self.threads, is_private=is_alone, may_hold=may_hold)
+        default = getattr(settings.registry.options, "address", None)
+        self.hubs = Hubs(self.workshop, self.threads, default=default, is_private=is_alone, may_hold=may_hold)
         self.workshop.hub = self.hubs.at
         self.dispatcher = Dispatcher(
             clock=self.workshop.clock,

@@ -29,16 +29,20 @@ MESSAGE_BYTES = 4 << 20
 
 
 class Hubs:
-    """What `Environment.hub` gives. `is_private`: without an address a hub stays inside this process; `may_hold`: this host
-    may open one for the others."""
+    """What `Environment.hub` gives. `default`: the address for back ends that name none, since hosts that meet at one place
+    mean that for all they do; where there is none either: `is_private`: such a hub stays inside this process; `may_hold`:
+    this host may open one for the others."""
 
-    def __init__(self, workshop: Workshop, threads: ThreadPoolExecutor, *, is_private: bool, may_hold: bool) -> None:
-        self._workshop, self._threads = workshop, threads
+    def __init__(
+        self, workshop: Workshop, threads: ThreadPoolExecutor, *, default: str | None, is_private: bool, may_hold: bool
+    ) -> None:
+        self._workshop, self._threads, self._default = workshop, threads, default
         self._is_private, self._may_hold = is_private, may_hold
         self._hubs: dict[str, PrivateHub | MeshHub] = {}
 
     def at(self, address: str | None) -> Hub:
         """The hub at `address`, the same for all who ask. Raises StartError when it is no address."""
+        address = address or self._default
         key = address or (PRIVATE if self._is_private else "")
         found = self._hubs.get(key)
         if found is None:
