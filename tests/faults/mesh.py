@@ -27,6 +27,7 @@ from typing import Any
 from vyked_host.assembly import Host
 from vyked_host.assembly.prepare import prepare
 from vyked_host.builtin.embedded.desk import RegistryDesk
+from vyked_host.builtin.embedded.options import BusOptions
 from vyked_host.testing.waiting import eventually
 
 from . import fleet
@@ -224,6 +225,7 @@ class Mesh:
         tables = [
             f'[host]\nmesh = "{self.name}"\ndrain_timeout = 10',
             f'[registry.embedded]\naddress = "{self.address}"',
+            *([f'[pubsub.embedded]\naddress = "{self.address}"'] if _BUS_HAS_ADDRESS else []),
             "[transports.tcp]\nport = 0",
             TIMING,
         ]
@@ -283,7 +285,7 @@ class Mesh:
 
     def member(self, name: str, *services: type[Any], sets: Iterable[str] = (), address: str | None = None) -> Host:
         """Such a host, not yet started."""
-        where = [f"registry.embedded.address={address}"] if address else []
+        where = at(address) if address else []
         options = {"log": str(self.journals), "node": name}
         return Host(
             *services, text=self.file.read_text(), overrides=[f"host.name={name}", *where, *sets], environ={},
@@ -332,6 +334,17 @@ class Mesh:
             Handling(each["id"], each["group"], each["node"], each["count"], each["at"], ended.get(each["token"]))
             for each in self.lines("handling")
         ]
+
+
+_BUS_HAS_ADDRESS = "address" in BusOptions.__struct_fields__
+
+
+def at(address: str) -> list[str]:
+    """Settings of a host that meets the others by way of a proxy."""
+    return [
+        f"registry.embedded.address={address}",
+        *([f"pubsub.embedded.address={address}"] if _BUS_HAS_ADDRESS else []),
+    ]
 
 
 async def _stopped(host: Host) -> None:

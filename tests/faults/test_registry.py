@@ -22,7 +22,7 @@ from .history import (
     breaches_of_views,
 )
 from .load import Calls, Watching
-from .mesh import PING, PONG, SLACK, H, S, T, hub_of, knows, meets, registry_at
+from .mesh import PING, PONG, SLACK, H, S, T, at, hub_of, knows, meets, registry_at
 from .proxy import ITEM, Disorder, of
 
 
@@ -100,7 +100,7 @@ async def test_R1_calls_go_on_while_the_registry_is_dead(mesh, timeline):
     holder = await mesh.start("hub", "gauge")
     proxy = await mesh.proxy()
     await mesh.hosts(3, Worker, address=proxy.address)
-    driver = await mesh.driver(f"registry.embedded.address={proxy.address}")
+    driver = await mesh.driver(*at(proxy.address))
     await meets(driver, "worker", 3)
     async with Calls(driver) as load:
         await passes(H)
@@ -109,7 +109,7 @@ async def test_R1_calls_go_on_while_the_registry_is_dead(mesh, timeline):
         began = time.monotonic()
         await passes(10 * T / 2)
         with pytest.raises(StartError) as caught:
-            await mesh.driver(f"registry.embedded.address={proxy.address}")
+            await mesh.driver(*at(proxy.address))
         refused = time.monotonic() - began - 10 * T / 2
         await passes(max(0.0, began + 10 * T - time.monotonic()))
     timeline.note(
@@ -241,7 +241,7 @@ async def test_R5_a_partition_from_all_removes_nobody_and_calls_go_on(mesh, time
     proxy = await mesh.proxy()
     hosts = await mesh.hosts(11, Worker, address=proxy.address)
     near = await mesh.driver()
-    far = await mesh.driver(f"registry.embedded.address={proxy.address}")
+    far = await mesh.driver(*at(proxy.address))
     await meets(near, "worker", 11)
     await meets(far, "worker", 11)
     ledger = (await registry_at(holder)).ledger
@@ -358,7 +358,7 @@ async def test_R8_a_half_open_connection_is_found_by_both_ends(mesh, timeline):
         "w1", Worker, sets=[f"transports.tcp.port={port}", f"transports.tcp.advertise={data.address}"]
     )
     hub = await mesh.proxy()
-    driver = await mesh.driver(f"registry.embedded.address={hub.address}")
+    driver = await mesh.driver(*at(hub.address))
     await meets(driver, "worker", 1)
     await driver.client(Worker).look("x")
     way = driver.node.directory._links[worker.node.record.node_id].best
