@@ -140,7 +140,7 @@ class Follower:
                 self._registry.log.error("the registry can't be joined: %s", error)  # noqa: TRY400 - a person's matter
             except VykedError as error:
                 self._registry.log.debug("the watch of the registry ended: %s", error)
-            except Exception:  # noqa: BLE001 - logged; without its watch a node would be blind for ever
+            except Exception:
                 self._registry.log.exception("the watch of the registry failed and is begun again")
             if before != (self.inbox.epoch, self.inbox.position):
                 attempt = 0
