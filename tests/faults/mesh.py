@@ -27,7 +27,6 @@ from typing import Any
 from vyked_host.assembly import Host
 from vyked_host.assembly.prepare import prepare
 from vyked_host.builtin.embedded.desk import RegistryDesk
-from vyked_host.builtin.embedded.options import BusOptions
 from vyked_host.testing.waiting import eventually
 
 from . import fleet
@@ -225,7 +224,6 @@ class Mesh:
         tables = [
             f'[host]\nmesh = "{self.name}"\ndrain_timeout = 10',
             f'[registry.embedded]\naddress = "{self.address}"',
-            *([f'[pubsub.embedded]\naddress = "{self.address}"'] if _BUS_HAS_ADDRESS else []),
             "[transports.tcp]\nport = 0",
             TIMING,
         ]
@@ -336,15 +334,9 @@ class Mesh:
         ]
 
 
-_BUS_HAS_ADDRESS = "address" in BusOptions.__struct_fields__
-
-
 def at(address: str) -> list[str]:
     """Settings of a host that meets the others by way of a proxy."""
-    return [
-        f"registry.embedded.address={address}",
-        *([f"pubsub.embedded.address={address}"] if _BUS_HAS_ADDRESS else []),
-    ]
+    return [f"registry.embedded.address={address}"]
 
 
 async def _stopped(host: Host) -> None:
