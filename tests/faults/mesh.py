@@ -45,9 +45,11 @@ GONE = 5.0 * SCALE
 PING, PONG = 10.0 * SCALE, 5.0 * SCALE
 SLACK = 0.25
 """What a busy machine of two cores may add (RELIABILITY notes, B)."""
-TIMING = f"[timing]\nscale = {SCALE}\nhello = 125\ndial = 10\nstart = 500\nstop = 250\nheaders = 125\nbody = 250\nwrite = 250\n"
+TIMING = f"[timing]\nscale = {SCALE}\nhello = 125\ndial = 25\nstart = 500\nstop = 250\nheaders = 125\nbody = 250\nwrite = 250\n"
 """Times that depend on the machine rather than on the scenario (a start, a connection) stay nearer to their real values."""
 
+UNSCALED = "[timing]\nscale = 1.0\n"
+"""For scenarios that are about load: a process that has too much to do answers no ping within 0.2 s."""
 _PORTS = range(10_000, 20_000)
 """Below what systems draw for outgoing connections, and below the fallback places of hubs."""
 _PR_SET_PDEATHSIG = 1
@@ -65,6 +67,14 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def _waited(path: str) -> float:
+    """Seconds that a thread was ready to run and did not (the kernel's documentation, sched-stats)."""
+    try:
+        return int(Path(path).read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def _die_with_parent() -> None:
@@ -258,6 +268,20 @@ class Mesh:
     async def start(self, name: str, *services: str, sets: Iterable[str] = (), options: str = "") -> Process:
         """Start one and wait until it serves."""
         return await self.spawn(name, *services, sets=sets, options=options).ready()
+
+    def slack(self) -> Callable[[], float]:
+        """What may be added to a limit, in seconds, from now until the answer is called: the fixed slack, and the time for which
+        the kernel kept this process and those of the mesh waiting for a processor, as it says itself. On an idle machine that
+        is nothing."""
+        began = self._withheld()
+        return lambda: SLACK + sum(max(0.0, now - began.get(pid, 0.0)) for pid, now in self._withheld().items())
+
+    def _withheld(self) -> dict[int, float]:
+        found = {0: _waited("/proc/thread-self/schedstat")}
+        for each in self.processes:
+            if each.is_alive:
+                found[each.pid] = _waited(f"/proc/{each.pid}/schedstat")
+        return found
 
     # ---- hosts in this process -------------------------------------------------------------------------------------
     async def driver(self, *sets: str) -> Host:
