@@ -48,7 +48,7 @@ def _of(options: Any, path: Path) -> Iterator[Bind]:
 
 
 def check_ports(found: Iterable[Bind], document: Document) -> None:
-    """Each given port is given once."""
+    """Each given port is given once. Where two back ends name one address, they share what listens there: a hub."""
     first: dict[int, list[Bind]] = {}
     for bind in found:
         if not bind.port or not _given(document, bind.path):
@@ -56,8 +56,12 @@ def check_ports(found: Iterable[Bind], document: Document) -> None:
         rivals = first.setdefault(bind.port, [])
         rival = next((other for other in rivals if _same(other.host, bind.host)), None)
         rivals.append(bind)
-        if rival is not None:
+        if rival is not None and not (_is_place(bind) and _is_place(rival) and bind.host == rival.host):
             _port_fault(document, bind, rival)
+
+
+def _is_place(bind: Bind) -> bool:
+    return bind.path[-1] == "address"
 
 
 def _given(document: Document, path: Path) -> bool:
