@@ -15,6 +15,7 @@ from ..errors import Code
 from ..model.description import EndpointDescription, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
+from .admission import forbidden
 from .clock import SWEEP_S
 from .invocation import Invocation, Streaming
 from .outcomes import invalid_fault
@@ -107,8 +108,10 @@ class Dispatcher:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-        if (route.limit is not None or len(self.running) >= self._room) and self._is_full(route):
-            return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
+        if route.examined or len(self.running) >= self._room:
+            refusal = forbidden(route, call) or self._full(route)
+            if refusal is not None:
+                return self._refuse(call, sink, *refusal, route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
@@ -133,10 +136,11 @@ class Dispatcher:
             self._loop.call_later(SWEEP_S, self._sweep)
         return invocation
 
-    def _is_full(self, route: Route) -> bool:
-        if route.limit is not None and route.counters.in_flight >= route.limit:
-            return True
-        return len(self.running) >= self._room and route.endpoint.lane == "normal"
+    def _full(self, route: Route) -> tuple[Code, str] | None:
+        its_own = route.limit is not None and route.counters.in_flight >= route.limit
+        if its_own or (len(self.running) >= self._room and route.endpoint.lane == "normal"):
+            return "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do"
+        return None
 
     def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
         if route is not None:
