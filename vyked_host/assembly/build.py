@@ -23,20 +23,25 @@ from ..runtime.client import ServiceClient
 from ..runtime.codecs import Codecs
 from ..runtime.directory import Directory, Target
 from ..runtime.dispatcher import Dispatcher
+from ..runtime.failures import FailureLog
 from ..runtime.health import Health, LoopLag
 from ..runtime.hosted import Attached, Hosted
 from ..runtime.links import Link
 from ..runtime.membership import Membership
+from ..runtime.moments import Departures, Moments
 from ..runtime.node import Node
+from ..runtime.observer import Observer
 from ..runtime.pending import Pending
 from ..runtime.publisher import Publisher
 from ..runtime.routes import Route
 from ..runtime.subscriber import Subscriber
 from ..runtime.tasks import TaskScope
+from ..runtime.trail import EventTrail
 from ..service.base import attach
 from ..service.binding import handler, subscription_handler
 from ..service.clients import proxy
-from .environment import Workshop, bounds
+from .control import serve_control
+from .environment import Workshop, bounds, node_name
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
 from .hubs import Hubs
 from .services import Planned, refuse_twins
@@ -95,6 +100,8 @@ class Composition:
         self.threads = ThreadPoolExecutor(
             bounds(settings.limits, "blocking_threads"), thread_name_prefix=BLOCKING_THREADS
         )
+        self.failures = FailureLog(self.workshop.clock, self.workshop.node_id)
+        self.trail = EventTrail(self.workshop.clock, self.workshop.node_id, self.failures)
         self.hubs = Hubs(self.workshop, self.threads, is_private=is_alone, may_hold=may_hold)
         self.workshop.hub = self.hubs.at
         self.dispatcher = Dispatcher(
@@ -102,6 +109,7 @@ class Composition:
             log=self.log,
             in_flight_limit=bounds(settings.limits, "in_flight"),
             run=settings.host.runner,
+            failures=self.failures,
         )
         self.record = NodeRecord(
             node_id=self.workshop.node_id, namespace=self.workshop.environment("host").namespace,
@@ -109,7 +117,7 @@ class Composition:
         )  # fmt: skip
         dial_s = self.workshop.environment("host").timing.dial
         self.home = Link.local(self.record, self.dispatcher, self.workshop.dial, dial_s, LOCAL_SERIALIZER)
-        self.directory = Directory(self.home)
+        self.directory = Directory(self.home, warm_up_s=self.workshop.environment("host").timing.lease)
         self.directory.dial_with(lambda record: Link(record, self.workshop.dial, dial_s))
         self.pending = Pending(limit=bounds(settings.limits, "pending"))
         self.clients: list[ServiceClient] = []
@@ -141,7 +149,7 @@ class Composition:
         target = self.directory.follow(Target(dependency.service, dependency.version, settings, balancer, home))
         invoker = ServiceClient(
             target=target, codecs=self.codecs, clock=self.workshop.clock, pending=self.pending, chain=self.chains.client,
-            tasks=self.workshop.tasks, caller=consumer, balancer=balancer,
+            tasks=self.workshop.tasks, caller=consumer, balancer=balancer, failures=self.failures,
         )  # fmt: skip
         self.clients.append(invoker)
         return proxy(dependency, invoker)
@@ -181,8 +189,9 @@ class Composition:
             start_s=timing.start, stop_s=timing.stop,
         )  # fmt: skip
 
-    def subscribers(self, tasks: TaskScope) -> list[Subscriber]:
+    def subscribers(self, tasks: TaskScope, guarantees: Guarantees) -> list[Subscriber]:
         """Every subscription of every service."""
+        scale = self.settings.timing.scale
         content_types = {each.content_type: name for name, each in self.workshop.serializers.items()}
         groups = Groups()
         return [
@@ -199,6 +208,9 @@ class Composition:
                 tasks=tasks,
                 clock=self.workshop.clock,
                 log=self.log,
+                handler_s=guarantees.ack_wait_s * scale,
+                scale=scale,
+                trail=self.trail,
             )
             for planned in self.planned
             for each in planned.description.subscriptions
@@ -210,7 +222,7 @@ class Composition:
         content_type = self.workshop.serializers[EVENT_SERIALIZER].content_type
         return Publisher(
             pubsub=pubsub, guarantees=guarantees, codecs=self.codecs, serializer=EVENT_SERIALIZER, content_type=content_type,
-            clock=self.workshop.clock, node_id=self.workshop.node_id, log=self.log,
+            clock=self.workshop.clock, node_id=self.workshop.node_id, log=self.log, trail=self.trail,
         )  # fmt: skip
 
     def node(self, fakes: Mapping[str, Any]) -> Node:
@@ -223,15 +235,17 @@ class Composition:
         pubsub = workshop.build("pubsub", settings.pubsub.use, settings.pubsub.options)
         publisher = self.publisher(pubsub, guarantees)
         hosted = self.hosted(publisher, fakes)
-        event_tasks, lag = TaskScope(self.log), LoopLag()
+        event_tasks, moments = TaskScope(self.log), Moments(workshop.clock, workshop.node_id, self.failures)
+        lag = LoopLag(lambda lag_s: moments.note(lag_s, len(self.dispatcher.running)))
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
-            tasks=workshop.tasks, log=self.log, first_s=workshop.environment("host").timing.dial,
+            tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=workshop.environment("host").timing.dial,
+            scale=settings.timing.scale,
         )  # fmt: skip
         timing = workshop.environment("host").timing  # scaled
         node = Node(
             settings=msgspec.structs.replace(settings, timing=timing), dispatcher=self.dispatcher, directory=self.directory, membership=membership,
-            transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks), publisher=publisher,
+            transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks, guarantees), publisher=publisher,
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
         )  # fmt: skip
@@ -240,9 +254,22 @@ class Composition:
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
+        self._observed(node, moments)
         self._join_hooks(node)
         watch_certificates(workshop.certificates, node, workshop.tasks, settings.timing.scale)
         return node
+
+    def _observed(self, node: Node, moments: Moments) -> None:
+        """Make `node` answer questions about itself."""
+        workshop, departures = self.workshop, Departures(self.directory, self.workshop.clock)
+        node.watching.append(departures.follow)
+        self.failures.load = lambda: (len(self.dispatcher.running), node.lag.lag_s)
+        environment = workshop.environment("host")
+        observer = Observer(
+            node, failures=self.failures, trail=self.trail, moments=moments, departures=departures, pending=self.pending,
+            name=node_name(self.settings), mesh=environment.namespace, generation=environment.generation,
+        )  # fmt: skip
+        serve_control(self, node, observer)
 
     def _join_hooks(self, node: Node) -> None:
         hooks = self.catalogue.hooks

@@ -85,6 +85,7 @@ class Workshop:
             callers=lambda: self.callers,
             hub=self._hub,
             generation=lambda: self.generation(),
+            folder=self.settings.folder,
         )
 
     @property

@@ -72,7 +72,8 @@ class Environment(Value):
     (``tcp`` of ``[transports.tcp]``); the times in `timing` are multiplied by its `scale` already; `serializers` are those of
     this host in order of preference; `callers` are its services, as ``service/version``; `generation` is that of this
     node's lease, None before it has one; `hub` gives the hub at ``HOST:PORT`` (None: at the default place; "none": one
-    that stays inside this process), the same object for the same address; `trust` is ``[security]``."""
+    that stays inside this process), the same object for the same address; `folder` is that of vyked.toml, where relative
+    paths start; `trust` is ``[security]``."""
 
     name: str
     node_id: str
@@ -91,6 +92,7 @@ class Environment(Value):
     callers: Callable[[], tuple[str, ...]]
     hub: Callable[[str | None], Hub] = _no_hub
     generation: Callable[[], Generation | None] = lambda: None
+    folder: str = "."
     trust: Trust = Trust()
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from ..contracts import Clock, Running, Sink
 from ..errors import Code
-from ..model.description import EndpointDescription, Surface
+from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
 from .admission import forbidden
 from .clock import SWEEP_S
+from .failures import FailureLog
 from .invocation import Invocation, Streaming
 from .outcomes import invalid_fault
 from .routes import Route
@@ -28,8 +29,12 @@ RETRY_AFTER_S = 0.1
 class Dispatcher:
     """`contracts.Calls` of one node."""
 
-    def __init__(self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None, run: str = "auto") -> None:
+    def __init__(
+        self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None, run: str = "auto",
+        failures: FailureLog | None = None,
+    ) -> None:  # fmt: skip
         self.clock, self.log = clock, log
+        self.failures = failures or FailureLog(clock, "")
         self._room: float = math.inf if in_flight_limit is None else in_flight_limit
         self._routes: list[Route | None] = []
         self._revision = 0
@@ -109,9 +114,10 @@ class Dispatcher:
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
         if route.examined or len(self.running) >= self._room:
-            refusal = forbidden(route, call) or self._full(route)
-            if refusal is not None:
+            if (refusal := forbidden(route, call)) is not None:
                 return self._refuse(call, sink, *refusal, route)
+            if self._is_full(route):
+                return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
@@ -121,6 +127,7 @@ class Dispatcher:
         except ValueError as error:
             fault = invalid_fault(route.endpoint, error)
             counters.fault(fault.code, 0.0)
+            self.failures.served(route.endpoint.path, call, fault)
             sink.fail(call, fault)
             return None
         made = Streaming if route.streams else Invocation
@@ -136,17 +143,23 @@ class Dispatcher:
             self._loop.call_later(SWEEP_S, self._sweep)
         return invocation
 
-    def _full(self, route: Route) -> tuple[Code, str] | None:
-        its_own = route.limit is not None and route.counters.in_flight >= route.limit
-        if its_own or (len(self.running) >= self._room and route.endpoint.lane == "normal"):
-            return "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do"
-        return None
+    def _is_full(self, route: Route) -> bool:
+        if route.limit is not None and route.counters.in_flight >= route.limit:
+            return True
+        if route.endpoint.kind is Kind.WEBSOCKET:  # bounded by connections; open ones take no call's place
+            return False
+        return len(self.running) - self._sockets() >= self._room and route.endpoint.lane == "normal"
+
+    def _sockets(self) -> int:
+        return sum(route.counters.in_flight for route in self.routes if route.endpoint.kind is Kind.WEBSOCKET)
 
     def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
         if route is not None:
             route.counters.fault(code, 0.0)
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
-        sink.fail(call, Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after))
+        fault = Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after)
+        self.failures.served(route.endpoint.path if route is not None else f"endpoint {call.endpoint}", call, fault)
+        sink.fail(call, fault)
         return None
 
     def leave(self, invocation: Invocation) -> None:

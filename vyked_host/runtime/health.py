@@ -17,8 +17,9 @@ Check = Callable[[], Awaitable[str | None]]
 class LoopLag:
     """How late the loop comes to its timers, measured all the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, measured: Callable[[float], None] | None = None) -> None:
         self.lag_s = 0.0
+        self._measured = measured
 
     async def measure(self) -> None:
         """The body of the task that measures."""
@@ -27,6 +28,8 @@ class LoopLag:
             before = loop.time()
             await asyncio.sleep(LAG_EVERY_S)
             self.lag_s = max(0.0, loop.time() - before - LAG_EVERY_S)
+            if self._measured is not None:
+                self._measured(self.lag_s)
 
 
 class Health:
@@ -70,11 +73,11 @@ class Health:
 def readiness(
     phase: str, waiting: Mapping[str, str], problems: Mapping[str, str], notes: Mapping[str, str] | None = None
 ) -> tuple[bool, dict[str, Any]]:
-    """Ready or not, and the reasons as plain data for ``/-/ready``. `waiting`: service -> what it waits for; `notes`: what
+    """Ready or not, and the reasons as plain data for ``/-/ready``. `waiting`: service -> what it waits for or lacks; `notes`: what
     there is to tell beside."""
     reasons = dict(problems)
     if phase != "serving":
         reasons["host"] = f"it is {phase}"
-    reasons |= {service: f"it waits for {lacking}" for service, lacking in waiting.items()}
+    reasons |= waiting
     told = {"notes": dict(notes)} if notes else {}
     return not reasons, {"ready": not reasons, "phase": phase, "reasons": reasons, **told}

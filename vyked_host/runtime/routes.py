@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ..contracts import Codec, Middleware, Proceed
 from ..model.description import DeclaredError, EndpointDescription, Kind
 from .codecs import AS_IS, Codecs
-from .invocation import serve_stream
+from .invocation import NEVER_BEGUN, serve_stream
 from .outcomes import declared
 from .statistics import CallCounters
 
@@ -91,7 +91,7 @@ def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCo
 
 
 def _prepared(endpoint: EndpointDescription, handler: Handler, threads: Executor, counters: CallCounters) -> Handler:
-    if endpoint.kind.is_raw:
+    if endpoint.kind is Kind.HTTP or (endpoint.kind is Kind.WEBSOCKET and not endpoint.stream_parameter):
         return _with_raised_responses(handler)
     return _in_threads(handler, threads, counters) if endpoint.blocking else handler
 
@@ -140,8 +140,10 @@ def _in_threads(
         answer = loop.run_in_executor(place, copy_context().run, run, arguments)
         try:
             return await answer
-        except asyncio.CancelledError:
-            if not place.work.cancel():
+        except asyncio.CancelledError as error:
+            if place.work.cancel():
+                error.args = NEVER_BEGUN
+            else:
                 _occupied(place.work, counters, loop)
             raise
 

@@ -49,6 +49,7 @@ async def environment(**changes: Any) -> AsyncIterator[Environment]:
             serializers=lambda: found,
             callers=tuple,
             hub=lambda _address: hub,
+            folder=folder,
         )
         env = msgspec.structs.replace(env, **changes)
         found |= {each.name: each.build(each.options(), env) for each in vyked_serializers()}

@@ -19,8 +19,10 @@ from .negotiation import Negotiation
 from .options import Options
 from .refusal import Refused, failure
 from .request import EdgeRequest
+from .routes import Makes
 from .running import Runner
 from .table import CALLS, RESERVED, Table
+from .websocket.census import Sockets
 
 PRODUCT = "vyked-host"
 WEB_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"})
@@ -44,6 +46,7 @@ class Edge:
         self._runner = Runner(calls, env)
         self._since = f"@{int(env.clock.unix())}"  # RFC 9745 wants a date: what is deprecated is so at least since now
         self._cors = CrossOrigin(options)
+        self.sockets = Sockets(env, options)
         limits = env.limits
         self._header_bytes = None if limits.header_bytes == "none" else limits.header_bytes
         self.body_limit = 0 if limits.message == "none" else limits.message
@@ -52,11 +55,13 @@ class Edge:
 
     def expose(self, surface: Surface) -> None:
         """Serve `surface` from now on. Raises UsageError when a route of it can't work."""
-        self.table = Table(surface, self._runner, self._negotiation, limit=self.body_limit, log=self._env.log)
+        makes = Makes(self._runner, self._negotiation, self.sockets)
+        self.table = Table(surface, makes, limit=self.body_limit, log=self._env.log)
 
     def drain(self) -> None:
-        """Refuse new work; the host's own paths go on answering."""
+        """Refuse new work, close every WebSocket; the host's own paths go on answering."""
         self.draining = self.control.draining = True
+        self.sockets.leave()
 
     def request(
         self, message: object, payload: object, protocol: web.RequestHandler, writer: AbstractStreamWriter, task: object

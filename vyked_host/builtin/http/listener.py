@@ -38,7 +38,10 @@ class HttpListener:
         self.addresses: tuple[Address, ...] = ()
 
     def _counted(self) -> dict[str, Any]:
-        return {"open": len(self._census), "cut": dict(self._census.cut), "requests": self._manager.requests_count}
+        return {
+            "open": len(self._census), "sockets": len(self._edge.sockets), "cut": dict(self._census.cut),
+            "requests": self._manager.requests_count,
+        }  # fmt: skip
 
     @property
     def connections(self) -> int:

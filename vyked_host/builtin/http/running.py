@@ -63,6 +63,10 @@ class Runner:
             request=request,
         )
 
+    def start(self, call: Call, exchange: Exchange) -> Running | None:
+        """Dispatch `call`; its outcome goes to `exchange`. None: it has one already."""
+        return self._dispatch(call, exchange)
+
     async def unary(self, call: Call, incoming: Incoming | None = None) -> Exchange:
         """Run `call` to its end. The client's going cancels it."""
         exchange = Exchange()
@@ -172,6 +176,15 @@ def _streamed(framing: Framing) -> web.StreamResponse:
     return web.StreamResponse(
         headers={"Content-Type": framing.content_type, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
+
+
+def as_response(result: Any) -> web.StreamResponse:
+    """What a raw handler made. Raises it when it is one of aiohttp's exceptions, TypeError when it is no response."""
+    if isinstance(result, web.HTTPException):
+        raise result
+    if not isinstance(result, web.StreamResponse):
+        raise TypeError(f"a handler that takes the request has to return a Response, not {type(result).__name__}")
+    return result
 
 
 def _nothing() -> None:
