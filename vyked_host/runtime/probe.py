@@ -85,6 +85,10 @@ async def _enough(looks: Sequence[asyncio.Task[Finding]]) -> None:
 
 
 def _cause(error: BaseException) -> Found:
+    if isinstance(
+        error, NotSupported
+    ):  # it answers, and the two have nothing in common: another mesh, or something else
+        return "other"
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(cause, TimeoutError):
         return "silent"
