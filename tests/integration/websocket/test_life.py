@@ -11,6 +11,8 @@ from vyked_host.testing.waiting import eventually
 
 from .rooms import Rooms, base, served
 
+NAMES = ("websocket ", "closing websocket ", "the end of a websocket")
+"""Of the tasks that a socket has."""
 FAST = "[timing]\nscale = 0.02\n"  # ping 0.2 s, pong 0.1 s, write 0.2 s, grace 0.1 s
 
 
@@ -282,5 +284,5 @@ async def test_nothing_is_left_behind() -> None:
             async with http.ws_connect(path) as ws:
                 await ws.send_str("x")
         await eventually(lambda: not host.node.dispatcher.running)
-        await eventually(lambda: not [name for name in host.node.tasks.names() if "websocket" in name])
+        await eventually(lambda: not [name for name in host.node.tasks.names() if name.startswith(NAMES)])
         assert isinstance(rooms, Rooms)
