@@ -240,6 +240,19 @@ async def test_a_drain_is_bounded_by_its_own_time() -> None:
         assert rooms.cancelled.is_set()
 
 
+async def test_a_handler_has_the_drain_s_time_and_not_the_grace_of_a_lost_peer() -> None:
+    config = FAST + "[transports.http.websocket]\ngrace = 0\n"
+    async with served(config=config) as (host, rooms, http), http.ws_connect("/slow") as ws:
+        await rooms.entered.wait()
+        draining = asyncio.create_task(host.node.drain())
+        await ws.receive()
+        await eventually(lambda: host.node.statistics()["connections"]["http"] == 0)
+        await eventually(lambda: not [name for name in host.node.tasks.names() if name.startswith(NAMES)])
+        rooms.gate.set()
+        assert await draining == []
+        assert rooms.ended.is_set()
+
+
 async def test_a_peer_that_ignores_the_close_holds_up_no_drain() -> None:
     async with served(config=FAST) as (host, rooms, http):
         ws = await http.ws_connect("/records", autoclose=False)
