@@ -48,21 +48,21 @@ def _of(options: Any, path: Path) -> Iterator[Bind]:
 
 
 def check_ports(found: Iterable[Bind], document: Document) -> None:
-    """Each given port is given once, but for a place where several back ends meet."""
+    """Each given port is given once. Where two back ends name one address, they share what listens there: a hub."""
     first: dict[int, list[Bind]] = {}
     for bind in found:
         if not bind.port or not _given(document, bind.path):
             continue
         rivals = first.setdefault(bind.port, [])
-        rival = next((other for other in rivals if _same(other.host, bind.host) and not _shared(other, bind)), None)
+        rival = next((each for each in rivals if _same(each.host, bind.host) and not _shared(each, bind)), None)
         rivals.append(bind)
         if rival is not None:
             _port_fault(document, bind, rival)
 
 
 def _shared(one: Bind, other: Bind) -> bool:
-    """Registry and bus may meet at one address: the same hub serves both."""
-    return one.path[-1] == other.path[-1] == "address"
+    """The registry and the bus of one back end meet at one place."""
+    return one.path[0] != other.path[0] and one.path[1:] == other.path[1:] and one.path[-1] == "address"
 
 
 def _given(document: Document, path: Path) -> bool:
