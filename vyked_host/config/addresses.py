@@ -48,7 +48,7 @@ def _of(options: Any, path: Path) -> Iterator[Bind]:
 
 
 def check_ports(found: Iterable[Bind], document: Document) -> None:
-    """Each given port is given once."""
+    """Each given port is given once. Where two back ends name one address, they share what listens there: a hub."""
     first: dict[int, list[Bind]] = {}
     for bind in found:
         if not bind.port or not _given(document, bind.path):
