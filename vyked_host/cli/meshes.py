@@ -18,6 +18,7 @@ from ..assembly.prepare import Prepared, find, prepare
 from ..catalog.findings import Silent, nearest
 from ..errors import StartError, UsageError, VykedError
 from ..model.report import NodeReport
+from ..model.settings import Settings
 from ..model.topology import NodeRecord
 from ..model.values import Value
 from .client import DEFAULT, checked, listening
@@ -26,6 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 _BARE = ("services={}", "plugins.autoload=false")
 """Of a host that only asks: no service is imported, and no plugin runs that the file does not name."""
+PLACE = "127.0.0.1:4500"
 FIRST_S = 2.0
 """How long nodes are waited for, once the registry is joined."""
 
@@ -81,48 +83,53 @@ def ready(reach: Reach, addresses: tuple[str, ...] = ()) -> Prepared:
 async def joined(reach: Reach) -> AsyncIterator[Host]:
     """A host in the mesh, which sees at least one other. Raises StartError when nobody is there."""
     prepared = ready(reach, (checked(reach.address),) if reach.address else ())
-    host = await _through_registry(prepared)
+    host, refused = await _through_registry(prepared)
     if host is None:
-        host = await _by_address(reach, prepared)
+        host = await _by_address(reach, prepared, refused)
     try:
         yield host
     finally:
         await host.stop()
 
 
-async def _through_registry(prepared: Prepared) -> Host | None:
-    """None: nobody is there, as far as the registry of the file can tell."""
+async def _through_registry(prepared: Prepared) -> tuple[Host | None, str]:
+    """None, with the place: nobody is there, as far as the registry of the file can tell."""
     settings = prepared.loaded.require()
+    place = getattr(settings.registry.options, "address", None) or PLACE
     host = Host.joining(prepared)
     try:
         await host.start()
     except StartError:
         if settings.registry.use != "embedded":
             raise
-        return None
+        return None, place
     if await _somebody(host):
-        return host
+        return host, ""
     await host.stop()
-    return None
+    return None, place if settings.registry.use == "embedded" else ""
 
 
-async def _by_address(reach: Reach, prepared: Prepared) -> Host:
+async def _by_address(reach: Reach, prepared: Prepared, refused: str) -> Host:
     """The hosts of the file where its transports listen: a host may keep its registry to itself."""
     settings = prepared.loaded.require()
-    addresses = (checked(reach.address),) if reach.address else tuple(listening(settings)) or (DEFAULT,)
-    if reach.registry is None:
+    addresses = (checked(reach.address),) if reach.address else _listening(reach, settings)
+    if addresses:
         host = await Host.joining(ready(reach, addresses)).start()
         if await _somebody(host):
             return host
-        refused = await _refusals(host, addresses)
+        refused = "; ".join(filter(None, (refused, await _refusals(host, addresses))))
         await host.stop()
-    else:
-        refused = reach.registry
     start = f"vyked-host run {reach.file or ''}".rstrip()
     raise StartError(
         f"no host of mesh {mesh_name(settings)!r} answers at {refused}, start one with `{start}`; "
         "or say which is meant: --mesh NAME, --registry HOST:PORT, --address tcp://HOST:PORT"
     )
+
+
+def _listening(reach: Reach, settings: Settings) -> tuple[str, ...]:
+    if reach.registry:
+        return ()
+    return tuple(listening(settings)) or (() if reach.file else (DEFAULT,))
 
 
 async def _refusals(host: Host, addresses: tuple[str, ...]) -> str:
