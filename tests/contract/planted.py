@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from vyked_host.builtin.balancers.strategies import RoundRobin
-from vyked_host.builtin.embedded.bus import EmbeddedBus
+from vyked_host.builtin.embedded.events.bus import EmbeddedBus
 from vyked_host.builtin.embedded.options import BusOptions
-from vyked_host.builtin.embedded.provider import GUARANTEES
+from vyked_host.builtin.embedded.provider import guarantees
 from vyked_host.builtin.serializers.codecs import Json
 from vyked_host.builtin.tcp.options import Options
 from vyked_host.builtin.tcp.provider import vyked_transports
@@ -238,9 +238,7 @@ class BusSuite(PubSubConformance):
 
 
 def bus(planted):
-    return Provider(
-        name="planted", summary="planted", options=BusOptions, build=planted, guarantees=lambda options: GUARANTEES
-    )
+    return Provider(name="planted", summary="planted", options=BusOptions, build=planted, guarantees=guarantees)
 
 
 class TestNeverRetries(BusSuite):

@@ -45,6 +45,7 @@ from .environment import Workshop, bounds, node_name
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
 from .hubs import Hubs
 from .services import Planned, refuse_twins
+from .trust import watch_certificates
 
 ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
@@ -116,7 +117,7 @@ class Composition:
         )  # fmt: skip
         dial_s = self.workshop.environment("host").timing.dial
         self.home = Link.local(self.record, self.dispatcher, self.workshop.dial, dial_s, LOCAL_SERIALIZER)
-        self.directory = Directory(self.home)
+        self.directory = Directory(self.home, warm_up_s=self.workshop.environment("host").timing.lease)
         self.directory.dial_with(lambda record: Link(record, self.workshop.dial, dial_s))
         self.pending = Pending(limit=bounds(settings.limits, "pending"))
         self.clients: list[ServiceClient] = []
@@ -188,8 +189,9 @@ class Composition:
             start_s=timing.start, stop_s=timing.stop,
         )  # fmt: skip
 
-    def subscribers(self, tasks: TaskScope) -> list[Subscriber]:
+    def subscribers(self, tasks: TaskScope, guarantees: Guarantees) -> list[Subscriber]:
         """Every subscription of every service."""
+        scale = self.settings.timing.scale
         content_types = {each.content_type: name for name, each in self.workshop.serializers.items()}
         groups = Groups()
         return [
@@ -206,6 +208,8 @@ class Composition:
                 tasks=tasks,
                 clock=self.workshop.clock,
                 log=self.log,
+                handler_s=guarantees.ack_wait_s * scale,
+                scale=scale,
                 trail=self.trail,
             )
             for planned in self.planned
@@ -235,12 +239,13 @@ class Composition:
         lag = LoopLag(lambda lag_s: moments.note(lag_s, len(self.dispatcher.running)))
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
-            tasks=workshop.tasks, log=self.log, first_s=workshop.environment("host").timing.dial,
+            tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=workshop.environment("host").timing.dial,
+            scale=settings.timing.scale,
         )  # fmt: skip
         timing = workshop.environment("host").timing  # scaled
         node = Node(
             settings=msgspec.structs.replace(settings, timing=timing), dispatcher=self.dispatcher, directory=self.directory, membership=membership,
-            transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks), publisher=publisher,
+            transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks, guarantees), publisher=publisher,
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
         )  # fmt: skip
@@ -251,6 +256,7 @@ class Composition:
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
         self._observed(node, moments)
         self._join_hooks(node)
+        watch_certificates(workshop.certificates, node, workshop.tasks, settings.timing.scale)
         return node
 
     def _observed(self, node: Node, moments: Moments) -> None:

@@ -13,7 +13,7 @@ from ..model.settings import LimitsTable
 from ..routing.meeting import Place, place, places
 from ..runtime.codecs import Codecs
 from ..runtime.desks import Counter
-from ..runtime.hub import MeshHub
+from ..runtime.hub import AGAIN, MeshHub
 from ..runtime.pending import Pending
 from ..runtime.private_hub import PrivateHub
 from ..runtime.probe import Probe
@@ -70,6 +70,7 @@ class Hubs:
             may_hold=self._may_hold,
             patience_s=env.timing.start,
             look_s=env.timing.ping,
+            again=msgspec.structs.replace(AGAIN, most=max(AGAIN.first, AGAIN.most * env.timing.scale)),
             clock=env.clock,
             rng=env.rng,
             tasks=workshop.tasks,

@@ -91,11 +91,13 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(found: Iterable[Bind], settings: Settings, document: Document) -> None:
-    """Beyond loopback there has to be identity and encryption, or a word that it is meant."""
-    if settings.security.insecure:
+    """Beyond loopback there has to be mutual TLS, or a word that it is meant: a secret alone proves who calls, but everybody
+    on the way reads along and can change what is said after the proof (docs/security.md)."""
+    if settings.security.insecure or settings.security.tls is not None:
         return
+    lacking = "without encryption" if settings.security.secret else "without identity or encryption"
     for bind in found:
         if not is_loopback(bind.host) and _given(document, bind.host_path):
-            message = f'{dotted(bind.host_path)}: "{bind.host}" can be reached from other machines, without identity or encryption'
-            remedy = 'bind "127.0.0.1", or say that it is meant: [security] insecure = true'
+            message = f'{dotted(bind.host_path)}: "{bind.host}" can be reached from other machines, {lacking}'
+            remedy = 'set [security.tls], bind "127.0.0.1", or say that it is meant: [security] insecure = true'
             document.findings.add(bind.host_path, message, remedy)

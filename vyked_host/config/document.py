@@ -20,6 +20,7 @@ from .findings import Fault, Findings
 from .interpolation import Interpolation, Written
 from .paths import Path, at, dotted
 from .problems import Problem
+from .secrecy import HIDDEN, is_secret
 
 if TYPE_CHECKING:
     from .positions import Positions
@@ -124,6 +125,8 @@ class Document:
         if span is None:
             return problem
         source = self.source.line(span.line)
+        if is_secret(fault.path) and fault.path not in self.written:
+            source = f"{source[: span.column - 1]}{HIDDEN}"  # the caret points at it, nobody reads it
         return replace(problem, line=span.line, column=span.column, length=span.length, source=source)
 
 

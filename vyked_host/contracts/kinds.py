@@ -168,8 +168,11 @@ class Middleware(Protocol):
 
 
 class Authenticator(Protocol):
-    """Says who a peer is."""
+    """Says who a peer is. Its answer is final: who wants the identity that a connection proved returns `peer.identity`."""
 
     def identify(self, hello: Mapping[str, str], peer: Peer) -> str | None:
-        """The peer's identity; None: anonymous. Raises errors.Unauthenticated."""
+        """The peer's identity; None: anonymous. `hello` is ``[security] identity`` of the peer, and over HTTP ``authorization``
+        where a request has that header; `peer.identity` is what its certificate says, or ``mesh:NAME`` of one that proved the
+        mesh secret. Must not block: it runs once per native connection, and once per HTTP request. Raises
+        errors.Unauthenticated; anything else it raises refuses the peer too."""
         ...

@@ -27,17 +27,19 @@ class Fault(Value):
 
 
 class Peer(Value):
-    """The other end of a connection: its socket address, and who it proved to be."""
+    """The other end of a connection: its socket address, and who it proved to be. `secure`: over TLS; `certified`: it has
+    shown a certificate that was verified."""
 
     address: str
     identity: str | None = None
     secure: bool = False
+    certified: bool = False
     node_id: str = ""
 
 
 class Call(msgspec.Struct, gc=False):
     """One call on its way. `codec` says what `body` is: the name of a serializer (bytes), "object" (the arguments
-    Struct itself, or the result itself), or "raw" (HTTP and WebSocket: the request). `deadline` is in monotonic seconds
+    Struct itself, or the result itself), or "raw" (HTTP: the request; WebSocket: its `Opening`). `deadline` is in monotonic seconds
     of this process. `metadata` is opaque: W3C trace headers and the callers' own pairs, encoded (wire.metadata)."""
 
     id: int
@@ -96,7 +98,8 @@ class Verdict(Value):
 
 
 class Guarantees(Value):
-    """The one vocabulary: the provider declares, the kit proves, assembly compares with what the services use."""
+    """The one vocabulary: the provider declares, the kit proves, assembly compares with what the services use. `ack_wait_s`:
+    what is not settled within so many seconds ([timing] scale applies) is delivered again."""
 
     fan_out: bool = True
     at_least_once: bool = False
@@ -106,6 +109,7 @@ class Guarantees(Value):
     replay: bool = False
     dead_letter: bool = False
     dedupe_s: float = 0.0
+    ack_wait_s: float = 30.0
     max_message_bytes: int = 1 << 20
     streams: bool = False
     cancels: bool = False

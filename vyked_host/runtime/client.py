@@ -120,7 +120,8 @@ class Outgoing:
         return call
 
     async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
-        """One call; failures that provably never ran are tried elsewhere, within the deadline."""
+        """One call; failures that provably never ran are tried elsewhere, within the deadline, and so are lost connections where
+        the method may run twice."""
         call = self._new(options or _NONE, self._timeout)
         while True:
             answer: Answer | None = None
@@ -187,6 +188,8 @@ class Outgoing:
             return False
         if error.executed == "not_sent":
             return RULES[error.code].retry != "never" and error.instance is not None
+        if error.executed == "unknown":
+            return self._endpoint.idempotent and error.code == "UNAVAILABLE"
         return error.executed == "not_executed" and error.code == "UNAVAILABLE"
 
     # ---- streams ---------------------------------------------------------------------------------------------------

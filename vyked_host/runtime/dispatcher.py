@@ -12,7 +12,7 @@ from typing import Any
 
 from ..contracts import Clock, Running, Sink
 from ..errors import Code
-from ..model.description import EndpointDescription, Surface
+from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
 from .clock import SWEEP_S
@@ -142,7 +142,12 @@ class Dispatcher:
     def _is_full(self, route: Route) -> bool:
         if route.limit is not None and route.counters.in_flight >= route.limit:
             return True
-        return len(self.running) >= self._room and route.endpoint.lane == "normal"
+        if route.endpoint.kind is Kind.WEBSOCKET:  # bounded by connections; open ones take no call's place
+            return False
+        return len(self.running) - self._sockets() >= self._room and route.endpoint.lane == "normal"
+
+    def _sockets(self) -> int:
+        return sum(route.counters.in_flight for route in self.routes if route.endpoint.kind is Kind.WEBSOCKET)
 
     def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
         if route is not None:

@@ -121,8 +121,7 @@ class Node:
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Ready or not, with reasons."""
-        waiting = {name: ", ".join(lacking) for name, lacking in self.membership.missing.items() if lacking}
-        return readiness(self.phase, waiting, await self.health.problems())
+        return readiness(self.phase, self.membership.reasons(), await self.health.problems(), self.health.notes())
 
     # ---- start -----------------------------------------------------------------------------------------------------
     def enter(self, phase: Phase) -> None:

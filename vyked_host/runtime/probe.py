@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..contracts import Address, Channel, Clock
-from ..errors import NotSupported, Refused, Unauthenticated, Unavailable
+from ..errors import NotSupported, PermissionDenied, Refused, Unauthenticated, Unavailable
 from ..routing.meeting import Finding, Found, Place
 from .terms import Caller, JoinedTerm
 
@@ -43,7 +43,7 @@ class Probe:
             channel = await self._dial(_address(place), self._clock.now() + self._dial_s)
         except Refused as error:
             return Finding(place=place, found=_REFUSALS.get(error.reason, "unwelcome"), said=str(error))
-        except Unauthenticated as error:
+        except (Unauthenticated, PermissionDenied) as error:
             return Finding(place=place, found="unwelcome", said=str(error))
         except (Unavailable, NotSupported, OSError) as error:
             return Finding(place=place, found=_cause(error), said=str(error) or type(error).__name__)

@@ -88,7 +88,7 @@ def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCo
 
 
 def _prepared(endpoint: EndpointDescription, handler: Handler, threads: Executor, counters: CallCounters) -> Handler:
-    if endpoint.kind.is_raw:
+    if endpoint.kind is Kind.HTTP or (endpoint.kind is Kind.WEBSOCKET and not endpoint.stream_parameter):
         return _with_raised_responses(handler)
     return _in_threads(handler, threads, counters) if endpoint.blocking else handler
 

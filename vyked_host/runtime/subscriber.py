@@ -28,26 +28,26 @@ from .statistics import CallCounters
 from .tasks import TaskScope
 from .trail import LOST, Delivered, EventTrail
 
-HANDLER_S = 30.0
-"""Time a handler has for one event before the bus may deliver it again (docs/semantics.md, events)."""
 _REDELIVERY = Backoff(first=1.0, most=120.0, factor=5.0)
 
 
 class Subscriber:
-    """One @subscribe or @xsubscribe handler of one service at this node."""
+    """One @subscribe or @xsubscribe handler of one service at this node. `handler_s`: the time that a handler has for one event
+    before the bus may deliver it again (docs/semantics.md, events); `scale` is that of [timing]."""
 
     def __init__(
         self, *, description: SubscriptionDescription, consumer: str, consumer_major: int, group: str | None, member: str,
         handler: Callable[[Any], Any], chain: Sequence[Middleware], codecs: Codecs, serializers: Mapping[str, str],
-        tasks: TaskScope, clock: Clock, log: logging.Logger, trail: EventTrail,
+        tasks: TaskScope, clock: Clock, log: logging.Logger, trail: EventTrail, handler_s: float, scale: float = 1.0,
     ) -> None:  # fmt: skip
         self._trail, self._topic = trail, f"{description.service}.{description.event}@{description.major}"
         self.since = clock.unix()
         self._description, self._tasks, self._clock, self._log = description, tasks, clock, log
+        self._handler_s, self._scale = handler_s, scale
         name = f"{description.service}.{description.event}"
         self._endpoint = EndpointDescription(
             service=consumer, version=f"{consumer_major}", name=description.handler, kind=Kind.UNARY,
-            arguments=description.payload, timeout_s=HANDLER_S, summary=f"on {name}",
+            arguments=description.payload, timeout_s=handler_s, summary=f"on {name}",
         )  # fmt: skip
         self._decoders = {
             content_type: codecs.bind(description.payload, serializer).decode
@@ -143,7 +143,9 @@ class Subscriber:
         metadata = event.metadata
         if SENSITIVE in metadata:
             metadata = {name: value for name, value in metadata.items() if name != SENSITIVE}
-        call = Call(0, 0, "object", payload, began + HANDLER_S, metadata=headers.pack(metadata), attempt=delivery.count)
+        call = Call(
+            0, 0, "object", payload, began + self._handler_s, metadata=headers.pack(metadata), attempt=delivery.count
+        )  # fmt: skip
         CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery, call)))
         try:
             await self._proceed(payload)
@@ -160,15 +162,14 @@ class Subscriber:
                 raise  # by the drain: the bus gives the event to somebody else
             fault = internal_fault(self._endpoint, error, self._log)
             entry.cause = f"{raised_at(error)}, in the log under {fault.details['id']}"
-            return self._again(
-                delivery, _REDELIVERY.delay(delivery.count - 1, random.random()), f"{error!r} {fault.details}"
-            )
+            seconds = _REDELIVERY.delay(delivery.count - 1, random.random()) * self._scale
+            return self._again(delivery, seconds, f"{error!r} {fault.details}")
         return Verdict(action="ack")
 
     def _told(self, delivery: Delivery, call: Call) -> Told:
         async def extend() -> None:
-            await delivery.settle(Verdict(action="extend", seconds=HANDLER_S))
-            call.deadline = self._clock.now() + HANDLER_S
+            await delivery.settle(Verdict(action="extend", seconds=self._handler_s))
+            call.deadline = self._clock.now() + self._handler_s
 
         event = delivery.event
         return Told(id=event.id, delivery_count=delivery.count, idempotency_key=event.id, extend=extend)

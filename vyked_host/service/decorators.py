@@ -181,7 +181,10 @@ def websocket(
     path: str | Sequence[str], *, origins: Sequence[str] = (), required_params: str | Sequence[str] | None = None,
     timeout: float | None = None,
 ) -> Callable[[Callable[Concatenate[S, P], Awaitable[None]]], Callable[Concatenate[S, P], Awaitable[None]]]:  # fmt: skip
-    """Open a WebSocket at `path`; the method gets it as its first argument. `origins` are the pages that may."""
+    """Serve a WebSocket at `path`. The method runs as long as the socket is open; it gets the socket in the parameter that is
+    annotated ``WebSocket[In, Out]``, and the others from path and query. `origins` are the pages of other origins that may
+    open it ("*": all); those of this host always may. `timeout` in seconds bounds the life of a socket; without one it has
+    no end of its own."""
     route = WebSocketRoute(
         paths=texts(path), origins=tuple(origins), required_params=texts(required_params), timeout=timeout
     )

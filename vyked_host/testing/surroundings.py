@@ -49,6 +49,7 @@ async def environment(**changes: Any) -> AsyncIterator[Environment]:
             serializers=lambda: found,
             callers=tuple,
             hub=lambda _address: hub,
+            folder=folder,
         )
         env = msgspec.structs.replace(env, **changes)
         found |= {each.name: each.build(each.options(), env) for each in vyked_serializers()}
@@ -64,5 +65,5 @@ async def _dial(address: Address, _deadline: float) -> Channel:
     raise NotSupported(f"this environment has no transports, so {address.uri} can't be dialled: pass dial=")
 
 
-def _tls(_side: Literal["server", "client"]) -> ssl.SSLContext | None:
+def _tls(_side: Literal["server", "client"], /, **_: Any) -> ssl.SSLContext | None:
     return None

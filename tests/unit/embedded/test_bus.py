@@ -5,7 +5,7 @@ import logging
 import msgspec
 import pytest
 
-from vyked_host.builtin.embedded.bus import EmbeddedBus
+from vyked_host.builtin.embedded.events.bus import EmbeddedBus
 from vyked_host.builtin.embedded.options import MIB, BusOptions
 from vyked_host.contracts import Verdict
 from vyked_host.errors import LocalProtocolError, NotSupported, Overloaded, Unavailable
@@ -130,7 +130,7 @@ async def test_a_consumer_that_raises_harms_nobody_else(bus, env, caplog):
     with caplog.at_level(logging.ERROR):
         await bus.publish(event(), deadline=env.clock.now() + 1)
         await eventually(lambda: inbox.ids)
-    assert "could not take an event" in caplog.text
+    assert "could not take event" in caplog.text
 
 
 async def test_a_group_has_one_strategy(bus):

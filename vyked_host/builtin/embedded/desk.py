@@ -64,8 +64,8 @@ class RegistryDesk(Service, name="vyked-registry", version="1.0.0"):
             self._env.log.warning("so many nodes are silent that the fault may lie here: nobody is removed for silence")
         elif was_preserving and not state.preserving:
             self._env.log.warning("the nodes are heard again: who stays silent is removed")
-        if state.held_until > was_held_until:
-            held_s = state.held_until - self._env.clock.now()
+        held_s = state.held_until - self._env.clock.now()
+        if state.held_until > was_held_until and held_s > self._timing.heartbeat / 5:  # 1 s, as things are
             self._env.log.warning("this host was held up: nobody is removed for the next %.1f s", held_s)
 
     # ---- what nodes say ----------------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ class Inbox:
         change = piece.change
         if not change.snapshot and (change.epoch != self.epoch or piece.since != self.position):
             return False
+        if change.epoch == self.epoch and change.revision < self.position:
+            return False  # it was overtaken: what was before is told to nobody
         self._parts.append(change)
         if piece.last:
             whole, self._parts = self._whole(holder), []

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from ...contracts import Environment, Guarantees, Provider, PubSub, Registry, hookimpl
 from .options import MIB, BusOptions, RegistryOptions
 
-GUARANTEES = Guarantees(
+IN_MEMORY = Guarantees(
     fan_out=True,
-    at_least_once=True,  # while this process lives: durability says so
+    at_least_once=True,  # while the process that holds the hub lives: durability says so
     durability="memory",
     ordered="publisher",
     strategies=frozenset({"any", "leader", "random", "keyed"}),
     dead_letter=True,
+    dedupe_s=600.0,
     max_message_bytes=MIB,
 )
 
@@ -28,12 +31,19 @@ def vyked_registries() -> Iterable[Provider[Registry]]:
 @hookimpl
 def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
     """The event bus of this process."""
-    summary = "events of this process, in memory; nothing to start"
+    summary = "events of one mesh, kept by one of its hosts; nothing to start"
     return [
         Provider(
-            name="embedded", summary=summary, options=BusOptions, build=_bus, guarantees=lambda _options: GUARANTEES
+            name="embedded", summary=summary, options=BusOptions, build=_bus, guarantees=guarantees, verify=_verified
         )
     ]  # fmt: skip
+
+
+def guarantees(options: BusOptions) -> Guarantees:
+    """In memory events live as long as the hub's holder; in a file they outlive its death."""
+    return msgspec.structs.replace(
+        IN_MEMORY, durability="memory" if options.path is None else "process", ack_wait_s=options.ack_wait
+    )
 
 
 def _registry(options: RegistryOptions, env: Environment) -> Registry:
@@ -43,6 +53,13 @@ def _registry(options: RegistryOptions, env: Environment) -> Registry:
 
 
 def _bus(options: BusOptions, env: Environment) -> PubSub:
-    from .bus import EmbeddedBus
+    from .events.bus import EmbeddedBus
 
     return EmbeddedBus(options, env)
+
+
+async def _verified(bus: PubSub) -> Guarantees:
+    from .events.bus import EmbeddedBus
+
+    assert isinstance(bus, EmbeddedBus)
+    return await bus.verify()

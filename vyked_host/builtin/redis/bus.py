@@ -12,8 +12,8 @@ from redis.exceptions import NoPermissionError
 from ...contracts import Consumer, Delivery, Environment, Event, PubSub, Subscription
 from ...errors import CallError, NotSupported, StartError, TooLarge, Unavailable
 from ...model.version import parse
+from ...routing.backlog import Backlog
 from ...wire.envelope import pack
-from .backlog import Backlog
 from .faults import Unreachable
 from .feed import Feed, Topic
 from .keeper import Keeper
@@ -104,7 +104,7 @@ class RedisBus(PubSub):
         topic = Topic(subscription.service, subscription.major, subscription.name)
         channel = self._channel(topic)
         leave = partial(self._leave, channel)
-        backlog = Backlog(subscription.concurrency, self._options.queue, deliver, leave, self._env.log)
+        backlog = Backlog(subscription.concurrency, self._options.queue, deliver, leave, self._not_taken)
         waiting = self._feed.add(channel, topic, backlog)
         self._listening.wake()
         try:
@@ -116,6 +116,9 @@ class RedisBus(PubSub):
                 raise Unavailable(text, executed="unknown") from None
             raise
         return backlog
+
+    def _not_taken(self, event: Event) -> None:
+        self._env.log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
 
     def _leave(self, channel: str, backlog: Backlog) -> None:
         self._feed.remove(channel, backlog)

@@ -17,8 +17,8 @@ from redis.exceptions import NoPermissionError
 from ...contracts import Event
 from ...errors import PermissionDenied, Unavailable
 from ...model.version import parse
+from ...routing.backlog import Backlog
 from ...wire.envelope import MalformedEnvelope, unpack
-from .backlog import Backlog
 from .line import Command
 from .server import Server
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyked_host.builtin.redis.backlog import Backlog, joined
+from vyked_host.routing.backlog import Backlog, joined
 from vyked_host.contracts import Verdict
 from vyked_host.errors import LocalProtocolError
 from vyked_host.testing.conformance.pubsub import ACK, Inbox, event
@@ -14,8 +14,12 @@ from vyked_host.testing.conformance.pubsub import ACK, Inbox, event
 LOG = logging.getLogger("vyked.test")
 
 
+def not_taken(each):
+    LOG.exception("a consumer could not take event %s", each.id)
+
+
 def backlog(deliver, *, concurrency=1, most=3):
-    return Backlog(concurrency, most, deliver, lambda _backlog: None, LOG)
+    return Backlog(concurrency, most, deliver, lambda _backlog: None, not_taken)
 
 
 @given(st.lists(st.sampled_from(["event", "settle", "missed"]), max_size=200), st.integers(1, 4), st.integers(1, 6))

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
-from logging import Logger
 
-from ...contracts import Delivery, Event, Verdict
-from ...errors import LocalProtocolError
+from ..errors import LocalProtocolError
+from ..model.message import Event, Verdict
 
 QUEUE_BYTES = 8 << 20
 """Bytes that wait for one handler, beside the number of events in the options."""
@@ -55,13 +54,14 @@ class FanOutDelivery:
 
 
 class Backlog:
-    """One handler's events, and the `contracts.Consumer` it holds. `leave` ends the subscription."""
+    """One handler's events, and the `contracts.Consumer` it holds. `leave` ends the subscription; `failed` is told, in its
+    except block, of each event that `deliver` could not take."""
 
     def __init__(
-        self, concurrency: int, most: int, deliver: Callable[[Delivery], None], leave: Callable[[Backlog], None],
-        log: Logger,
+        self, concurrency: int, most: int, deliver: Callable[[FanOutDelivery], None], leave: Callable[[Backlog], None],
+        failed: Callable[[Event], None],
     ) -> None:  # fmt: skip
-        self._room, self._most, self._deliver, self._leave, self._log = concurrency, most, deliver, leave, log
+        self._room, self._most, self._deliver, self._leave, self._failed = concurrency, most, deliver, leave, failed
         self._events: deque[tuple[Event, int]] = deque()  # an event, and how many were lost right before it
         self._bytes = 0
         self._lost_first = self._lost_last = 0  # before the first that waits, and after the last
@@ -79,9 +79,9 @@ class Backlog:
             self.dropped += 1
         self.pump()
 
-    def missed(self) -> None:
-        """The connection was lost: nobody knows what else would have come now."""
-        self._lost_last = UNKNOWN
+    def missed(self, lost: int = UNKNOWN) -> None:
+        """So many would have come now, and are lost."""
+        self._lost_last = joined(self._lost_last, lost)
 
     def pump(self) -> None:
         """Hand over what can be handed over now. Never raises."""
@@ -99,8 +99,8 @@ class Backlog:
         delivery = FanOutDelivery(self, event, gap)
         try:
             self._deliver(delivery)
-        except Exception:  # noqa: BLE001 - logged; one consumer's fault ends neither its subscription nor the others'
-            self._log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
+        except Exception:  # noqa: BLE001 - told; one consumer's fault ends neither its subscription nor the others'
+            self._failed(event)
             self._lost_first = joined(gap, 1)
             delivery.abandon()
 

@@ -1,0 +1,66 @@
+"""The kit over the embedded bus of a node that does not hold the hub: every call and delivery goes over a socket."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.events.party import Party
+from vyked_host.builtin.embedded.options import BusOptions
+from vyked_host.builtin.embedded.provider import vyked_pubsub_backends
+from vyked_host.contracts import Environment
+from vyked_host.testing import PubSubConformance
+
+
+class TestJoined(PubSubConformance):
+    ack_wait_s = 0.2
+
+    @pytest.fixture
+    def provider(self):
+        (found,) = vyked_pubsub_backends()
+        return found
+
+    @pytest_asyncio.fixture
+    async def env(self, tmp_path: Path) -> AsyncIterator[Environment]:
+        party = Party(tmp_path, ack_wait=0.2, scale=1.0)
+        holder, joined = await party.member(), await party.member()
+        self.joined = joined
+        yield joined.env
+        await party.aclose()
+
+    @pytest.fixture
+    def options(self):
+        return BusOptions(ack_wait=0.2)
+
+    @pytest_asyncio.fixture
+    async def bus(self, env):
+        yield self.joined.bus
+        await self.joined.bus.aclose()
+
+
+class TestJoinedDurable(TestJoined):
+    @pytest_asyncio.fixture
+    async def env(self, tmp_path: Path) -> AsyncIterator[Environment]:
+        party = Party(tmp_path, ack_wait=0.2, scale=1.0, path="events.db")
+        holder, joined = await party.member(), await party.member()
+        self.joined = joined
+        yield joined.env
+        await party.aclose()
+
+    @pytest.fixture
+    def options(self):
+        return BusOptions(ack_wait=0.2, path="events.db")
+
+
+class TestDurable(PubSubConformance):
+    ack_wait_s = 0.2
+
+    @pytest.fixture
+    def provider(self):
+        (found,) = vyked_pubsub_backends()
+        return found
+
+    @pytest.fixture
+    def options(self):
+        return BusOptions(ack_wait=0.2, path="events.db")

@@ -1,0 +1,174 @@
+"""The file of the bus: what is written is found again, and whatever became of the bytes, it is refused or read, never believed."""
+
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from vyked_host.builtin.embedded.events.parcel import Parcel
+from vyked_host.builtin.embedded.events.queue_file import QueueFile, Write
+from vyked_host.errors import StartError
+from vyked_host.testing.conformance.pubsub import event
+
+QUEUE = (1, "shop", 1, "paid", "stock@1", "any")
+
+
+def filled(path, count=50):
+    """A file with so many events; those of an even number were given out."""
+    file = QueueFile(str(path))
+    file.open()
+    parcels = [Parcel(event(body=bytes([n]) * 300)) for n in range(1, count + 1)]
+    file.write([Write("queue", [QUEUE])])
+    for number, each in enumerate(parcels, 1):
+        file.write([Write("event", [(number, 1, each.packed)]), Write("seen", [(number, each.event.id, 1.5)])])
+        if number % 2 == 0:
+            file.write([Write("mark", [(number, number, "given", 2.5, "")])])
+    file.close()
+    return [each.event for each in parcels]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "events.db"
+    return path, filled(path)
+
+
+def read(path):
+    """(events, numbers of what was left out)."""
+    file = QueueFile(str(path))
+    file.open()
+    try:
+        _, events, _, _ = file.read()
+    finally:
+        file.close()
+    return events, file.damaged
+
+
+def test_what_was_written_is_found_in_order_with_its_state(whole):
+    path, events = whole
+    file = QueueFile(str(path))
+    file.open()
+    queues, kept, seen, highest = file.read()
+    file.close()
+    assert queues == [QUEUE]
+    assert [each.parcel.event for each in kept] == events
+    assert [each.deliveries for each in kept] == [n if n % 2 == 0 else 0 for n in range(1, 51)]
+    assert {each.state for each in kept} == {"waiting", "given"}
+    assert seen[0] == (events[0].id, 1.5)
+    assert highest == 50
+    assert file.damaged == []
+
+
+def test_events_are_readable_by_their_owner_only(whole):
+    assert whole[0].stat().st_mode & 0o077 == 0
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path):
+    path = tmp_path / "events.db"
+    filled(path, 3)
+    file = QueueFile(str(path))
+    file.open()
+    with pytest.raises(sqlite3.IntegrityError):
+        file.write([Write("event", [(4, 1, b"")]), Write("event", [(1, 1, b"")])])
+    file.write([Write("forget", [(2,)])])
+    file.close()
+    assert [each.number for each in read(path)[0]] == [1, 3]
+
+
+def test_one_at_a_time(tmp_path):
+    path = tmp_path / "events.db"
+    first, second = QueueFile(str(path)), QueueFile(str(path))
+    first.open()
+    with pytest.raises(BlockingIOError):
+        second.open()
+    first.close()
+    second.open()
+    second.close()
+
+
+def test_an_event_whose_count_is_damaged_counts_as_delivered_before(tmp_path):
+    path = tmp_path / "events.db"
+    filled(path, 2)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE mark SET count = 7")
+    db.close()
+    kept, damaged = read(path)
+    assert [(each.deliveries, each.state) for each in kept] == [(0, "waiting"), (1, "given")]
+    assert damaged == ["mark 2"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (lambda db: db.execute("PRAGMA user_version = 7"), "its form is number 7, and this release reads 1"),
+        (lambda db: db.execute("PRAGMA application_id = 7"), "a database of something else"),
+    ],
+)
+def test_the_file_of_another_release_or_program_is_refused_and_not_touched(tmp_path, spoil, cause):
+    path = tmp_path / "events.db"
+    filled(path, 2)
+    db = sqlite3.connect(path)
+    spoil(db)
+    db.commit()
+    db.close()
+    with pytest.raises(StartError, match=cause) as refused:
+        read(path)
+    assert str(path) in str(refused.value)
+    assert "give [pubsub.embedded] path another file" in str(refused.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "events.db"
+    path.write_text("[host]\nname = 'not a database, but long enough to be looked at'\n" * 20)
+    with pytest.raises(StartError, match="not a database"):
+        read(path)
+    assert path.read_text().startswith("[host]")
+
+
+def test_a_folder_that_can_not_be_written_to_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartError, match=r"file/events\.db"):
+        read(tmp_path / "file" / "events.db")
+
+
+def copies(path, folder):
+    """The file and its companions, copied."""
+    for each in path.parent.iterdir():
+        shutil.copy(each, folder / each.name)
+    return folder / path.name
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_flipped_bits_are_refused_or_left_out_and_never_read_as_something_else(whole, tmp_path, seed):
+    path, events = whole
+    spoilt, chance = copies(path, tmp_path), random.Random(seed)
+    found = bytearray(spoilt.read_bytes())
+    for _ in range(chance.choice((1, 3, 20))):
+        found[chance.randrange(100, len(found))] ^= 1 << chance.randrange(8)
+    spoilt.write_bytes(found)
+    check(spoilt, events)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_file_cut_short_is_refused_or_read_in_part(whole, tmp_path, seed):
+    path, events = whole
+    spoilt = copies(path, tmp_path)
+    found = spoilt.read_bytes()
+    spoilt.write_bytes(found[: random.Random(seed).randrange(1, len(found))])
+    check(spoilt, events)
+
+
+def check(spoilt: Path, events):
+    before = spoilt.read_bytes()
+    try:
+        kept, _ = read(spoilt)
+    except StartError as refused:
+        assert str(spoilt) in str(refused)
+        assert spoilt.read_bytes() == before  # a person may still look at it
+        return
+    for each in kept:
+        assert each.parcel.event in events
+        assert each.state in {"waiting", "given", "delayed", "dead"}
+        assert each.deliveries in range(51)

@@ -1,0 +1,260 @@
+"""What nodes of a mesh call at the holder of the hub: a service like any other, around the broker of this term.
+
+Handing over takes three steps, so that nothing falls between two holders: `finish` (accept nothing more, tell every node what
+it is due, let go of the file), then the next holder opens its own desk, then `close` gives it what waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Self
+
+from ....contracts import Environment, Term
+from ....errors import CallError, NotSupported, ServiceError
+from ....service.base import Service
+from ....service.context import CURRENT
+from ....service.decorators import api
+from ....wire.envelope import MalformedEnvelope
+from ..options import MIB, BusOptions
+from .broker import Broker
+from .entry import MemoryStore, Store
+from .estate import bequeath, inherit
+from .journal import Journal
+from .letters import BATCH_BYTES, Batch, DeadLetter, Heirloom, Joined, Letter, Refusal, Settlement, Taken, Wanted
+from .parcel import Parcel, Topic
+from .session import Session
+from .stream import batches
+
+MARGIN_S = 5.0
+"""A stream ends by itself so long before its deadline."""
+SETTLING_S = 0.5
+"""After the hub has changed hands nothing is accepted for so long: its nodes come back first ([timing] scale applies)."""
+
+PATIENCE_S = 10.0
+"""An earlier holder gets so long to let go of the file ([timing] scale applies)."""
+
+
+class Moving(ServiceError, code="moving", status=503):
+    """This holder gives up the hub: ask the next one."""
+
+
+class BusDesk(Service, name="vyked-bus", version="1.0.0"):
+    """The event bus of one mesh, for one term."""
+
+    broker: Broker
+    store: Store
+
+    @classmethod
+    def furnished(cls, options: BusOptions, env: Environment, path: str | None, *, settles: bool) -> Self:
+        """A desk for one term. `settles`: there was a term before this one; `path` is absolute."""
+        desk = cls()
+        desk._env = env
+        patience = PATIENCE_S * env.timing.scale if settles else 0.0
+        desk.store = MemoryStore() if path is None else Journal(path, env, patience)
+        opens_at = env.clock.now() + SETTLING_S * env.timing.scale if settles else -math.inf
+        desk.broker = Broker(options, env, desk.store, opens_at)
+        return desk
+
+    def __init__(self) -> None:
+        self.is_moving = False
+        self._streams: set[asyncio.Event] = set()
+        self._ended = asyncio.Event()
+        self._env: Environment
+
+    # ---- contracts.Desk ----------------------------------------------------------------------------------------------
+    async def open(self) -> None:
+        """Take up what the file has. Raises StartError when somebody else holds it, or it can't be used."""
+        if isinstance(self.store, Journal):
+            await self.store.open()
+            self.store.restore(self.broker)
+
+    async def finish(self, within: float) -> None:
+        """Accept nothing more, tell every node what it is due within so many seconds, let go of the file. Idempotent."""
+        if self.is_moving:
+            return
+        self.is_moving = True
+        self.broker.rest()
+        for ready in self._streams:
+            ready.set()
+        if self._streams:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._ended.wait()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        if isinstance(self.store, Journal):
+            await self.store.aclose()
+
+    async def close(self, heir: Term | None) -> None:
+        """Give what waits to the next holder; what nobody takes is told."""
+        await self.finish(0.0)
+        await bequeath(self, heir, self._env)
+        self.broker.close()
+
+    # ---- publishing --------------------------------------------------------------------------------------------------
+    @api(raises=[Moving])
+    async def publish(self, letters: list[Letter]) -> Taken:
+        """Accept events in their order: as many as there is room for now, at least the first one once there is."""
+        self._stays()
+        accepting: list[Awaitable[None]] = []
+        for letter in letters:
+            found = self._offered(letter, first=not accepting)
+            if isinstance(found, Refusal):
+                return await _outcome(accepting, found)
+            if found is None:
+                break
+            accepting.append(found)
+        return await _outcome(accepting, None)
+
+    def _offered(self, letter: Letter, *, first: bool) -> Awaitable[None] | Refusal | None:
+        try:
+            parcel = Parcel.of(letter.packed)
+        except MalformedEnvelope as error:
+            return Refusal("INVALID_ARGUMENT", str(error))
+        if len(parcel.event.body) > MIB:
+            return Refusal("TOO_LARGE", f"{parcel.topic}: {len(parcel.event.body)} bytes; this bus takes {MIB}")
+        found = self.broker.offer(parcel)
+        if found is None and first:
+            return self.broker.admission.wait(parcel, self._env.clock.now() + letter.within)
+        return found
+
+    # ---- a node and its subscriptions --------------------------------------------------------------------------------
+    @api(raises=[Moving])
+    def join(self, session: str, wanted: list[Wanted]) -> Joined:
+        """The session of a node, with these subscriptions. Idempotent."""
+        self._stays()
+        found = self.broker.session(session)
+        refused: dict[int, str] = {}
+        for each in wanted:
+            try:
+                self.broker.subscribe(found, each.index, each.subscription())
+            except NotSupported as error:
+                refused[each.index] = str(error)
+            if each.paused:
+                self.broker.pause(found, each.index)
+        return Joined(found.born, refused)
+
+    @api
+    def leave(self, session: str, index: int) -> None:
+        """End one subscription."""
+        self._with(session, lambda found: self.broker.leave(found, index))
+
+    @api
+    def pause(self, session: str, index: int) -> None:
+        """Nothing new for one subscription."""
+        self._with(session, lambda found: self.broker.pause(found, index))
+
+    @api
+    def quit(self, session: str) -> None:
+        """The node stops."""
+        self._with(session, self.broker.end)
+
+    @api(raises=[Moving])
+    def settle(self, session: str, settlements: list[Settlement]) -> None:
+        """What became of deliveries; those that are not known any more are ignored."""
+        self._stays()
+        self._with(session, lambda found: self._settle(found, settlements))
+
+    def _settle(self, session: Session, settlements: list[Settlement]) -> None:
+        for each in settlements:
+            self.broker.settle(session, each.token, each.index, each.event_id, each.verdict())
+
+    @api
+    def pending(self, session: str, index: int) -> int:
+        """Events that wait for the group of one subscription."""
+        found = self.broker.sessions.get(session)
+        return self.waiting(found, index) if found is not None else -1
+
+    def waiting(self, session: Session, index: int) -> int:
+        """Events that wait for the group of one subscription; -1: it has none."""
+        group = session.groups.get(index)
+        return group.waiting if group is not None else -1
+
+    def _with(self, name: str, do: Callable[[Session], None]) -> None:
+        found = self.broker.sessions.get(name)
+        if found is not None:
+            do(found)
+
+    def _stays(self) -> None:
+        if self.is_moving:
+            raise Moving("this holder gives up the hub")
+
+    @api
+    async def attach(self, session: str, born: int, held: list[int]) -> AsyncIterator[Batch]:
+        """All that a node is due, from now on. `held`: the deliveries that it has from an earlier stream."""
+        found = self.broker.sessions.get(session)
+        if found is None or found.born != born:
+            yield Batch([], [], "lost")
+            return
+        ready = asyncio.Event()
+        found.give_again(frozenset(held))
+        stream = found.attach(ready.set)
+        self._streams.add(ready)
+        self._ended.clear()
+        call = CURRENT.get(None)
+        until = call.call.deadline - MARGIN_S if call is not None else math.inf
+        try:
+            async for batch in batches(found, ready, until=until, now=self._env.clock.now, is_moving=self._is_leaving):
+                yield batch
+        finally:
+            self._streams.discard(ready)
+            if not self._streams:
+                self._ended.set()
+            self.broker.detach(found, stream)
+
+    def _is_leaving(self) -> bool:
+        return self.is_moving
+
+    # ---- dead letters ------------------------------------------------------------------------------------------------
+    @api
+    def dead(self, service: str, major: int, name: str, group: str, after: int) -> list[DeadLetter]:
+        """Dead letters of a group, oldest first, without the first `after` ones: as many as fit in a batch."""
+        found = self.broker.groups.get(Topic(service, major, name), {}).get(group)
+        letters: list[DeadLetter] = []
+        size = 0
+        for entry in list(found.dead.values())[after:] if found is not None else ():
+            letters.append(DeadLetter(entry.parcel.packed, entry.cause, entry.count))
+            size += len(entry.parcel.packed)
+            if size >= BATCH_BYTES:
+                break
+        return letters
+
+    @api(raises=[Moving])
+    def discard(self, event_id: str, replay: bool) -> bool:
+        """Forget a dead letter, or put it back; False: there is none."""
+        self._stays()
+        return self.broker.discard(event_id, replay=replay)
+
+    # ---- from one holder to the next ---------------------------------------------------------------------------------
+    @api
+    def place(self) -> str:
+        """Where events are kept, the same for the same file; "": in memory."""
+        return self.store.place if isinstance(self.store, Journal) else ""
+
+    @api(raises=[Moving])
+    async def take_over(self, ids: list[str], estate: list[Heirloom]) -> int:
+        """What an earlier holder leaves: ids of events it has accepted, and what waits. How many were new here."""
+        self._stays()
+        return await inherit(self.broker, self.store, ids, estate, self._env.clock.now())
+
+
+async def _outcome(accepting: list[Awaitable[None]], refused: Refusal | None) -> Taken:
+    for at, each in enumerate(accepting):
+        try:
+            await each
+        except CallError as error:
+            again = error.code == "UNAVAILABLE"
+            for rest in accepting[at + 1 :]:
+                _unheard(rest)
+            return Taken(at, Refusal(error.code, str(error), again, error.retry_after))
+    return Taken(len(accepting), refused)
+
+
+def _unheard(accepting: Awaitable[None]) -> None:
+    """Its outcome is told when the event comes again."""
+    if isinstance(accepting, asyncio.Future):
+        accepting.add_done_callback(lambda done: done.cancelled() or done.exception())
