@@ -155,7 +155,7 @@ async def _somebody(host: Host) -> bool:
 def others(host: Host) -> list[NodeRecord]:
     """The nodes that can be asked: hosts that only call have no address."""
     own = host.node.record.node_id
-    found = [each for each in host.node.directory.nodes.values() if each.node_id != own and each.addresses]
+    found = [each for each in host.node.directory.known.values() if each.node_id != own and each.addresses]
     return sorted(found, key=lambda each: each.node_id)
 
 
@@ -172,7 +172,8 @@ async def _asked(host: Host, record: NodeRecord, question: Callable[[Control], A
     try:
         return await question(host.ask(record))
     except VykedError as error:
-        return Silent(node=record.node_id, reason=str(error))
+        doubt = host.node.directory.doubts.get(record.node_id)
+        return Silent(node=record.node_id, reason=f"{doubt}, {error}" if doubt else str(error))
 
 
 async def reports(host: Host) -> tuple[list[NodeReport], list[Silent]]:

@@ -76,7 +76,7 @@ class Observer:
             service=found.service, version=found.version,
             status="draining" if node.phase == "draining" else found.status, since=self._since(hosted),
             needs=tuple(need(each) for one in hosted for each in one.description.dependencies),
-            missing=node.membership.missing.get(found.service, ()),
+            missing=node.membership.missing.get(f"{found.service}/{found.version}", ()),
             in_flight=sum(each.in_flight for each in counters),
             oldest=oldest.route.endpoint.path if oldest is not None else "",
             oldest_s=perf_counter() - oldest.began if oldest is not None else 0.0,
@@ -106,8 +106,7 @@ class Observer:
     # ---- the others ------------------------------------------------------------------------------------------------
     def view(self, services: frozenset[str]) -> View:
         """What this node knows of `services`."""
-        records = self._node.directory.nodes
-        doubts = getattr(self._node.directory, "doubts", {})
+        records, doubts = self._node.directory.known, self._node.directory.doubts
         seen = tuple(
             Seen(
                 node=record.node_id, service=each.service, version=each.version, status=each.status,

@@ -171,7 +171,7 @@ async def test_a_dependency_whose_node_left_makes_no_waiting_but_a_degraded_serv
         left = node_of(store)
         await store.stop()
         mesh.hosts.remove(store)
-        await eventually(lambda: wants.node.membership.missing["wants1"] == ("store",))
+        await eventually(lambda: wants.node.membership.missing["wants1/1.0.0"] == ("store",))
         (found,) = await of_service(mesh, "wants1")
         assert found.causes == ("degraded", "lacks", "gone")
         assert f"store was at {left}, which left" in told((found,))
