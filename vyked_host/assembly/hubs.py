@@ -22,7 +22,7 @@ from ..runtime.terms import Caller
 if TYPE_CHECKING:
     from .environment import Workshop
 
-PRIVATE = "none"
+PRIVATE, EMBEDDED = "none", "embedded"
 NATIVE, SERIALIZER = "tcp", "msgpack"
 MESSAGE_BYTES = 4 << 20
 """What a hub takes as one message: an event as large as a bus takes it, with its envelope, or a piece of a snapshot."""
@@ -30,15 +30,18 @@ MESSAGE_BYTES = 4 << 20
 
 class Hubs:
     """What `Environment.hub` gives. `is_private`: without an address a hub stays inside this process; `may_hold`: this host
-    may open one for the others."""
+    may open one for the others. Without an address a hub is where the registry of the file is, if that says."""
 
     def __init__(self, workshop: Workshop, threads: ThreadPoolExecutor, *, is_private: bool, may_hold: bool) -> None:
         self._workshop, self._threads = workshop, threads
         self._is_private, self._may_hold = is_private, may_hold
+        registry = workshop.settings.registry
+        self._default: str | None = getattr(registry.options, "address", None) if registry.use == EMBEDDED else None
         self._hubs: dict[str, PrivateHub | MeshHub] = {}
 
     def at(self, address: str | None) -> Hub:
         """The hub at `address`, the same for all who ask. Raises StartError when it is no address."""
+        address = address or self._default
         key = address or (PRIVATE if self._is_private else "")
         found = self._hubs.get(key)
         if found is None:

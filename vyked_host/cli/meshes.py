@@ -27,6 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 _BARE = ("services={}", "plugins.autoload=false")
 """Of a host that only asks: no service is imported, and no plugin runs that the file does not name."""
+_NO_BUS = ('pubsub.use="embedded"', 'pubsub.embedded.address="none"')
 PLACE = "127.0.0.1:4500"
 FIRST_S = 2.0
 """How long nodes are waited for, once the registry is joined."""
@@ -66,26 +67,36 @@ def mesh_options(function: F) -> F:
 
 
 # ---- joining ---------------------------------------------------------------------------------------------------------
-def ready(reach: Reach, addresses: tuple[str, ...] = ()) -> Prepared:
-    """The file of `reach` with its flags over it; `addresses`: these hosts instead of a registry."""
-    overrides = list(_BARE)
+def ready(reach: Reach, addresses: tuple[str, ...] = (), *, has_bus: bool = True) -> Prepared:
+    """The file of `reach` with its flags over it; `addresses`: these hosts instead of a registry. Without its bus a host can
+    look at a mesh whose bus is away."""
+    overrides = [*_BARE, *(() if has_bus else _NO_BUS)]
     if reach.mesh:
         overrides.append(f'host.mesh="{reach.mesh}"')
     if reach.registry:
         overrides += ['registry.use="embedded"', f'registry.embedded.address="{reach.registry}"']
+        overrides += _bus_at(reach, overrides) if has_bus else []
     if addresses:
         listed = ", ".join(f'"{each}"' for each in addresses)
         overrides += ['registry.use="static"', f"registry.static.nodes=[{listed}]"]
     return prepare(reach.file, text=None if reach.file else "", overrides=overrides)
 
 
+def _bus_at(reach: Reach, overrides: list[str]) -> list[str]:
+    """An embedded bus is where the registry is."""
+    loaded = prepare(reach.file, text=None if reach.file else "", overrides=overrides).loaded
+    uses_embedded = loaded.require().pubsub.use == "embedded"
+    return [f'pubsub.embedded.address="{reach.registry}"'] if uses_embedded else []
+
+
 @asynccontextmanager
-async def joined(reach: Reach) -> AsyncIterator[Host]:
-    """A host in the mesh, which sees at least one other. Raises StartError when nobody is there."""
-    prepared = ready(reach, (checked(reach.address),) if reach.address else ())
+async def joined(reach: Reach, *, has_bus: bool = False) -> AsyncIterator[Host]:
+    """A host in the mesh, which sees at least one other; `has_bus`: it takes part in events too. Raises StartError when nobody
+    is there."""
+    prepared = ready(reach, (checked(reach.address),) if reach.address else (), has_bus=has_bus)
     host, refused = await _through_registry(prepared)
     if host is None:
-        host = await _by_address(reach, prepared, refused)
+        host = await _by_address(reach, prepared, refused, has_bus)
     try:
         yield host
     finally:
@@ -109,12 +120,12 @@ async def _through_registry(prepared: Prepared) -> tuple[Host | None, str]:
     return None, place if settings.registry.use == "embedded" else ""
 
 
-async def _by_address(reach: Reach, prepared: Prepared, refused: str) -> Host:
+async def _by_address(reach: Reach, prepared: Prepared, refused: str, has_bus: bool) -> Host:
     """The hosts of the file where its transports listen: a host may keep its registry to itself."""
     settings = prepared.loaded.require()
     addresses = (checked(reach.address),) if reach.address else _listening(reach, settings)
     if addresses:
-        host = await Host.joining(ready(reach, addresses)).start()
+        host = await Host.joining(ready(reach, addresses, has_bus=has_bus)).start()
         if await _somebody(host):
             return host
         refused = "; ".join(filter(None, (refused, await _refusals(host, addresses))))

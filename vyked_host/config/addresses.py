@@ -54,10 +54,16 @@ def check_ports(found: Iterable[Bind], document: Document) -> None:
         if not bind.port or not _given(document, bind.path):
             continue
         rivals = first.setdefault(bind.port, [])
-        rival = next((other for other in rivals if _same(other.host, bind.host)), None)
+        rival = next((each for each in rivals if _same(each.host, bind.host) and not _is_one_hub(each, bind)), None)
         rivals.append(bind)
         if rival is not None:
             _port_fault(document, bind, rival)
+
+
+def _is_one_hub(one: Bind, other: Bind) -> bool:
+    """Registry and bus of one back end meet at one address: that is one hub."""
+    (kind, *rest), (other_kind, *other_rest) = one.path, other.path
+    return {kind, other_kind} == {"registry", "pubsub"} and rest == other_rest and rest[-1] == "address"
 
 
 def _given(document: Document, path: Path) -> bool:

@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
-from ..contracts import DeadLetters, Generation
+from ..contracts import DeadLetters, Generation, KnowsGroups
 from ..errors import VykedError, __version__
+from ..model.names import split_topic
 from ..model.report import (
     DeadLetter,
     Failures,
+    GroupState,
     InstanceReport,
     NodeReport,
     Seen,
@@ -150,10 +152,23 @@ class Observer:
                             async for event, cause, count in bus.dead(each.subscription)
                             if event.id == event_id
                         ]
+        groups = [state for each in sorted(topics) for state in await groups_of(bus, each)]
         return Trail(
-            node=found.node, published=found.published, delivered=found.delivered, dead=tuple(dead),
+            node=found.node, groups=tuple(groups), published=found.published, delivered=found.delivered, dead=tuple(dead),
             remembers_since=found.remembers_since,
         )  # fmt: skip
+
+
+async def groups_of(bus: object, topic: str) -> list[GroupState]:
+    """What the bus knows of the groups of a topic; nothing where it does not keep any, or can't be asked."""
+    if not topic or not isinstance(bus, KnowsGroups):
+        return []
+    service, name, major = split_topic(topic)
+    try:
+        found = await bus.groups(service, major or 0, name)
+    except VykedError:
+        return []
+    return [GroupState(group=group, members=members, pending=pending) for group, members, pending in found]
 
 
 def _plain(cause: str) -> str:
