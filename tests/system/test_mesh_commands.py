@@ -251,10 +251,17 @@ def test_the_registry_is_held_alone_followed_and_taken_over(shops):
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
-@pytest.fixture
-def bus():
+def redis(server):
+    return f'[pubsub]\nuse = "redis"\n[pubsub.redis]\nurl = "{server.url}"\n'
+
+
+@pytest.fixture(params=["embedded", "redis"])
+def bus(request):
+    if request.param == "embedded":
+        yield ""
+        return
     server = Valkey().start()
-    yield f'[pubsub]\nuse = "redis"\n[pubsub.redis]\nurl = "{server.url}"\n'
+    yield redis(server)
     server.close()
 
 
@@ -277,6 +284,20 @@ def test_events_are_published_heard_and_shown_without_what_is_sensitive(shops, b
     code, out, _ = shops("why", "event", lines[0]["id"])
     assert code == 0
     assert "screen.show: handled at" in out
+
+
+def test_a_mesh_whose_bus_is_away_can_still_be_looked_at(shops):
+    server = Valkey().start()
+    try:
+        shops.write("shop screen", redis(server))
+        host = shops.start()
+        server.kill()
+        assert shops.json("ps")["nodes"][0]["node"] == node(host)
+        assert shops("call", "shop.buy", "what=tin")[0] == 0
+        assert shops("why", "service", "shop")[0] == 0
+        assert shops("tail", "shop.sold")[0] == 3
+    finally:
+        server.close()
 
 
 def test_many_events_at_a_rate_are_summed_up(shops, bus):
