@@ -45,9 +45,11 @@ GONE = 5.0 * SCALE
 PING, PONG = 10.0 * SCALE, 5.0 * SCALE
 SLACK = 0.25
 """What a busy machine of two cores may add (RELIABILITY notes, B)."""
-TIMING = f"[timing]\nscale = {SCALE}\nhello = 125\ndial = 10\nstart = 500\nstop = 250\nheaders = 125\nbody = 250\nwrite = 250\n"
+TIMING = f"[timing]\nscale = {SCALE}\nhello = 125\ndial = 25\nstart = 500\nstop = 250\nheaders = 125\nbody = 250\nwrite = 250\n"
 """Times that depend on the machine rather than on the scenario (a start, a connection) stay nearer to their real values."""
 
+UNSCALED = "[timing]\nscale = 1.0\n"
+"""For scenarios that are about load: a process that has too much to do answers no ping within 0.2 s."""
 _PORTS = range(10_000, 20_000)
 """Below what systems draw for outgoing connections, and below the fallback places of hubs."""
 _PR_SET_PDEATHSIG = 1
@@ -65,6 +67,14 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def _waited(path: str) -> float:
+    """Seconds that a thread was ready to run and did not (the kernel's documentation, sched-stats)."""
+    try:
+        return int(Path(path).read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def _die_with_parent() -> None:
@@ -259,6 +269,20 @@ class Mesh:
         """Start one and wait until it serves."""
         return await self.spawn(name, *services, sets=sets, options=options).ready()
 
+    def slack(self) -> Callable[[], float]:
+        """What may be added to a limit, in seconds, from now until the answer is called: the fixed slack, and the time for which
+        the kernel kept this process and those of the mesh waiting for a processor, as it says itself. On an idle machine that
+        is nothing."""
+        began = self._withheld()
+        return lambda: SLACK + sum(max(0.0, now - began.get(pid, 0.0)) for pid, now in self._withheld().items())
+
+    def _withheld(self) -> dict[int, float]:
+        found = {0: _waited("/proc/thread-self/schedstat")}
+        for each in self.processes:
+            if each.is_alive:
+                found[each.pid] = _waited(f"/proc/{each.pid}/schedstat")
+        return found
+
     # ---- hosts in this process -------------------------------------------------------------------------------------
     async def driver(self, *sets: str) -> Host:
         """A host that serves nothing: it calls, publishes and watches. It never holds the hub."""
@@ -283,7 +307,7 @@ class Mesh:
 
     def member(self, name: str, *services: type[Any], sets: Iterable[str] = (), address: str | None = None) -> Host:
         """Such a host, not yet started."""
-        where = [f"registry.embedded.address={address}"] if address else []
+        where = at(address) if address else []
         options = {"log": str(self.journals), "node": name}
         return Host(
             *services, text=self.file.read_text(), overrides=[f"host.name={name}", *where, *sets], environ={},
@@ -332,6 +356,11 @@ class Mesh:
             Handling(each["id"], each["group"], each["node"], each["count"], each["at"], ended.get(each["token"]))
             for each in self.lines("handling")
         ]
+
+
+def at(address: str) -> list[str]:
+    """Settings of a host that meets the others by way of a proxy."""
+    return [f"registry.embedded.address={address}"]
 
 
 async def _stopped(host: Host) -> None:

@@ -177,6 +177,10 @@ class Proxy:
         if self.refuses:
             writer.transport.abort()
             return
+        await self.to_host.wait()  # a partition lets no SYN through; who gave up meanwhile never was there
+        if reader._eof or writer.transport.is_closing():  # type: ignore[attr-defined]
+            writer.transport.abort()
+            return
         try:
             host_reader, host_writer = await asyncio.open_connection(*self._target)
         except OSError:

@@ -43,7 +43,7 @@ from ..service.clients import proxy
 from .control import serve_control
 from .environment import Workshop, bounds, node_name
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
-from .hubs import Hubs
+from .hubs import Hubs, meeting_place
 from .services import Planned, refuse_twins
 from .trust import watch_certificates
 
@@ -102,7 +102,9 @@ class Composition:
         )
         self.failures = FailureLog(self.workshop.clock, self.workshop.node_id)
         self.trail = EventTrail(self.workshop.clock, self.workshop.node_id, self.failures)
-        self.hubs = Hubs(self.workshop, self.threads, is_private=is_alone, may_hold=may_hold)
+        self.hubs = Hubs(
+            self.workshop, self.threads, may_hold=may_hold, default=meeting_place(settings, is_alone=is_alone)
+        )  # fmt: skip
         self.workshop.hub = self.hubs.at
         self.dispatcher = Dispatcher(
             clock=self.workshop.clock,

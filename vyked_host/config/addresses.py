@@ -48,22 +48,21 @@ def _of(options: Any, path: Path) -> Iterator[Bind]:
 
 
 def check_ports(found: Iterable[Bind], document: Document) -> None:
-    """Each given port is given once."""
+    """Each given port is given once. Where two back ends name one address, they share what listens there: a hub."""
     first: dict[int, list[Bind]] = {}
     for bind in found:
         if not bind.port or not _given(document, bind.path):
             continue
         rivals = first.setdefault(bind.port, [])
-        rival = next((each for each in rivals if _same(each.host, bind.host) and not _is_one_hub(each, bind)), None)
+        rival = next((each for each in rivals if _same(each.host, bind.host) and not _shared(each, bind)), None)
         rivals.append(bind)
         if rival is not None:
             _port_fault(document, bind, rival)
 
 
-def _is_one_hub(one: Bind, other: Bind) -> bool:
-    """Registry and bus of one back end meet at one address: that is one hub."""
-    (kind, *rest), (other_kind, *other_rest) = one.path, other.path
-    return {kind, other_kind} == {"registry", "pubsub"} and rest == other_rest and rest[-1] == "address"
+def _shared(one: Bind, other: Bind) -> bool:
+    """The registry and the bus of one back end meet at one place."""
+    return one.path[0] != other.path[0] and one.path[1:] == other.path[1:] and one.path[-1] == "address"
 
 
 def _given(document: Document, path: Path) -> bool:

@@ -15,6 +15,7 @@ from ..errors import Code
 from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
+from .admission import forbidden
 from .clock import SWEEP_S
 from .failures import FailureLog
 from .invocation import Invocation, Streaming
@@ -112,8 +113,11 @@ class Dispatcher:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-        if (route.limit is not None or len(self.running) >= self._room) and self._is_full(route):
-            return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
+        if route.examined or len(self.running) >= self._room:
+            if (refusal := forbidden(route, call)) is not None:
+                return self._refuse(call, sink, *refusal, route)
+            if self._is_full(route):
+                return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
