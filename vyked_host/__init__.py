@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .errors import CallError as CallError
     from .errors import CallNotSupported as CallNotSupported
     from .errors import Cancelled as Cancelled
+    from .errors import Closed as Closed
     from .errors import ConfigError as ConfigError
     from .errors import DeadlineExceeded as DeadlineExceeded
     from .errors import InvalidPayload as InvalidPayload
@@ -97,7 +98,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "aiohttp.web": ("Request", "Response"),
     "vyked_host.assembly": ("Host", "Registry"),
     "vyked_host.errors": (
-        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "ConfigError", "DeadlineExceeded", "InvalidPayload", "NotFound",
+        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "NotFound",
         "NotSupported", "Overloaded", "PermissionDenied", "RemoteFailure", "ServiceError", "StartError", "TooLarge",
         "Unauthenticated", "Unavailable", "UsageError", "VersionMismatch", "VykedError",
     ),

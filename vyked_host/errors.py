@@ -78,6 +78,15 @@ class RemoteProtocolError(ProtocolError):
     """The peer sent something illegal: the connection has to be closed. `code` goes into the GOAWAY."""
 
 
+class Closed(VykedError):
+    """The WebSocket is closed: nothing more can be sent. `close_code` says how it ended (RFC 6455, 7.4): 1001 this host is
+    draining, 1006 the connection was lost."""
+
+    def __init__(self, message: str, *, close_code: int) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+
+
 class ServiceError(VykedError):
     """An application's own error. `code` travels, never the class name; annotated fields are the details.
 
@@ -134,6 +143,8 @@ class CallError(VykedError):
 
     code: ClassVar[Code] = "INTERNAL"
     exit_code = EXIT_REMOTE
+    call_id = ""
+    """What ``vyked-host why call`` looks this failure up by; empty for an error that no call of a host raised."""
 
     def __init__(
         self, message: str, *, service: str = "", method: str = "", executed: Executed = "unknown",

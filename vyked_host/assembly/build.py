@@ -23,23 +23,29 @@ from ..runtime.client import ServiceClient
 from ..runtime.codecs import Codecs
 from ..runtime.directory import Directory, Target
 from ..runtime.dispatcher import Dispatcher
+from ..runtime.failures import FailureLog
 from ..runtime.health import Health, LoopLag
 from ..runtime.hosted import Attached, Hosted
 from ..runtime.links import Link
 from ..runtime.membership import Membership
+from ..runtime.moments import Departures, Moments
 from ..runtime.node import Node
+from ..runtime.observer import Observer
 from ..runtime.pending import Pending
 from ..runtime.publisher import Publisher
 from ..runtime.routes import Route
 from ..runtime.subscriber import Subscriber
 from ..runtime.tasks import TaskScope
+from ..runtime.trail import EventTrail
 from ..service.base import attach
 from ..service.binding import handler, subscription_handler
 from ..service.clients import proxy
-from .environment import Workshop, bounds
+from .control import serve_control
+from .environment import Workshop, bounds, node_name
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
-from .hubs import Hubs
+from .hubs import Hubs, meeting_place
 from .services import Planned, refuse_twins
+from .trust import watch_certificates
 
 ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
@@ -94,13 +100,18 @@ class Composition:
         self.threads = ThreadPoolExecutor(
             bounds(settings.limits, "blocking_threads"), thread_name_prefix=BLOCKING_THREADS
         )
-        self.hubs = Hubs(self.workshop, self.threads, is_private=is_alone, may_hold=may_hold)
+        self.failures = FailureLog(self.workshop.clock, self.workshop.node_id)
+        self.trail = EventTrail(self.workshop.clock, self.workshop.node_id, self.failures)
+        self.hubs = Hubs(
+            self.workshop, self.threads, may_hold=may_hold, default=meeting_place(settings, is_alone=is_alone)
+        )  # fmt: skip
         self.workshop.hub = self.hubs.at
         self.dispatcher = Dispatcher(
             clock=self.workshop.clock,
             log=self.log,
             in_flight_limit=bounds(settings.limits, "in_flight"),
             run=settings.host.runner,
+            failures=self.failures,
         )
         self.record = NodeRecord(
             node_id=self.workshop.node_id, namespace=self.workshop.environment("host").namespace,
@@ -108,7 +119,7 @@ class Composition:
         )  # fmt: skip
         dial_s = self.workshop.environment("host").timing.dial
         self.home = Link.local(self.record, self.dispatcher, self.workshop.dial, dial_s, LOCAL_SERIALIZER)
-        self.directory = Directory(self.home)
+        self.directory = Directory(self.home, warm_up_s=self.workshop.environment("host").timing.lease)
         self.directory.dial_with(lambda record: Link(record, self.workshop.dial, dial_s))
         self.pending = Pending(limit=bounds(settings.limits, "pending"))
         self.clients: list[ServiceClient] = []
@@ -140,7 +151,7 @@ class Composition:
         target = self.directory.follow(Target(dependency.service, dependency.version, settings, balancer, home))
         invoker = ServiceClient(
             target=target, codecs=self.codecs, clock=self.workshop.clock, pending=self.pending, chain=self.chains.client,
-            tasks=self.workshop.tasks, caller=consumer, balancer=balancer,
+            tasks=self.workshop.tasks, caller=consumer, balancer=balancer, failures=self.failures,
         )  # fmt: skip
         self.clients.append(invoker)
         return proxy(dependency, invoker)
@@ -201,6 +212,7 @@ class Composition:
                 log=self.log,
                 handler_s=guarantees.ack_wait_s * scale,
                 scale=scale,
+                trail=self.trail,
             )
             for planned in self.planned
             for each in planned.description.subscriptions
@@ -212,7 +224,7 @@ class Composition:
         content_type = self.workshop.serializers[EVENT_SERIALIZER].content_type
         return Publisher(
             pubsub=pubsub, guarantees=guarantees, codecs=self.codecs, serializer=EVENT_SERIALIZER, content_type=content_type,
-            clock=self.workshop.clock, node_id=self.workshop.node_id, log=self.log,
+            clock=self.workshop.clock, node_id=self.workshop.node_id, log=self.log, trail=self.trail,
         )  # fmt: skip
 
     def node(self, fakes: Mapping[str, Any]) -> Node:
@@ -225,10 +237,12 @@ class Composition:
         pubsub = workshop.build("pubsub", settings.pubsub.use, settings.pubsub.options)
         publisher = self.publisher(pubsub, guarantees)
         hosted = self.hosted(publisher, fakes)
-        event_tasks, lag = TaskScope(self.log), LoopLag()
+        event_tasks, moments = TaskScope(self.log), Moments(workshop.clock, workshop.node_id, self.failures)
+        lag = LoopLag(lambda lag_s: moments.note(lag_s, len(self.dispatcher.running)))
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
-            tasks=workshop.tasks, log=self.log, first_s=workshop.environment("host").timing.dial,
+            tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=workshop.environment("host").timing.dial,
+            scale=settings.timing.scale,
         )  # fmt: skip
         timing = workshop.environment("host").timing  # scaled
         node = Node(
@@ -242,8 +256,22 @@ class Composition:
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
+        self._observed(node, moments)
         self._join_hooks(node)
+        watch_certificates(workshop.certificates, node, workshop.tasks, settings.timing.scale)
         return node
+
+    def _observed(self, node: Node, moments: Moments) -> None:
+        """Make `node` answer questions about itself."""
+        workshop, departures = self.workshop, Departures(self.directory, self.workshop.clock)
+        node.watching.append(departures.follow)
+        self.failures.load = lambda: (len(self.dispatcher.running), node.lag.lag_s)
+        environment = workshop.environment("host")
+        observer = Observer(
+            node, failures=self.failures, trail=self.trail, moments=moments, departures=departures, pending=self.pending,
+            name=node_name(self.settings), mesh=environment.namespace, generation=environment.generation,
+        )  # fmt: skip
+        serve_control(self, node, observer)
 
     def _join_hooks(self, node: Node) -> None:
         hooks = self.catalogue.hooks

@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import secrets
-import ssl
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from ..contracts import Address, Channel, Environment, Generation, Hub, Provider, Serializer, Transport
+from ..contracts import Address, Channel, Environment, Generation, Hub, Provider, Serializer, Transport, Trust
 from ..errors import NotSupported, UsageError
 from ..loading import Catalogue
 from ..model import names
@@ -23,6 +22,7 @@ from ..model.settings import LimitsTable, Settings, TimingTable
 from ..runtime.clock import LoopClock
 from ..runtime.net import AsyncioNet
 from ..runtime.tasks import TaskScope
+from .trust import certificates, trust
 
 T = TypeVar("T")
 LONGEST_NAME = 57
@@ -54,13 +54,15 @@ class Workshop:
         self.clock = LoopClock(asyncio.get_running_loop())
         self.tasks = TaskScope(self.log)
         self.rng = random.Random()
-        self.net = AsyncioNet()
+        self.net = AsyncioNet(scaled(settings.timing).hello)
+        self.certificates = certificates(settings, self.log)
         self.serializers: dict[str, Serializer] = {}
         self.transports: dict[str, Transport] = {}
         self.callers: tuple[str, ...] = ()
         self.hub: Callable[[str | None], Hub] | None = None  # of Hubs, which need the serializers that are made here
         self.generation: Callable[[], Generation | None] = lambda: None
         self._dialers: dict[str, Transport] = {}
+        self._trust: Trust | None = None
 
     def environment(self, name: str) -> Environment:
         """What the back end of table `name` is given."""
@@ -77,13 +79,27 @@ class Workshop:
             tasks=self.tasks,
             log=logging.getLogger(f"vyked.{name}"),
             dial=self.dial,
-            tls=_no_tls,
+            tls=self.certificates,
+            trust=self.trust,
             serializers=lambda: dict(self.serializers),
             callers=lambda: self.callers,
             hub=self._hub,
             generation=lambda: self.generation(),
             folder=self.settings.folder,
         )
+
+    @property
+    def trust(self) -> Trust:
+        """How this host proves itself, and what it makes of its peers."""
+        if self._trust is None:
+            self._trust = trust(
+                self.settings.security, mesh_name(self.settings), None
+            )  # of the authenticator's environment
+            chosen = self.settings.security.authenticator
+            if chosen is not None:
+                found = self.build("authenticator", chosen.use, chosen.options)
+                self._trust = trust(self.settings.security, mesh_name(self.settings), found)
+        return self._trust
 
     def _hub(self, address: str | None) -> Hub:
         if self.hub is None:
@@ -114,14 +130,19 @@ class Workshop:
 
     async def dial(self, address: Address, deadline: float) -> Channel:
         """A channel to `address` by the transport that knows it. Raises Unavailable, NotSupported."""
-        transport = self._dialers.get(address.transport)
+        name = _SECURE.get(address.transport, address.transport)
+        transport = self._dialers.get(name)
         if transport is None:
-            if address.transport not in self.catalogue.names("transport"):
+            if name not in self.catalogue.names("transport"):
                 raise NotSupported(
                     f"{address.uri} needs the transport {address.transport!r}, which is not installed here"
                 )
-            transport = self._dialers[address.transport] = self.build("transport", address.transport, None)
+            transport = self._dialers[name] = self.build("transport", name, None)
         return await transport.dial(address, deadline=deadline)
+
+
+_SECURE = {"https": "http"}
+"""Scheme -> plugin, where an address has only its scheme to go by."""
 
 
 def scaled(timing: TimingTable) -> TimingTable:
@@ -140,10 +161,6 @@ def unlimited(limit: int | Literal["none"]) -> int | None:
 def bounds(limits: LimitsTable, name: str) -> int | None:
     """One limit by its name."""
     return unlimited(getattr(limits, name))
-
-
-def _no_tls(_side: Literal["server", "client"]) -> ssl.SSLContext | None:
-    return None
 
 
 Dial = Callable[[Address, float], Awaitable[Channel]]

@@ -10,8 +10,12 @@ from ..model.settings import Settings
 
 
 def warn_of_exposure(settings: Settings, log: logging.Logger) -> None:
-    """Log each address that other machines reach; without ``[security] insecure`` there is none: the file was refused."""
+    """Log each address that other machines reach without encryption; where the file does not say ``[security] insecure`` there
+    is none: it was refused."""
+    if settings.security.tls is not None:
+        return
+    lacking = "without encryption" if settings.security.secret else "without identity or encryption"
     for bind in binds(settings):
         if not is_loopback(bind.host):
-            text = '%s: "%s" can be reached from other machines, without identity or encryption ([security] insecure = true)'
-            log.warning(text, dotted(bind.host_path), bind.host)
+            text = '%s: "%s" can be reached from other machines, %s ([security] insecure = true)'
+            log.warning(text, dotted(bind.host_path), bind.host, lacking)

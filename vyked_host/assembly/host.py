@@ -20,14 +20,18 @@ import msgspec
 from ..contracts import Address, Channel
 from ..errors import UsageError
 from ..model.description import Dependency
-from ..model.settings import ServiceTable
+from ..model.message import Event as Message
+from ..model.settings import SecurityTable, ServiceTable
+from ..model.topology import NodeRecord
 from ..runtime.node import Node
 from ..service.clients import DynamicClient, Invoker
 from ..service.endpoints import Event, Published
 from ..service.identity import declared
 from ..service.inspect import describe
+from .asking import Asker
 from .build import Composition, compose
 from .classic import ClassicHost
+from .control import Control
 from .environment import mesh_name
 from .exposure import warn_of_exposure
 from .prepare import Prepared, prepare
@@ -44,13 +48,13 @@ class Host(ClassicHost):
 
     `text` is the file's content instead of a file: without a folder it has nobody to meet, so it stays inside this process
     unless it says where (``[registry.embedded] address``); `overrides` are ``a.b=value`` as of ``--set``; `fakes` stand for services
-    (name -> object) in clients of this host. Raises ConfigError with every fault of the file, StartError when it can't start.
+    (name -> object) in clients of this host; `security` takes the place of what the text says of it. Raises ConfigError with every fault of the file, StartError when it can't start.
     """
 
     def __init__(
         self, *what: str | Path | type | object, text: str | None = None, overrides: Sequence[str] = (),
         environ: Mapping[str, str] | None = None, fakes: Mapping[str, Any] | None = None,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None, security: SecurityTable | None = None,
     ) -> None:  # fmt: skip
         files = [str(each) for each in what if isinstance(each, (str, Path))]
         if len(files) + (text is not None) > 1:
@@ -59,8 +63,9 @@ class Host(ClassicHost):
         self._file = files[0] if files else None
         self._text = text if text is not None or files else _ALONE
         self._overrides, self._environ = overrides, environ
-        self._fakes, self._options = dict(fakes or {}), dict(options or {})
+        self._fakes, self._options, self._security = dict(fakes or {}), dict(options or {}), security
         self._composition: Composition | None = None
+        self._asker: Asker | None = None
         self._made: dict[tuple[str, str | None, Any], Any] = {}
         self._node: Node | None = None
 
@@ -100,6 +105,8 @@ class Host(ClassicHost):
     def _compose(self) -> tuple[Composition, Node]:
         ready = self._ready or prepare(self._file, text=self._text, overrides=self._overrides, environ=self._environ)
         settings = ready.loaded.require()
+        if self._security is not None:
+            settings = msgspec.structs.replace(settings, security=self._security)
         served = ready.loaded.services if self._serves else ()
         planned = plan(served) + [self._planned(each) for each in self._services]
         planned = [without_waiting(each) for each in planned] if self._alone else planned
@@ -118,6 +125,9 @@ class Host(ClassicHost):
     async def stop(self) -> list[str]:
         """Drain and close; the answer names what did not end in time. Idempotent."""
         node, self._node = self._node, None
+        if self._asker is not None:
+            await self._asker.aclose()
+            self._asker = None
         return await node.drain() if node is not None else []
 
     async def __aenter__(self) -> Host:
@@ -175,6 +185,22 @@ class Host(ClassicHost):
             raise UsageError("this host does not run: use `async with Host(...) as host`")
         wanted = Dependency(attribute="", service=service, version=version, required=False, contract=_Itself())
         return cast("Invoker", self._composition.client("", wanted))
+
+    def decode(self, event: Message, /) -> Any:
+        """The payload of an event as plain data. Raises ValueError when it can't be read here."""
+        if self._composition is None:
+            raise UsageError("this host does not run: use `async with Host(...) as host`")
+        for serializer in self._composition.workshop.serializers.values():
+            if serializer.content_type == event.content_type:
+                return serializer.codec(Any).decode(event.body)
+        raise ValueError(f"there is no serializer here for {event.content_type}")
+
+    def ask(self, record: NodeRecord, /) -> Control:
+        """The control service of a node, whether or not it serves anything."""
+        if self._composition is None:
+            raise UsageError("this host does not run: use `async with Host(...) as host`")
+        self._asker = self._asker or Asker(self._composition)
+        return self._asker.node(record)
 
     async def dial(self, uri: str, /, *, timeout: float) -> Channel:
         """A channel of one's own to whoever listens at `uri`, within `timeout` seconds. Raises Unavailable, NotSupported."""

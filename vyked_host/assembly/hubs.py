@@ -9,11 +9,11 @@ import msgspec
 
 from ..contracts import Address, Calls, Channel, Environment, Hub, Listener, Provider, Serializer, Surface, Transport
 from ..errors import StartError
-from ..model.settings import LimitsTable
+from ..model.settings import LimitsTable, Settings
 from ..routing.meeting import Place, place, places
 from ..runtime.codecs import Codecs
 from ..runtime.desks import Counter
-from ..runtime.hub import MeshHub
+from ..runtime.hub import AGAIN, MeshHub
 from ..runtime.pending import Pending
 from ..runtime.private_hub import PrivateHub
 from ..runtime.probe import Probe
@@ -22,27 +22,30 @@ from ..runtime.terms import Caller
 if TYPE_CHECKING:
     from .environment import Workshop
 
-PRIVATE = "none"
+PRIVATE, EMBEDDED = "none", "embedded"
 NATIVE, SERIALIZER = "tcp", "msgpack"
 MESSAGE_BYTES = 4 << 20
 """What a hub takes as one message: an event as large as a bus takes it, with its envelope, or a piece of a snapshot."""
 
 
 class Hubs:
-    """What `Environment.hub` gives. `is_private`: without an address a hub stays inside this process; `may_hold`: this host
-    may open one for the others."""
+    """What `Environment.hub` gives. `default`: where a back end meets the others that names no address, None: at the mesh's own
+    places, and "none": inside this process; `may_hold`: this host may open a hub for the others."""
 
-    def __init__(self, workshop: Workshop, threads: ThreadPoolExecutor, *, is_private: bool, may_hold: bool) -> None:
+    def __init__(
+        self, workshop: Workshop, threads: ThreadPoolExecutor, *, may_hold: bool, default: str | None = None
+    ) -> None:
         self._workshop, self._threads = workshop, threads
-        self._is_private, self._may_hold = is_private, may_hold
+        self._default, self._may_hold = default, may_hold
         self._hubs: dict[str, PrivateHub | MeshHub] = {}
 
     def at(self, address: str | None) -> Hub:
         """The hub at `address`, the same for all who ask. Raises StartError when it is no address."""
-        key = address or (PRIVATE if self._is_private else "")
+        where = address or self._default
+        key = where or ""
         found = self._hubs.get(key)
         if found is None:
-            found = self._hubs[key] = PrivateHub(self._workshop.node_id) if key == PRIVATE else self._mesh(address)
+            found = self._hubs[key] = PrivateHub(self._workshop.node_id) if key == PRIVATE else self._mesh(where)
         return found
 
     async def open(self) -> None:
@@ -64,17 +67,33 @@ class Hubs:
         return MeshHub(
             places=_places(address, env.namespace),
             node_id=env.node_id,
-            probe=Probe(mesh=env.namespace, dial=native.dial, dial_s=env.timing.dial, caller=caller, clock=env.clock),
+            probe=Probe(
+                mesh=env.namespace,
+                dial=native.dial,
+                dial_s=env.timing.dial,
+                caller=caller,
+                clock=env.clock,
+                spawn=workshop.tasks.spawn,
+            ),
             serve=native.serve,
             counter=lambda: Counter(native.codecs, workshop.clock, self._threads, env.log),
             may_hold=self._may_hold,
             patience_s=env.timing.start,
             look_s=env.timing.ping,
+            again=msgspec.structs.replace(AGAIN, most=max(AGAIN.first, AGAIN.most * env.timing.scale)),
             clock=env.clock,
             rng=env.rng,
             tasks=workshop.tasks,
             log=env.log,
         )
+
+
+def meeting_place(settings: Settings, *, is_alone: bool) -> str | None:
+    """Where the back ends of a host meet the others when they name no address: where its registry does. `is_alone`: a host that
+    says nothing at all stays by itself."""
+    registry = settings.registry
+    given = getattr(registry.options, "address", None) if registry.use.rpartition(":")[2] == EMBEDDED else None
+    return given or (PRIVATE if is_alone else None)
 
 
 def _places(address: str | None, mesh: str) -> tuple[Place, ...]:

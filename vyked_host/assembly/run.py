@@ -32,16 +32,19 @@ log = logging.getLogger("vyked")
 Started = Callable[[Host, float], None]
 
 
-def run(ready: Prepared, started: Started, services: Sequence[object] = (), *, ronin: bool = False) -> int:
+def run(
+    ready: Prepared, started: Started, services: Sequence[object] = (), *, ronin: bool = False, is_hub: bool = False
+) -> int:  # fmt: skip
     """Serve until a signal; `started` is told the host and the seconds it took; `services` are served beside those of the
-    file; `ronin`: none waits for its dependencies. Returns the exit code. Raises ConfigError,
+    file; `ronin`: none waits for its dependencies; `is_hub`: serve none, only hold the place where the others meet. Returns the exit code. Raises ConfigError,
     StartError and their kin before anything is announced."""
     settings = ready.loaded.require()
     if not ready.catalogue.hooks.configure_logging(_plain(settings)):
         set_up(settings.logging)
     _title(f"vyked-host [{node_name(settings)}]")
     with asyncio.Runner(debug=settings.host.debug, loop_factory=loop_factory(settings)) as runner:
-        return runner.run(_serve(Host.of(ready, services, ronin=ronin), started))
+        host = Host.joining(ready, keeps=True) if is_hub else Host.of(ready, services, ronin=ronin)
+        return runner.run(_serve(host, started))
 
 
 def _plain(settings: Settings) -> dict[str, object]:
@@ -103,8 +106,9 @@ async def _serve(host: Host, started: Started) -> int:
 
 
 async def _until_told(host: Host, signals: Signals) -> int:
-    await signals.stop.wait()
     node = host.node
+    node.stop_asked = signals.stop.set
+    await signals.stop.wait()
     log.info("draining: %d calls in flight", len(node.dispatcher.running))
     if await _unless(signals.force, host.stop()):
         return _left(node.left_behind)

@@ -65,6 +65,17 @@ def required(descriptions: Iterable[ServiceDescription]) -> dict[str, tuple[str,
     return {each.name: tuple(need.service for need in each.dependencies if need.required) for each in descriptions}
 
 
+def required_everywhere(records: Iterable[NodeRecord]) -> dict[str, tuple[str, ...]]:
+    """Service -> names of the services that each of its instances can't do without: the edges across nodes. A release that
+    can do without one takes the edge away, since it can be active alone."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for each in record.instances:
+            needs = set(each.requires)
+            found[each.service] = found[each.service] & needs if each.service in found else needs
+    return {service: tuple(sorted(needs)) for service, needs in sorted(found.items())}
+
+
 def missing(requirements: Iterable[Dependency], records: Iterable[NodeRecord]) -> tuple[str, ...]:
     """Names of the services required by `requirements` that no active instance among `records` can serve."""
     known = tuple(records)
@@ -77,37 +88,31 @@ def missing(requirements: Iterable[Dependency], records: Iterable[NodeRecord]) -
 def activation(
     own: Sequence[ServiceDescription], others: Sequence[NodeRecord], active: Collection[str] = ()
 ) -> dict[str, Activation]:
-    """What each of this node's services may be, given the records of the `others`.
+    """What each of this node's services (by `release`) may be, given the records of the `others`.
 
     Bottom up: active is whose every required dependency has an active compatible instance, elsewhere or here. What is
     in `active` already stays so when a dependency goes away - one outage must not switch a mesh off step by step - and
     says what is missing. Services that require each other in a circle stay waiting: see :func:`cycles`.
     """
-    running = {each.name: each for each in own if each.name in active}
-    waiting = [each for each in own if each.name not in active]
-    while True:
-        ready = [each for each in waiting if not _lacking(each, running, others)]
-        if not ready:
-            break
-        running |= {each.name: each for each in ready}
-        waiting = [each for each in waiting if each.name not in running]
-    return {each.name: _judged(each, running, others) for each in own}
+    running = [each for each in own if each.release in active]
+    waiting = [each for each in own if each.release not in active]
+    while ready := [each for each in waiting if not _lacking(each, running, others)]:
+        running += ready
+        waiting = [each for each in waiting if each not in ready]
+    return {each.release: _judged(each, running, others) for each in own}
 
 
 def _judged(
-    each: ServiceDescription, running: Mapping[str, ServiceDescription], others: Sequence[NodeRecord]
+    each: ServiceDescription, running: Sequence[ServiceDescription], others: Sequence[NodeRecord]
 ) -> Activation:
-    return Activation(
-        status="active" if each.name in running else "waiting", missing=_lacking(each, running, others)
-    )  # fmt: skip
+    return Activation(status="active" if each in running else "waiting", missing=_lacking(each, running, others))
 
 
 def _lacking(
-    each: ServiceDescription, running: Mapping[str, ServiceDescription], others: Sequence[NodeRecord]
+    each: ServiceDescription, running: Sequence[ServiceDescription], others: Sequence[NodeRecord]
 ) -> tuple[str, ...]:
     return missing((need for need in each.dependencies if not _here(need, running)), others)
 
 
-def _here(need: Dependency, running: Mapping[str, ServiceDescription]) -> bool:
-    found = running.get(need.service)
-    return found is not None and compatible(found.version, need.version)
+def _here(need: Dependency, running: Sequence[ServiceDescription]) -> bool:
+    return any(each.name == need.service and compatible(each.version, need.version) for each in running)

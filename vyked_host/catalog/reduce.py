@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ..model.topology import Doubt, Generation, NodeRecord
 from . import flapping, leases, query
-from .removal import silenced
+from .removal import RETURN, silenced
 from .state import (
     Announced,
     Disconnected,
@@ -131,6 +131,9 @@ def _sweep(state: State, step: Swept, now: float) -> Outcome:
 
 def _remove(state: State, chance: float, now: float) -> tuple[State, list[Effect]]:
     verdict = silenced(state, now, chance)
+    if state.preserving and not verdict.preserving:
+        held_until = max(state.held_until, now + RETURN * state.rules.heartbeat_s)
+        return replace(state, preserving=False, silenced=verdict.silenced, held_until=held_until), []
     gone = [node_id for node_id, entry in state.entries.items() if leases.gone(entry, state.rules, now)]
     lost: list[Effect] = [_ended(state, node_id, "its connection was lost") for node_id in sorted(gone)]
     lost += [_ended(state, node_id, f"no sign of life for {state.rules.lease_s:g} s") for node_id in verdict.remove]

@@ -16,6 +16,8 @@ from .state import Entry, State
 
 SHARE = 0.15
 """The share of all nodes that may be lost by silence in one lease before it counts as the registry's own fault."""
+RETURN = 2.0
+"""Heartbeats that who is still silent gets to come back once the others are heard again: leases are long over by then."""
 LAST_INSTANCE = 10.0
 """Leases after which the last instance of a service goes too, where nothing is preserved."""
 

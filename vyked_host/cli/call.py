@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import click
 
-from ..contracts import EndpointDescription
-from ..errors import EXIT_REMOTE, CallError, InvalidPayload, UsageError, VykedError
+from ..assembly import Host
+from ..contracts import Channel, EndpointDescription
+from ..errors import EXIT_REMOTE, CallError, InvalidPayload, NotFound, Unavailable, UsageError, VykedError
 from ..model import names
 from ..service.clients import CallOptions
 from .arguments import arguments
-from .client import Aim, aim, as_data, endpoint, reached
+from .client import DIAL_S, aim, as_data, endpoint, nearest_of, reached
 from .failures import say
+from .meshes import Reach, joined, mesh_options, others
 from .printing import output_option, print_line
 
+WORTH_ASKING = frozenset({"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
+"""Codes whose cause is seen better from inside the mesh."""
 EPILOG = """\b
 Examples:
   vyked-host call identity.create user_name=ada password=s3cret
@@ -32,36 +36,63 @@ Examples:
 @click.command("call", epilog=EPILOG)
 @click.argument("target", metavar="SERVICE.METHOD")
 @click.argument("words", metavar="[NAME=TEXT | NAME:=JSON | '{...}']...", nargs=-1)
-@click.option("--address", metavar="URI", help="Where the host listens; default: where the file's transports do.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True, max=600), default=10.0, show_default=True, help="Seconds for the whole call.")  # fmt: skip
-@click.option("--config", "config_file", metavar="FILE", help="Default: VYKED_CONFIG, else ./vyked.toml.")
-@click.option("--mesh", help="The mesh of the host; default: the file's.")
+@mesh_options
 @output_option
-def command(
-    target: str, words: tuple[str, ...], address: str | None, timeout: float, config_file: str | None, mesh: str | None,
-    output: str,
-) -> None:  # fmt: skip
-    """Call SERVICE.METHOD of a running host and print the result as JSON.
+def command(reach: Reach, target: str, words: tuple[str, ...], timeout: float, output: str) -> None:
+    """Call SERVICE.METHOD in a mesh and print the result as JSON; calls spread over its instances.
 
     NAME=TEXT is text as it is; NAME:=JSON is a number, true, null, a list or an object; NAME=@FILE and NAME:=@FILE read
     it from a file. Exit code 5: the service answered with an error, 6: it did not answer in time, 3: no host there.
     """
     service, method = names.split_endpoint(target)
-    wanted = aim(config_file, address, mesh)
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")
     try:
-        asyncio.run(_call(wanted, (service, method), arguments(words), timeout))
+        asyncio.run(_call(reach, (service, method), arguments(words), timeout))
     except CallError as error:
         sys.exit(_failed(error, output))
 
 
-async def _call(wanted: Aim, path: tuple[str, str], given: dict[str, Any], timeout: float) -> None:
-    async with reached(wanted) as (host, channel):
+async def _call(reach: Reach, path: tuple[str, str], given: dict[str, Any], timeout: float) -> None:
+    async with _located(reach, path[0]) as (host, channel, instance):
         found = endpoint(channel, *path)
         invoke = host.invoker(found.service).bind(found)
-        options = CallOptions(timeout=timeout, instance=channel.node_id)
+        options = CallOptions(timeout=timeout, instance=instance)
         inbound = stdin_items() if found.kind.streams_in else None
         await _print(found, invoke(given, inbound, options))
+
+
+@asynccontextmanager
+async def _located(reach: Reach, service: str) -> AsyncIterator[tuple[Host, Channel, str | None]]:
+    """A host in the mesh, a channel to a node that says what `service` offers, and the node to call (None: any)."""
+    if reach.address:
+        async with reached(aim(reach.file, reach.address, reach.mesh)) as (host, channel):
+            yield host, channel, channel.node_id
+        return
+    async with joined(reach) as host:
+        channel = await _describing(host, service)
+        try:
+            yield host, channel, None
+        finally:
+            await channel.aclose()
+
+
+async def _describing(host: Host, service: str) -> Channel:
+    """A channel to one of the nodes that have `service`, active ones first."""
+    ranked = [
+        (each.status != "active", record) for record in others(host) for each in record.instances if each.service == service
+    ]  # fmt: skip
+    if not ranked:
+        known = sorted({each.service for record in others(host) for each in record.instances})
+        text = f"no service {service!r} in mesh {host.mesh}; {nearest_of(service, known)}"
+        raise NotFound(text, service=service, executed="not_sent")
+    error: Exception = Unavailable(f"{service} can't be reached", service=service, executed="not_sent")
+    for _, record in sorted(ranked, key=lambda each: each[0]):
+        for address in record.addresses:
+            try:
+                return await host.dial(address.uri, timeout=DIAL_S)
+            except (VykedError, OSError) as refused:
+                error = refused
+    raise error
 
 
 async def _print(found: EndpointDescription, answer: Any) -> None:
@@ -93,6 +124,8 @@ def _failed(error: CallError, output: str) -> int:
     if output == "json":
         print_line({"error": as_data(error)})
     say(f"{_words(error)}{_hint(error)}")
+    if error.code in WORTH_ASKING and error.executed != "not_sent" and error.call_id:
+        say(f"more about it: vyked-host why call {error.call_id}")
     return error.exit_code or EXIT_REMOTE
 
 

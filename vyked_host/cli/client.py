@@ -16,22 +16,25 @@ from ..assembly.environment import mesh_name
 from ..assembly.prepare import find, prepare
 from ..contracts import Channel, EndpointDescription
 from ..errors import NotFound, StartError, UsageError, VykedError
-from ..model.settings import Settings
+from ..model.report import is_own
+from ..model.settings import SecurityTable, Settings, TlsTable
 from ..model.values import Value
 
 DEFAULT = "tcp://127.0.0.1:4502"
 PORTS = {"tcp": 4502, "http": 4501}
 """Where a transport listens when its file does not say."""
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}  # noqa: S104 - what it listens on, not what we bind
-_DIAL_S = 5.0
+DIAL_S = 5.0
 
 
 class Aim(Value):
-    """Which mesh, at which addresses; `file` is the file that says so, empty when none does."""
+    """Which mesh, at which addresses, and how to prove that one belongs there; `file` is the file that says so, empty when none
+    does."""
 
     mesh: str
     addresses: tuple[str, ...]
     file: str = ""
+    security: SecurityTable = SecurityTable()
 
 
 def aim(config_file: str | None, address: str | None, mesh: str | None) -> Aim:
@@ -39,11 +42,25 @@ def aim(config_file: str | None, address: str | None, mesh: str | None) -> Aim:
     Raises ConfigError."""
     file = find(config_file, os.environ)
     settings = prepare(file).loaded.require() if file else prepare(None, text="").loaded.require()
-    wanted = (_checked(address),) if address else tuple(listening(settings)) or (DEFAULT,)
-    return Aim(mesh=mesh or mesh_name(settings), addresses=wanted, file=file or "")
+    wanted = (checked(address),) if address else tuple(listening(settings)) or (DEFAULT,)
+    return Aim(mesh=mesh or mesh_name(settings), addresses=wanted, file=file or "", security=proofs(settings))
 
 
-def _checked(address: str) -> str:
+def proofs(settings: Settings) -> SecurityTable:
+    """What a host that only calls needs of ``[security]``, with the files where they are."""
+    table = msgspec.structs.replace(settings.security, authenticator=None)
+    if table.tls is None:
+        return table
+    return msgspec.structs.replace(table, tls=msgspec.structs.replace(table.tls, **paths(table.tls, settings.folder)))
+
+
+def paths(table: TlsTable, folder: str) -> dict[str, str]:
+    """The files of a table, whatever the directory."""
+    return {key: os.path.join(folder, os.path.expanduser(getattr(table, key))) for key in ("cert", "key", "ca")}
+
+
+def checked(address: str) -> str:
+    """`address` as a URI. Raises UsageError when it is none."""
     scheme, separator, rest = address.partition("://")
     if not separator or not rest.rpartition(":")[2].isdigit():
         raise UsageError(f"{address!r} is no address: write tcp://HOST:PORT or http://HOST:PORT")
@@ -57,14 +74,15 @@ def listening(settings: Settings) -> Iterator[str]:
         port = PORTS.get(table.use) if port is None else port
         if host and port:
             host = _EVERYWHERE.get(host, host)
-            yield f"{table.use}://{f'[{host}]' if ':' in host else host}:{port}"
+            scheme = "https" if table.use == "http" and settings.security.tls is not None else table.use
+            yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @asynccontextmanager
 async def reached(found: Aim) -> AsyncIterator[tuple[Host, Channel]]:
     """A host that knows whoever listens at the addresses, and a channel to the first that answers. Raises StartError when
     none does."""
-    async with Host(text=_text(found)) as host:
+    async with Host(text=_text(found), security=found.security) as host:
         channel = await _first(host, found)
         try:
             await _known(host, channel.node_id)
@@ -82,7 +100,7 @@ async def _first(host: Host, found: Aim) -> Channel:
     refused: list[str] = []
     for uri in found.addresses:
         try:
-            return await host.dial(uri, timeout=_DIAL_S)
+            return await host.dial(uri, timeout=DIAL_S)
         except (VykedError, OSError) as error:
             refused.append(str(error) if str(error).startswith(uri) else f"{uri}: {error}")
     start = f"vyked-host run {found.file}".rstrip()
@@ -92,26 +110,26 @@ async def _first(host: Host, found: Aim) -> Channel:
 
 
 async def _known(host: Host, node_id: str) -> None:
-    async with asyncio.timeout(_DIAL_S):
+    async with asyncio.timeout(DIAL_S):
         while node_id not in host.node.directory.nodes:
             await host.node.directory.change()
 
 
 def endpoint(channel: Channel, service: str, method: str) -> EndpointDescription:
     """What `service.method` is over there, with untyped arguments and result. Raises NotFound naming what exists."""
-    served = [each for each in channel.surface.endpoints if each is not None]
+    served = [each for each in channel.surface.endpoints if each is not None and not is_own(each.service)]
     by_method = {each.name: each for each in served if each.service == service}
     if not by_method:
         there = sorted({each.service for each in served})
         raise NotFound(
-            f"no service {service!r} at {channel.node_id}; {_nearest(service, there)}",
+            f"no service {service!r} at {channel.node_id}; {nearest_of(service, there)}",
             service=service,
             method=method,
             executed="not_sent",
         )
     if method not in by_method:
         raise NotFound(
-            f"{service} has no method {method!r}; {_nearest(method, sorted(by_method))}",
+            f"{service} has no method {method!r}; {nearest_of(method, sorted(by_method))}",
             service=service,
             method=method,
             executed="not_sent",
@@ -119,7 +137,8 @@ def endpoint(channel: Channel, service: str, method: str) -> EndpointDescription
     return msgspec.structs.replace(by_method[method], arguments=dict[str, Any], result=Any, inbound=Any)
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
+def nearest_of(word: str, known: Sequence[str]) -> str:
+    """What may have been meant, and what there is."""
     near = get_close_matches(word, known, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""
     return f"{guess}there {'is' if len(known) == 1 else 'are'}: {', '.join(known) or 'none'}"
@@ -127,6 +146,6 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 def as_data(error: VykedError) -> Mapping[str, Any]:
     """A failed call as data."""
-    names = ("code", "type", "executed", "service", "method", "instance", "details", "retry_after")
+    names = ("code", "type", "executed", "service", "method", "instance", "details", "retry_after", "call_id")
     found = {name: getattr(error, name, None) for name in names}
     return {"message": str(error), **{name: value for name, value in found.items() if value not in (None, "")}}

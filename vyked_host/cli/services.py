@@ -8,7 +8,7 @@ import click
 
 from .. import loading
 from ..config import Service
-from ..model.description import EndpointDescription, SubscriptionDescription
+from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from ..service.annotations import type_name
 from ..service.clients import signature
 from .printing import output_option, print_json, print_table
@@ -84,6 +84,9 @@ def _method(endpoint: EndpointDescription, prefix: str) -> dict[str, Any]:
 
 
 def _signature(endpoint: EndpointDescription) -> str:
+    if endpoint.kind is Kind.WEBSOCKET and endpoint.stream_parameter:
+        more = "".join(f", {name}" for name in getattr(endpoint.arguments, "__struct_fields__", ()))
+        return f"(WebSocket[{type_name(endpoint.inbound)}, {type_name(endpoint.result)}]{more})"
     if endpoint.kind.is_raw:
         return "(request)"
     return f"{signature(endpoint)} -> {type_name(endpoint.result)}"

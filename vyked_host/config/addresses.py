@@ -48,16 +48,21 @@ def _of(options: Any, path: Path) -> Iterator[Bind]:
 
 
 def check_ports(found: Iterable[Bind], document: Document) -> None:
-    """Each given port is given once."""
+    """Each given port is given once. Where two back ends name one address, they share what listens there: a hub."""
     first: dict[int, list[Bind]] = {}
     for bind in found:
         if not bind.port or not _given(document, bind.path):
             continue
         rivals = first.setdefault(bind.port, [])
-        rival = next((other for other in rivals if _same(other.host, bind.host)), None)
+        rival = next((each for each in rivals if _same(each.host, bind.host) and not _shared(each, bind)), None)
         rivals.append(bind)
         if rival is not None:
             _port_fault(document, bind, rival)
+
+
+def _shared(one: Bind, other: Bind) -> bool:
+    """The registry and the bus of one back end meet at one place."""
+    return one.path[0] != other.path[0] and one.path[1:] == other.path[1:] and one.path[-1] == "address"
 
 
 def _given(document: Document, path: Path) -> bool:
@@ -91,11 +96,13 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(found: Iterable[Bind], settings: Settings, document: Document) -> None:
-    """Beyond loopback there has to be identity and encryption, or a word that it is meant."""
-    if settings.security.insecure:
+    """Beyond loopback there has to be mutual TLS, or a word that it is meant: a secret alone proves who calls, but everybody
+    on the way reads along and can change what is said after the proof (docs/security.md)."""
+    if settings.security.insecure or settings.security.tls is not None:
         return
+    lacking = "without encryption" if settings.security.secret else "without identity or encryption"
     for bind in found:
         if not is_loopback(bind.host) and _given(document, bind.host_path):
-            message = f'{dotted(bind.host_path)}: "{bind.host}" can be reached from other machines, without identity or encryption'
-            remedy = 'bind "127.0.0.1", or say that it is meant: [security] insecure = true'
+            message = f'{dotted(bind.host_path)}: "{bind.host}" can be reached from other machines, {lacking}'
+            remedy = 'set [security.tls], bind "127.0.0.1", or say that it is meant: [security] insecure = true'
             document.findings.add(bind.host_path, message, remedy)

@@ -76,7 +76,7 @@ class Binding:
             middleware=self._choices.middleware(),
             limits=self._own("limits", LimitsTable),
             timing=self._own("timing", TimingTable),
-            security=self._own("security", SecurityTable),
+            security=self._security(),
             folder=self.document.folder,
         )
 
@@ -102,6 +102,18 @@ class Binding:
         folder = names.slug(self.document.folder.rpartition("/")[2], "host")
         mesh = self._name(("host", "mesh"), table.mesh or folder, "mesh name")
         return msgspec.structs.replace(table, name=table.name or folder, mesh=mesh)
+
+    def _security(self) -> SecurityTable:
+        data = self.document.data.get("security", {})
+        chosen = data.get("authenticator") if isinstance(data, dict) else None
+        plain = (
+            {key: value for key, value in data.items() if key != "authenticator"} if isinstance(data, dict) else data
+        )
+        table = self.tables.table(("security",), SecurityTable, plain) or SecurityTable()
+        if chosen is None:
+            return table
+        found = self._choices.one("authenticator", chosen, ("security", "authenticator"))
+        return msgspec.structs.replace(table, authenticator=found)
 
     def _name(self, path: Path, text: str, what: str) -> str:
         try:
@@ -163,6 +175,10 @@ class Binding:
         binds = list(addresses.binds(settings))
         addresses.check_ports(binds, self.document)
         addresses.check_exposure(binds, settings, self.document)
+        if settings.security != SecurityTable() or any(service.table.allow is not None for service in found):
+            from . import security  # needs ssl, which a file without it should not pay for
+
+            security.check(settings, found, self.document)
         self._hooks(told(settings, found))
 
     def _hooks(self, plain: Mapping[str, Any]) -> None:

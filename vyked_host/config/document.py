@@ -20,6 +20,7 @@ from .findings import Fault, Findings
 from .interpolation import Interpolation, Written
 from .paths import Path, at, dotted
 from .problems import Problem
+from .secrecy import HIDDEN, is_secret
 
 if TYPE_CHECKING:
     from .positions import Positions
@@ -98,7 +99,8 @@ class Document:
         """The ``--set`` that `path`, or what it is in, comes from."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.flags:
-                return self.flags[path[:length]]
+                shown = is_secret(path) and path not in self.written
+                return f"--set {dotted(path)}={HIDDEN}" if shown else self.flags[path[:length]]
         return None
 
     def problems(self) -> tuple[Problem, ...]:
@@ -124,6 +126,8 @@ class Document:
         if span is None:
             return problem
         source = self.source.line(span.line)
+        if is_secret(fault.path) and fault.path not in self.written:
+            source = f"{source[: span.column - 1]}{HIDDEN}"  # the caret points at it, nobody reads it
         return replace(problem, line=span.line, column=span.column, length=span.length, source=source)
 
 

@@ -14,8 +14,13 @@ from .services import Service
 
 
 def told(settings: Settings, services: Iterable[Service] = ()) -> dict[str, Any]:
-    """What hooks of plugins are given: every setting, and `folder`, the directory that relative paths start from."""
-    return {**effective(settings, services), "folder": os.path.abspath(settings.folder)}
+    """What hooks of plugins are given: every setting but the mesh's secrets, and `folder`, where relative paths start."""
+    found = effective(settings, services)
+    found["security"] = {key: value for key, value in found["security"].items() if key not in _NOT_TOLD}
+    return {**found, "folder": os.path.abspath(settings.folder)}
+
+
+_NOT_TOLD = frozenset({"secret", "accept_secrets", "identity"})
 
 
 def effective(settings: Settings, services: Iterable[Service] = ()) -> dict[str, Any]:
@@ -31,8 +36,13 @@ def effective(settings: Settings, services: Iterable[Service] = ()) -> dict[str,
         "services": {key: _service(_plain(table), options.get(key)) for key, table in settings.services.items()},
         "clients": {name: {**_plain(table), "balancer": _one(table.balancer)} for name, table in settings.clients.items()},
         "middleware": {side: _several(getattr(settings.middleware, side)) for side in ("server", "client", "consumer")},
-        "limits": plain["limits"], "timing": plain["timing"], "security": plain["security"],
+        "limits": plain["limits"], "timing": plain["timing"], "security": _security(plain["security"], settings),
     }  # fmt: skip
+
+
+def _security(plain: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    chosen = settings.security.authenticator
+    return plain if chosen is None else {**plain, "authenticator": _one(chosen)}
 
 
 def _plain(struct: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..model.settings import (
     SecurityTable,
     ServiceTable,
     TimingTable,
+    TlsTable,
 )
 from .expectation import expected, literal, resolved
 from .shape import UNIT
@@ -50,6 +51,7 @@ _OWN: tuple[tuple[str, type[msgspec.Struct], str], ...] = (
     ("[limits]", LimitsTable, ""),
     ("[timing]", TimingTable, ""),
     ("[security]", SecurityTable, ""),
+    ("[security.tls]", TlsTable, ""),
 )
 
 _PLUGINS = {

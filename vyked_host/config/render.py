@@ -16,13 +16,10 @@ from ..errors import VykedError
 from .expectation import literal
 from .load import Loaded
 from .paths import Path, at, dotted, leaves
+from .secrecy import HIDDEN, NAMES, is_secret
 
-_SECRET = re.compile(
-    r"pass(word|wd|phrase)?\b|secret|token|credential|private|api_?key|_key\b|pepper|\bdsn\b", re.IGNORECASE
-)
 _USER_INFO = re.compile(r"(://[^/@:\s]*:)[^/@\s]+(@)")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|\\x|[\ud800-\udfff]")
-HIDDEN = "***"
 
 
 def shown(loaded: Loaded, path: Path, value: Any) -> Any:
@@ -30,14 +27,15 @@ def shown(loaded: Loaded, path: Path, value: Any) -> Any:
     written = loaded.document.written.get(path)
     if written and _is_secret(path, written.sources):
         return written.text
-    if isinstance(value, str) and value and _SECRET.search(str(path[-1])):
+    if isinstance(value, str) and value and is_secret(path):
         return HIDDEN
     return _USER_INFO.sub(rf"\1{HIDDEN}\2", value) if isinstance(value, str) else value
 
 
 def _is_secret(path: Path, sources: tuple[tuple[str, str], ...]) -> bool:
-    named = (str(path[-1]), *(name for _, name in sources))
-    return any(kind == "file" for kind, _ in sources) or any(_SECRET.search(name) for name in named)
+    if is_secret(path) or any(kind == "file" for kind, _ in sources):
+        return True
+    return any(NAMES.search(name) for _, name in sources)
 
 
 def as_json(loaded: Loaded, *, origin: bool) -> str:
@@ -49,15 +47,16 @@ def as_json(loaded: Loaded, *, origin: bool) -> str:
             for path, value in leaves(loaded.plain)
         }
     else:
-        document = _visible(loaded, loaded.plain, ())
+        document = visible(loaded, loaded.plain, ())
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
-def _visible(loaded: Loaded, value: Any, path: Path) -> Any:
+def visible(loaded: Loaded, value: Any, path: Path) -> Any:
+    """`value`, whatever is inside it, as it may be seen."""
     if isinstance(value, dict):
-        return {key: _visible(loaded, inner, (*path, key)) for key, inner in value.items()}
+        return {key: visible(loaded, inner, (*path, key)) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_visible(loaded, inner, (*path, index)) for index, inner in enumerate(value)]
+        return [visible(loaded, inner, (*path, index)) for index, inner in enumerate(value)]
     return shown(loaded, path, value)
 
 
@@ -104,6 +103,8 @@ def _writable(loaded: Loaded, value: Any, path: Path) -> Any:
     written = _reference(loaded, path)
     if written is not None:
         return written
+    if path[:1] == ("security",) and isinstance(value, str) and is_secret(path):
+        return HIDDEN  # too short to be taken for one: a file made of this is refused, not weak
     return value.replace("${", "$${") if isinstance(value, str) else value
 
 

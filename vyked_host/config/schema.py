@@ -117,7 +117,7 @@ class SchemaOfFile:
             "middleware": self._middleware(),
             "limits": table_schema(LimitsTable),
             "timing": table_schema(TimingTable),
-            "security": table_schema(SecurityTable),
+            "security": self._security(),
         }
 
     def _providers(self, kind: str) -> list[tuple[Provider[Any], Schema]]:
@@ -162,6 +162,12 @@ class SchemaOfFile:
         words = _words(schema["properties"]["balancer"])
         words["default"] = ClientTable().balancer.use
         schema["properties"]["balancer"] = {**self._choice("balancer"), **words}
+        return schema
+
+    def _security(self) -> Schema:
+        schema = table_schema(SecurityTable)
+        words = _words(schema["properties"]["authenticator"])
+        schema["properties"]["authenticator"] = {**self._choice("authenticator"), **words}
         return schema
 
     def _middleware(self) -> Schema:

@@ -14,6 +14,7 @@ from .document import Document
 from .expectation import literal
 from .findings import At
 from .paths import Path, dotted
+from .secrecy import HIDDEN, is_secret
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -63,9 +64,11 @@ class Tables:
         return self._salvaged(struct, {key: value for key, value in data.items() if key not in wrong})
 
     def _told(self, path: Path, fault: faults.Found) -> str:
-        """The message; a value that came from a reference is shown as it was written, for it may be a secret."""
+        """The message; a secret is not shown, and a value that came from a reference as it was written: it may be one."""
         written = self.document.written.get((*path, *fault.path))
         before, got, _ = fault.message.rpartition(", got ")
+        if got and not written and is_secret((*path, *fault.path)):
+            return f"{before}, got {HIDDEN}"
         return (
             f"{before}, got {literal(written.text)} (what it stands for does not fit)"
             if written and got

@@ -21,7 +21,7 @@ from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeR
 from ..model.values import Value
 from ..model.version import compatible
 from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
-from .environment import Clock, Environment, HostView, Net, TaskScope
+from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
 from .hub import Desk, Hub, Term
 from .kinds import (
@@ -32,6 +32,7 @@ from .kinds import (
     Consumer,
     DeadLetters,
     Delivery,
+    KnowsGroups,
     Lease,
     Middleware,
     ObservesOutcomes,
@@ -42,13 +43,14 @@ from .kinds import (
     Taken,
 )
 from .provider import SPI_VERSION, NoOptions, Provider
+from .trust import Trust
 
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Authenticator", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
+    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
-    "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Transport", "Value", "Verdict",
-    "compatible", "hookimpl", "hookspec", "message_limit",
+    "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit",
 ]  # fmt: skip

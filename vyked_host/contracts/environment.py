@@ -16,6 +16,7 @@ from ..model.values import Value
 from .calls import Calls, Channel
 from .hub import Hub
 from .kinds import PubSub, Registry, Serializer
+from .trust import Trust
 
 
 class Clock(Protocol):
@@ -47,6 +48,17 @@ class Net(Protocol):
         """Connect `link`. Raises OSError."""
 
 
+class Tls(Protocol):
+    """Contexts out of ``[security.tls]``: None where there is none. Asked for each time that something is bound or dialled: a
+    dialler gets what the files hold by then, and a listener's context looks for itself."""
+
+    def __call__(
+        self, side: Literal["server", "client"], /, *, clients: Literal["required", "optional", "none"] = "required"
+    ) -> ssl.SSLContext | None:
+        """The context for one side; `clients`: whether those who connect have to show a certificate."""
+        ...
+
+
 TaskScope = Callable[[Coroutine[Any, Any, None], str], Callable[[], None]]
 """(body, name) -> cancel. The only way to start a task: named, awaited in drain, its failure logged."""
 
@@ -60,8 +72,8 @@ class Environment(Value):
     (``tcp`` of ``[transports.tcp]``); the times in `timing` are multiplied by its `scale` already; `serializers` are those of
     this host in order of preference; `callers` are its services, as ``service/version``; `generation` is that of this
     node's lease, None before it has one; `hub` gives the hub at ``HOST:PORT`` (None: at the default place; "none": one
-    that stays inside this process), the same object for the same address; `folder` is that of
-    vyked.toml, where relative paths start."""
+    that stays inside this process), the same object for the same address; `folder` is that of vyked.toml, where relative
+    paths start; `trust` is ``[security]``."""
 
     name: str
     node_id: str
@@ -75,12 +87,13 @@ class Environment(Value):
     tasks: TaskScope
     log: logging.Logger
     dial: Callable[[Address, float], Awaitable[Channel]]
-    tls: Callable[[Literal["server", "client"]], ssl.SSLContext | None]
+    tls: Tls
     serializers: Callable[[], dict[str, Serializer]]
     callers: Callable[[], tuple[str, ...]]
     hub: Callable[[str | None], Hub] = _no_hub
     generation: Callable[[], Generation | None] = lambda: None
     folder: str = "."
+    trust: Trust = Trust()
 
 
 class HostView(Protocol):

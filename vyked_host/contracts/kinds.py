@@ -123,6 +123,15 @@ class DeadLetters(Protocol):
         """Forget one, or put it back with its count at 0. Raises KeyError when there is none."""
 
 
+@runtime_checkable
+class KnowsGroups(Protocol):
+    """Optional, for a bus that keeps events for groups nobody of whom is there: `why event` asks."""
+
+    async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
+        """(group, members that are there, events that wait) of each group of one topic. Raises errors.VykedError."""
+        ...
+
+
 class Candidate(Protocol):
     """One instance that a call may go to."""
 
@@ -168,8 +177,11 @@ class Middleware(Protocol):
 
 
 class Authenticator(Protocol):
-    """Says who a peer is."""
+    """Says who a peer is. Its answer is final: who wants the identity that a connection proved returns `peer.identity`."""
 
     def identify(self, hello: Mapping[str, str], peer: Peer) -> str | None:
-        """The peer's identity; None: anonymous. Raises errors.Unauthenticated."""
+        """The peer's identity; None: anonymous. `hello` is ``[security] identity`` of the peer, and over HTTP ``authorization``
+        where a request has that header; `peer.identity` is what its certificate says, or ``mesh:NAME`` of one that proved the
+        mesh secret. Must not block: it runs once per native connection, and once per HTTP request. Raises
+        errors.Unauthenticated; anything else it raises refuses the peer too."""
         ...

@@ -12,7 +12,7 @@ Strategy = Literal["any", "leader", "random", "keyed"]
 
 
 class Kind(Enum):
-    """The shape of an endpoint. HTTP and WEBSOCKET hand the raw request to the handler; the others are typed."""
+    """The shape of an endpoint. HTTP hands the raw request to the handler, WEBSOCKET an open socket; the others are typed."""
 
     UNARY = 1
     SERVER_STREAM = 2
@@ -23,7 +23,7 @@ class Kind(Enum):
 
     @property
     def is_raw(self) -> bool:
-        """The handler gets the web framework's request."""
+        """The handler gets the web framework's request, or a socket: it can't be called by other services."""
         return self in (Kind.HTTP, Kind.WEBSOCKET)
 
     @property
@@ -65,7 +65,9 @@ class EndpointDescription(Value):
 
     `result` is the type of each item where the answer is a stream; `inbound` the type of each item of the one
     argument that is a stream, whose name is `stream_parameter` and whose place among the positional ones is
-    `stream_position` (-1: by keyword only). `timeout_s` None: the client's default holds.
+    `stream_position` (-1: by keyword only). Of a WebSocket these are what it receives, what it sends (`result`), and the
+    parameter that gets the socket (empty: the handler gets the request instead). `timeout_s` None: the client's default
+    holds; a WebSocket then has no time limit.
     `transports` None: every transport of the service.
     """
 
@@ -107,12 +109,14 @@ class Surface(Value):
 
 
 class EventDescription(Value):
-    """One published event: `payload` is its type; the topic is service, major version and name."""
+    """One published event: `payload` is its type; the topic is service, major version and name. `sensitive` are the fields
+    of the payload that are not shown to people."""
 
     service: str
     version: str
     name: str
     payload: Any
+    sensitive: tuple[str, ...] = ()
 
 
 class SubscriptionDescription(Value):
@@ -165,3 +169,8 @@ class ServiceDescription(Value):
     background: tuple[str, ...] = ()
     module: str = ""
     summary: str = ""
+
+    @property
+    def release(self) -> str:
+        """``name/version``: one host may serve several major versions of a service."""
+        return f"{self.name}/{self.version}"

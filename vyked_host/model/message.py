@@ -27,17 +27,19 @@ class Fault(Value):
 
 
 class Peer(Value):
-    """The other end of a connection: its socket address, and who it proved to be."""
+    """The other end of a connection: its socket address, and who it proved to be. `secure`: over TLS; `certified`: it has
+    shown a certificate that was verified."""
 
     address: str
     identity: str | None = None
     secure: bool = False
+    certified: bool = False
     node_id: str = ""
 
 
 class Call(msgspec.Struct, gc=False):
     """One call on its way. `codec` says what `body` is: the name of a serializer (bytes), "object" (the arguments
-    Struct itself, or the result itself), or "raw" (HTTP and WebSocket: the request). `deadline` is in monotonic seconds
+    Struct itself, or the result itself), or "raw" (HTTP: the request; WebSocket: its `Opening`). `deadline` is in monotonic seconds
     of this process. `metadata` is opaque: W3C trace headers and the callers' own pairs, encoded (wire.metadata)."""
 
     id: int
@@ -52,6 +54,10 @@ class Call(msgspec.Struct, gc=False):
     idempotency_key: str | None = None
     caller: str = ""
     request: Any = None  # the web framework's request, where the call came as one
+
+
+SENSITIVE = "vyked-sensitive"
+"""Among the metadata of an event: the fields of its payload that nobody is shown, with commas between. No handler sees it."""
 
 
 class Event(Value):

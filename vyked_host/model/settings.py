@@ -97,6 +97,13 @@ class ServiceTable(Table):
     arguments: Annotated[
         list[Any] | dict[str, Any], Meta(description="constructor arguments of a Vyked 2.x class")
     ] = []
+    allow: Annotated[
+        list[str] | dict[str, list[str]] | None,
+        Meta(
+            description='identities of the peers that may call it: ["spiffe://shop/*"], or by method '
+            '{ create = ["..."], "*" = ["..."] }; what no key holds for, nobody may call; absent: everybody may'
+        ),
+    ] = None
     http_prefix: Annotated[
         str, Meta(pattern=r"^(/[^/].*[^/]|/[^/]|)$", description='put before every route, such as "/v1"')
     ] = ""
@@ -179,10 +186,71 @@ class TimingTable(Table):
     stop: Annotated[Positive, Meta(description="each on_stop, and each hook of a plugin at the end, may take")] = 10.0
 
 
-class SecurityTable(Table):
-    """What a host beyond loopback needs."""
+class TlsTable(Table):
+    """``[security.tls]``: mutual TLS for everything that this host listens on and dials. Paths start at the file's folder."""
 
-    insecure: Annotated[bool, Meta(description="bind beyond loopback without identity and encryption")] = False
+    cert: Annotated[
+        str, Meta(min_length=1, description="this host's certificate, and those between it and the ca, PEM")
+    ]
+    key: Annotated[str, Meta(min_length=1, description="its private key, PEM, without a pass phrase")]
+    ca: Annotated[
+        str, Meta(min_length=1, description="the authorities that peers' certificates have to come from, PEM")
+    ]
+    peers: Annotated[
+        list[str],
+        Meta(
+            description='identities that peers of the mesh may have, such as "spiffe://shop/*"; then the names in '
+            "certificates are not compared with the addresses that are dialled"
+        ),
+    ] = []
+
+
+Identities = Annotated[
+    list[str], Meta(description='identities; one that ends in "*" stands for all that begin like it')
+]
+
+
+class SecurityTable(Table):
+    """What a host beyond loopback needs: docs/security.md."""
+
+    secret: Annotated[
+        Annotated[str, Meta(min_length=16)] | None,
+        Meta(
+            description='what the hosts of this mesh know and nobody else, by reference: "${file:secret}"; at least 16 characters'
+        ),
+    ] = None
+    accept_secrets: Annotated[
+        list[Annotated[str, Meta(min_length=16)]],
+        Meta(description="secrets that peers may prove as well, while the secret is changed"),
+    ] = []
+    tls: Annotated[TlsTable | None, Meta(description="mutual TLS")] = None
+    authenticator: Annotated[
+        Choice | None, Meta(description="name of an authenticator, or { use = name, ... }: it says who a peer is")
+    ] = None
+    identity: Annotated[
+        dict[str, str], Meta(description='what this host tells authenticators, such as { token = "${file:token}" }')
+    ] = {}
+    serve: Annotated[
+        dict[str, Identities],
+        Meta(
+            description='who may announce a service: { payments = ["spiffe://shop/payments"] }; "*": those without a key'
+        ),
+    ] = {}
+    insecure: Annotated[
+        bool, Meta(description="bind beyond loopback without tls: what protects the calls is elsewhere, or nothing")
+    ] = False
+
+    def __repr__(self) -> str:
+        """Without what it protects: reprs end in logs."""
+        known = (
+            name for name in ("secret", "tls", "authenticator", "identity", "serve", "insecure") if getattr(self, name)
+        )
+        return f"SecurityTable({', '.join(known)})"
+
+    @property
+    def proves(self) -> bool:
+        """Do peers have to prove that they belong here?"""
+        return self.secret is not None or self.tls is not None
 
 
 class Settings(Table):

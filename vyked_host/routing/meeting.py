@@ -90,7 +90,9 @@ def decide(findings: Sequence[Finding], *, may_hold: bool, can_bind: frozenset[P
 
 
 def _sentence(findings: Sequence[Finding]) -> str:
-    return "; ".join(f"{each.place.text}: {each.said}" for each in findings if each.said)
+    """Who sits where; where nobody does, the first place is enough."""
+    taken = [each for each in findings if each.found != "nobody"] or list(findings[:1])
+    return "; ".join(f"{each.place.text}: {each.said}" for each in taken if each.said)
 
 
 def elders(held: Place, known: Sequence[Place]) -> tuple[Place, ...]:

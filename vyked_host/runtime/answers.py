@@ -14,6 +14,7 @@ from ..errors import DeadlineExceeded, Executed
 from ..model.description import EndpointDescription
 from ..model.message import INITIAL_CREDIT, Call, Fault
 from .directory import Instance
+from .failures import FailureLog
 from .outcomes import invalid_result, to_error
 from .pending import Pending
 from .tasks import TaskScope
@@ -87,8 +88,9 @@ class Reply:
 
     def __init__(
         self, endpoint: EndpointDescription, call: Call, start: Callable[[Reply], Awaitable[Running | None]],
-        pending: Pending, tasks: TaskScope, inbound: AsyncIterator[Any] | None,
+        pending: Pending, tasks: TaskScope, inbound: AsyncIterator[Any] | None, failures: FailureLog,
     ) -> None:  # fmt: skip
+        self._failures, self._began = failures, 0.0
         self._endpoint, self._call, self._start = endpoint, call, start
         self._pending, self._tasks, self._inbound = pending, tasks, inbound
         self.deadline = call.deadline
@@ -145,6 +147,10 @@ class Reply:
         if self._over:
             return
         self._over, self._error = True, error
+        if error is not None:
+            self._failures.called(
+                self._endpoint, self._call, error, self.instance, waiting_s=perf_counter() - self._began
+            )
         self._pending.discard(self)
         self._arrived.set()
         if self._pump is not None:
@@ -155,13 +161,16 @@ class Reply:
 
     # ---- caller ----------------------------------------------------------------------------------------------------
     async def _begin(self) -> None:
-        self._begun = True
+        self._begun, self._began = True, perf_counter()
         self._pending.add(self)
         try:
             running = await self._start(self)
-        except BaseException:
+        except BaseException as error:
             self._pending.discard(self)
             self._over = True
+            self._failures.called(
+                self._endpoint, self._call, error, self.instance, dialling_s=perf_counter() - self._began
+            )
             raise
         if running is None:
             return

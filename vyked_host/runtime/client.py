@@ -22,6 +22,7 @@ from ..wire import metadata as headers
 from .answers import Answer, Reply
 from .codecs import AS_IS, Codecs
 from .directory import Instance, Target
+from .failures import FailureLog
 from .links import Way
 from .outcomes import unsendable
 from .pending import Pending
@@ -71,8 +72,9 @@ class ServiceClient:
 
     def __init__(
         self, *, target: Target, codecs: Codecs, clock: Clock, pending: Pending, chain: Sequence[Middleware],
-        tasks: TaskScope, caller: str, balancer: object,
+        tasks: TaskScope, caller: str, balancer: object, failures: FailureLog | None = None,
     ) -> None:  # fmt: skip
+        self.failures = failures or FailureLog(clock, "")
         self.target, self.codecs, self.clock, self.pending = target, codecs, clock, pending
         self.chain, self.tasks, self.caller = tuple(chain), tasks, caller
         self.observer = balancer if isinstance(balancer, ObservesOutcomes) else None
@@ -118,18 +120,24 @@ class Outgoing:
         return call
 
     async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
-        """One call; failures that provably never ran are tried elsewhere, within the deadline."""
+        """One call; failures that provably never ran are tried elsewhere, within the deadline, and so are lost connections where
+        the method may run twice."""
         call = self._new(options or _NONE, self._timeout)
         while True:
             answer: Answer | None = None
+            dialling = 0.0  # when it began; then, negative, how long it took
             try:
                 instance = self._choose(call, options)
                 way = instance.link.best if self._only is None else instance.link.way(self._only)
-                channel = way.channel or await self._dialled(instance, way, call)
+                channel = way.channel
+                if channel is None:
+                    dialling = perf_counter()
+                    channel = await self._dialled(instance, way, call)
+                    dialling -= perf_counter()
                 answer = self._send(call, arguments, instance, way, channel)
                 result = await answer.future
             except BaseException as error:
-                if not self._goes_on(answer, error, call):
+                if not self._goes_on(answer, error, call, perf_counter() - dialling if dialling > 0 else -dialling):
                     raise
                 call.attempt += 1
             else:
@@ -163,10 +171,13 @@ class Outgoing:
             fault = Fault(code=error.code, message=str(error), executed=error.executed) if error else None
             self._client.observer.observed(instance, fault, elapsed)
 
-    def _goes_on(self, answer: Answer | None, error: BaseException, call: Call) -> bool:
+    def _goes_on(self, answer: Answer | None, error: BaseException, call: Call, dialling_s: float) -> bool:
         """Account for a failed attempt; True: try it elsewhere."""
         code = error.code if isinstance(error, CallError) else type(error).__name__
-        self._counters.fault(code, perf_counter() - answer.began if answer is not None else 0.0)
+        waited = perf_counter() - answer.began if answer is not None else 0.0
+        self._counters.fault(code, waited)
+        named = answer.instance.node_id if answer is not None else None
+        self._client.failures.called(self._endpoint, call, error, named, dialling_s, waited)
         if answer is not None:
             self._ended(answer, error if isinstance(error, CallError) else None)
             answer.abandon(Fault(code="CANCELLED", message="the caller waits no longer", executed="unknown"))
@@ -177,6 +188,8 @@ class Outgoing:
             return False
         if error.executed == "not_sent":
             return RULES[error.code].retry != "never" and error.instance is not None
+        if error.executed == "unknown":
+            return self._endpoint.idempotent and error.code == "UNAVAILABLE"
         return error.executed == "not_executed" and error.code == "UNAVAILABLE"
 
     # ---- streams ---------------------------------------------------------------------------------------------------
@@ -202,7 +215,9 @@ class Outgoing:
                 raise unsendable(self._endpoint, error) from error
             return channel.dispatch(call, reply)
 
-        return Reply(self._endpoint, call, start, self._client.pending, self._client.tasks, inbound)
+        return Reply(
+            self._endpoint, call, start, self._client.pending, self._client.tasks, inbound, self._client.failures
+        )  # fmt: skip
 
     # ---- what both share -------------------------------------------------------------------------------------------
     def _new(self, options: CallOptions, timeout: float) -> Call:

@@ -1,6 +1,7 @@
 """Who serves what, as this host knows it now: candidates for every (service, version) somebody here calls.
 
-Fed by the registry's watch; looked at per call. A look-up never changes it; without the registry the last known stays good.
+Fed by the registry's watch; looked at per call. A look-up never changes it; without the registry the last known stays good,
+without a limit of time. A node that is "down" is no candidate; one that is "suspect" is while fewer than half are well.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
+from ..catalog.view import View, forget, merge
 from ..contracts import Balancer
 from ..errors import NotFound, Unavailable, VersionMismatch
 from ..model.message import Call
 from ..model.settings import ClientTable
-from ..model.topology import Change, NodeRecord
+from ..model.topology import Change, Doubt, NodeRecord
 from ..model.version import compatible, parse
 from .links import Link
+
+_NONE: Mapping[str, Doubt] = {}
 
 
 class Instance:
@@ -38,16 +42,15 @@ class Target:
         self.service, self.version, self.settings = service, version, settings
         self._balancer, self._home = balancer, home
         self._local: Instance | None = None
-        self._all: dict[str, Instance] = {}
+        self._found: dict[str, Instance] = {}
         self._known: tuple[str, ...] = ()
+        self.instances: tuple[Instance, ...] = ()
+        """The instances that calls may go to now."""
 
-    @property
-    def instances(self) -> tuple[Instance, ...]:
-        """The instances that may be called now."""
-        return tuple(self._all.values())
-
-    def update(self, nodes: Iterable[NodeRecord], link_of: Callable[[NodeRecord], Link]) -> None:
-        """The view changed."""
+    def update(
+        self, nodes: Iterable[NodeRecord], link_of: Callable[[NodeRecord], Link], doubts: Mapping[str, Doubt] = _NONE
+    ) -> None:  # fmt: skip
+        """The view changed. `doubts`: node id -> what speaks against it."""
         found: dict[str, Instance] = {}
         others: list[str] = []
         for node in nodes:
@@ -58,18 +61,19 @@ class Target:
                     others.append(f"{each.version} at {node.node_id}")
                 elif each.status != "active":
                     others.append(f"{each.version} at {node.node_id} is {each.status}")
+                elif doubts.get(node.node_id) == "down":
+                    others.append(f"{each.version} at {node.node_id} is down")
                 else:
                     found[node.node_id] = self._instance(node, each.weight, link_of)
-        self._known = tuple(others)
-        self._all = found
-        local = found.get(self._home)
-        self._local = local if self.settings.prefer_local else None
+        self._known, self._found = tuple(others), found
+        self.instances = preferred(found, doubts)
+        self._local = found.get(self._home) if self.settings.prefer_local else None
         if found:
-            self._balancer.update(list(found.values()))
+            self._balancer.update(self.instances)
 
     def _instance(self, node: NodeRecord, weight: float, link_of: Callable[[NodeRecord], Link]) -> Instance:
         """The known one, which knows its load, with what its node says of itself now; or a new one."""
-        known = self._all.get(node.node_id)
+        known = self._found.get(node.node_id)
         if known is None:
             return Instance(node.node_id, node.labels, weight, link_of(node))
         known.labels, known.weight = node.labels, weight
@@ -79,15 +83,15 @@ class Target:
         """The instance for `call`. Raises Unavailable, VersionMismatch or NotFound, saying what is known."""
         if self._local is not None:
             return self._local
-        if not self._all:
+        if not self.instances:
             raise self._absent()
         return self._balancer.choose(call)  # type: ignore[return-value]  # it chooses among what update() gave it
 
     def named(self, node_id: str) -> Instance:
         """The instance at one node. Raises Unavailable when it is not a candidate."""
-        found = self._all.get(node_id)
+        found = self._found.get(node_id)
         if found is None:
-            known = ", ".join(self._all) or "none"
+            known = ", ".join(self._found) or "none"
             text = f"{self.service} has no instance at {node_id}; it has: {known}"
             raise Unavailable(text, service=self.service, executed="not_sent")
         return found
@@ -103,12 +107,23 @@ class Target:
         return kind(text, service=self.service, executed="not_sent")
 
 
-class Directory:
-    """The view of one host, and everything that follows it."""
+def preferred(found: Mapping[str, Instance], doubts: Mapping[str, Doubt]) -> tuple[Instance, ...]:
+    """Of instances by node, those to call: the well ones, or all where fewer than half are well. So few can't carry the load of
+    all, and it is likelier that the registry is mistaken (the panic threshold of Envoy)."""
+    well = tuple(each for node_id, each in found.items() if node_id not in doubts)
+    return well if 2 * len(well) >= len(found) else tuple(found.values())
 
-    def __init__(self, home: Link) -> None:
-        self._home = home
+
+class Directory:
+    """The view of one host, and everything that follows it. `warm_up_s`: how long nodes of a registry that is gone stay known,
+    as suspect, to one that started anew."""
+
+    def __init__(self, home: Link, warm_up_s: float = 15.0) -> None:
+        self._home, self._warm_up_s = home, warm_up_s
+        self.view = View()
+        self.doubts: Mapping[str, Doubt] = {}
         self.nodes: dict[str, NodeRecord] = {home.record.node_id: home.record}
+        """Every node that is not known to be down, and this one."""
         self._links: dict[str, Link] = {home.record.node_id: home}
         self._targets: list[Target] = []
         self._dial: Callable[[NodeRecord], Link] | None = None
@@ -121,7 +136,7 @@ class Directory:
     def follow(self, target: Target) -> Target:
         """Keep `target` up to date from now on."""
         self._targets.append(target)
-        target.update(self.nodes.values(), self._link_of)
+        target.update(self.known.values(), self._link_of, self.doubts)
         return target
 
     def set_home(self, record: NodeRecord) -> None:
@@ -130,22 +145,38 @@ class Directory:
         self.nodes[record.node_id] = record
         self._refresh()
 
-    def apply(self, change: Change) -> list[Link]:
+    def apply(self, change: Change, now: float) -> list[Link]:
         """Take in a change; returns links to nodes that are gone, for the caller to close."""
-        home = self._home.record
-        if change.snapshot:
-            self.nodes = {}
-        for _, record in change.nodes:
-            self.nodes[record.node_id] = record
-        for node_id in change.gone:
-            self.nodes.pop(node_id, None)
-        self.nodes[home.node_id] = home
-        gone = [link for node_id, link in self._links.items() if node_id not in self.nodes]
-        self._links = {node_id: link for node_id, link in self._links.items() if node_id in self.nodes}
+        return self._seen(merge(self.view, change, now, self._warm_up_s))
+
+    def forget(self, now: float) -> list[Link]:
+        """Leave out who was not announced again to a registry that started anew, once the warm-up is over; returns their links.
+        `view.forgets_at` says when there is something to do."""
+        return self._seen(forget(self.view, now))
+
+    def _seen(self, view: View) -> list[Link]:
+        if view is self.view:
+            return []
+        self.view, home = view, self._home.record
+        self.nodes = view.records(without=["down"]) | {home.node_id: home}
+        self.doubts = {
+            node_id: known.doubt
+            for node_id, known in view.nodes.items()
+            if known.doubt is not None and node_id != home.node_id
+        }
+        known = self.known
+        gone = [link for node_id, link in self._links.items() if node_id not in known]
+        self._links = {node_id: link for node_id, link in self._links.items() if node_id in known}
         for node_id, link in self._links.items():
-            link.record = self.nodes[node_id]
+            link.record = known[node_id]
         self._refresh()
         return gone
+
+    @property
+    def known(self) -> dict[str, NodeRecord]:
+        """Every node, also those that are down, and this one."""
+        home = self._home.record
+        return self.view.records() | {home.node_id: home}
 
     async def change(self) -> None:
         """Wait for the next change."""
@@ -159,7 +190,7 @@ class Directory:
 
     def _refresh(self) -> None:
         for target in self._targets:
-            target.update(self.nodes.values(), self._link_of)
+            target.update(self.known.values(), self._link_of, self.doubts)
         waiting, self._changed = self._changed, []
         for waiter in waiting:
             if not waiter.done():

@@ -12,10 +12,12 @@ from typing import Any
 
 from ..contracts import Clock, Running, Sink
 from ..errors import Code
-from ..model.description import EndpointDescription, Surface
+from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
+from .admission import forbidden
 from .clock import SWEEP_S
+from .failures import FailureLog
 from .invocation import Invocation, Streaming
 from .outcomes import invalid_fault
 from .routes import Route
@@ -27,8 +29,12 @@ RETRY_AFTER_S = 0.1
 class Dispatcher:
     """`contracts.Calls` of one node."""
 
-    def __init__(self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None, run: str = "auto") -> None:
+    def __init__(
+        self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None, run: str = "auto",
+        failures: FailureLog | None = None,
+    ) -> None:  # fmt: skip
         self.clock, self.log = clock, log
+        self.failures = failures or FailureLog(clock, "")
         self._room: float = math.inf if in_flight_limit is None else in_flight_limit
         self._routes: list[Route | None] = []
         self._revision = 0
@@ -107,8 +113,9 @@ class Dispatcher:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-        if (route.limit is not None or len(self.running) >= self._room) and self._is_full(route):
-            return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
+        refusal = self._examined(route, call) if route.examined or len(self.running) >= self._room else None
+        if refusal is not None:
+            return self._refuse(call, sink, *refusal, route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
@@ -118,6 +125,7 @@ class Dispatcher:
         except ValueError as error:
             fault = invalid_fault(route.endpoint, error)
             counters.fault(fault.code, 0.0)
+            self.failures.served(route.endpoint.path, call, fault)
             sink.fail(call, fault)
             return None
         made = Streaming if route.streams else Invocation
@@ -133,16 +141,28 @@ class Dispatcher:
             self._loop.call_later(SWEEP_S, self._sweep)
         return invocation
 
+    def _examined(self, route: Route, call: Call) -> tuple[Code, str] | None:
+        if (refusal := forbidden(route, call)) is not None:
+            return refusal
+        return ("RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do") if self._is_full(route) else None
+
     def _is_full(self, route: Route) -> bool:
         if route.limit is not None and route.counters.in_flight >= route.limit:
             return True
-        return len(self.running) >= self._room and route.endpoint.lane == "normal"
+        if route.endpoint.kind is Kind.WEBSOCKET:  # bounded by connections; open ones take no call's place
+            return False
+        return len(self.running) - self._sockets() >= self._room and route.endpoint.lane == "normal"
+
+    def _sockets(self) -> int:
+        return sum(route.counters.in_flight for route in self.routes if route.endpoint.kind is Kind.WEBSOCKET)
 
     def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
         if route is not None:
             route.counters.fault(code, 0.0)
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
-        sink.fail(call, Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after))
+        fault = Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after)
+        self.failures.served(route.endpoint.path if route is not None else f"endpoint {call.endpoint}", call, fault)
+        sink.fail(call, fault)
         return None
 
     def leave(self, invocation: Invocation) -> None:

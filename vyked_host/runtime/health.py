@@ -17,8 +17,9 @@ Check = Callable[[], Awaitable[str | None]]
 class LoopLag:
     """How late the loop comes to its timers, measured all the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, measured: Callable[[float], None] | None = None) -> None:
         self.lag_s = 0.0
+        self._measured = measured
 
     async def measure(self) -> None:
         """The body of the task that measures."""
@@ -27,6 +28,8 @@ class LoopLag:
             before = loop.time()
             await asyncio.sleep(LAG_EVERY_S)
             self.lag_s = max(0.0, loop.time() - before - LAG_EVERY_S)
+            if self._measured is not None:
+                self._measured(self.lag_s)
 
 
 class Health:
@@ -35,10 +38,19 @@ class Health:
     def __init__(self, hosted: Sequence[Hosted], lag: LoopLag) -> None:
         self._hosted, self._lag = hosted, lag
         self._checks: list[tuple[str, Check]] = [(f"service {each.name}", each.health) for each in hosted]
+        self._notes: dict[str, Callable[[], str | None]] = {}
 
     def add(self, checks: Iterable[tuple[str, Check]]) -> None:
         """More checks, of plugins."""
         self._checks.extend(checks)
+
+    def note(self, name: str, say: Callable[[], str | None]) -> None:
+        """Something that readiness tells and that does not make a host unready; `say` answers None while there is nothing."""
+        self._notes[name] = say
+
+    def notes(self) -> dict[str, str]:
+        """Name -> what there is to tell."""
+        return {name: text for name, say in self._notes.items() if (text := say())}
 
     async def problems(self) -> dict[str, str]:
         """Name of check -> what is wrong; empty when all is well."""
@@ -58,10 +70,14 @@ class Health:
             return f"the check failed: {error!r}"
 
 
-def readiness(phase: str, waiting: Mapping[str, str], problems: Mapping[str, str]) -> tuple[bool, dict[str, Any]]:
-    """Ready or not, and the reasons as plain data for ``/-/ready``. `waiting`: service -> what it waits for."""
+def readiness(
+    phase: str, waiting: Mapping[str, str], problems: Mapping[str, str], notes: Mapping[str, str] | None = None
+) -> tuple[bool, dict[str, Any]]:
+    """Ready or not, and the reasons as plain data for ``/-/ready``. `waiting`: service -> what it waits for or lacks; `notes`: what
+    there is to tell beside."""
     reasons = dict(problems)
     if phase != "serving":
         reasons["host"] = f"it is {phase}"
-    reasons |= {service: f"it waits for {lacking}" for service, lacking in waiting.items()}
-    return not reasons, {"ready": not reasons, "phase": phase, "reasons": reasons}
+    reasons |= waiting
+    told = {"notes": dict(notes)} if notes else {}
+    return not reasons, {"ready": not reasons, "phase": phase, "reasons": reasons, **told}

@@ -70,6 +70,7 @@ class Hosted:
         self._log, self._start_s, self._stop_s = log, start_s, stop_s
         self.failures = 0
         self.was_active = False
+        self.since = asyncio.get_running_loop().time()
         self._started = False
         self._work: list[Callable[[], None]] = []
 
@@ -91,7 +92,8 @@ class Hosted:
 
     async def activate(self) -> None:
         """Every required dependency is there."""
-        self.was_active = True
+        if not self.was_active:
+            self.was_active, self.since = True, asyncio.get_running_loop().time()
         await self._guarded("on_active", limit_s=self._start_s)
         if not self._work:
             self._work = [

@@ -20,7 +20,8 @@ from .probe import Probe
 from .tasks import TaskScope
 from .terms import JoinedTerm, OwnTerm, opened
 
-_AGAIN = Backoff(first=0.05, most=2.0, factor=1.6)
+AGAIN = Backoff(first=0.05, most=2.0, factor=1.6)
+"""Pauses between looks at the places, before ``[timing] scale``."""
 LOOKS = 4
 """Looks that have to agree before a start is given up: a holder may be ending, or beginning, just now."""
 HEIR_S = 5.0
@@ -32,12 +33,12 @@ class MeshHub(Hub):
 
     def __init__(
         self, *, places: Sequence[Place], node_id: str, probe: Probe, serve: Serve, counter: Callable[[], Counter],
-        may_hold: bool, patience_s: float, look_s: float, clock: Clock, rng: random.Random, tasks: TaskScope,
+        may_hold: bool, patience_s: float, look_s: float, again: Backoff, clock: Clock, rng: random.Random, tasks: TaskScope,
         log: logging.Logger,
     ) -> None:  # fmt: skip
         self._places, self._node_id, self._probe, self._serve = tuple(places), node_id, probe, serve
         self._new_counter, self._may_hold = counter, may_hold
-        self._patience_s, self._look_s = patience_s, look_s
+        self._patience_s, self._look_s, self._again = patience_s, look_s, again
         self._clock, self._rng, self._tasks, self._log = clock, rng, tasks, log
         self._can_bind = frozenset(self._places)
         self._offers: dict[type, Callable[[], Desk]] = {Guests: Guests}
@@ -90,7 +91,7 @@ class MeshHub(Hub):
             refused = decision.action == "refuse" and attempt >= LOOKS
             if refused or self._clock.now() > until:
                 raise StartError(self._refusal(decision))
-            await asyncio.sleep(_AGAIN.delay(attempt, self._rng.random()))
+            await asyncio.sleep(self._again.delay(attempt, self._rng.random()))
 
     def _refusal(self, decision: Decision) -> str:
         where = ", ".join(each.text for each in self._places[:1])
@@ -119,7 +120,7 @@ class MeshHub(Hub):
         attempt = 0
         while True:
             await asyncio.sleep(
-                _AGAIN.delay(attempt, self._rng.random())
+                self._again.delay(attempt, self._rng.random())
             )  # who was in the same term looks at the same time
             attempt += 1
             try:
@@ -241,7 +242,7 @@ class MeshHub(Hub):
             if decision.action == "join" and decision.place is not None:
                 return await self._probe.joined(decision.place)
             attempt += 1
-            await asyncio.sleep(_AGAIN.delay(attempt, self._rng.random()))
+            await asyncio.sleep(self._again.delay(attempt, self._rng.random()))
         self._log.warning("nobody took over the hub within %g s", HEIR_S)
         return None
 

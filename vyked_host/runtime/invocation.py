@@ -19,6 +19,7 @@ from ..contracts import CreditSink, Sink
 from ..errors import ServiceError
 from ..model.message import INITIAL_CREDIT, Call, Fault
 from ..service.context import CURRENT, Context
+from .failures import raised_at
 from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
 
 if TYPE_CHECKING:
@@ -27,15 +28,17 @@ if TYPE_CHECKING:
 
 STREAMING: ContextVar[Streaming] = ContextVar("vyked_stream")
 _GRANT = INITIAL_CREDIT // 2
+NEVER_BEGUN = ("no thread was free for it",)
+"""What a cancellation says of a blocking handler that had not begun."""
 
 
 class Invocation:
     """A unary call, or the base of a stream."""
 
-    __slots__ = ("_began", "_codecs", "_dispatcher", "_reason", "_sink", "call", "ended", "route", "task")
+    __slots__ = ("_codecs", "_dispatcher", "_reason", "_sink", "began", "call", "ended", "route", "task")
 
     def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink) -> None:
-        self._dispatcher, self._sink, self._codecs, self._began = dispatcher, sink, codecs, perf_counter()
+        self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, perf_counter()
         self.route, self.call = route, call
         self.ended = False
         self._reason: Fault | None = None
@@ -92,9 +95,13 @@ class Invocation:
         """Whatever a handler raises becomes its caller's fault, SystemExit too. True: it goes on from here, as what a person
         (Ctrl-C) or the interpreter wants, or as the task's own cancellation."""
         if isinstance(error, asyncio.CancelledError):
-            self._fail(self._reason or self._cancelled())
+            reason = self._reason or self._cancelled()
+            never = error.args == NEVER_BEGUN
+            self._fail(
+                msgspec.structs.replace(reason, executed="not_executed") if never else reason, *error.args[:never]
+            )
             return self._reason is None
-        self._fail(self._fault(error))
+        self._fail(self._fault(error), raised_at(error))
         return isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
     def _cancelled(self) -> Fault:
@@ -121,14 +128,19 @@ class Invocation:
         if not self.ended:
             self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
-            self.route.counters.succeeded(perf_counter() - self._began)
+            self.route.counters.succeeded(perf_counter() - self.began)
             self._sink.respond(self.call, body)
 
-    def _fail(self, fault: Fault) -> None:
+    def _fail(self, fault: Fault, cause: str = "") -> None:
         if not self.ended:
             self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
-            self.route.counters.fault(fault.code, perf_counter() - self._began)
+            elapsed = perf_counter() - self.began
+            self.route.counters.fault(fault.code, elapsed)
+            queued = elapsed if fault.executed == "not_executed" else 0.0
+            self._dispatcher.failures.served(
+                self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued
+            )
             self._sink.fail(self.call, fault)
 
 

@@ -39,6 +39,7 @@ class LocalChannel:
 
     def __init__(self, dispatcher: Dispatcher, node_id: str, encoded: str) -> None:
         self._dispatcher, self.node_id, self._encoded = dispatcher, node_id, encoded
+        self._last = 0
         self.generation: Generation | None = None
         self.retired: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
 
@@ -63,6 +64,7 @@ class LocalChannel:
 
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Run it here."""
+        call.id = self._last = self._last + 1
         return self._dispatcher.dispatch(call, sink)
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ import errno
 import os
 import ssl
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import StartError, UsageError
@@ -30,7 +31,11 @@ class AddressError(StartError):
 
 
 class AsyncioNet:
-    """`contracts.Net` on the running loop."""
+    """`contracts.Net` on the running loop. A TLS handshake has `handshake_s` seconds, and so has its end: asyncio's own limits
+    of 60 and 30 s keep a place for whoever dawdles."""
+
+    def __init__(self, handshake_s: float = 5.0) -> None:
+        self._timely = {"ssl_handshake_timeout": handshake_s, "ssl_shutdown_timeout": handshake_s}
 
     async def listen(
         self, uri: str, link: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
@@ -38,10 +43,11 @@ class AsyncioNet:
         """Bind `uri` and accept. Raises AddressError naming the address and whom to ask."""
         loop = asyncio.get_running_loop()
         scheme, host, port, path = _parts(uri)
+        more: dict[str, Any] = {"ssl": tls, **self._timely} if tls is not None else {}
         try:
             if scheme == "unix":
-                return await loop.create_unix_server(link, path, ssl=tls, backlog=BACKLOG)
-            return await loop.create_server(link, host, port, ssl=tls, backlog=BACKLOG)
+                return await loop.create_unix_server(link, path, backlog=BACKLOG, **more)
+            return await loop.create_server(link, host, port, backlog=BACKLOG, **more)
         except OSError as error:
             cause = _CAUSES.get(error.errno or 0, f"can't be bound: {os.strerror(error.errno or 0)}")
             where = path if scheme == "unix" else f"{host}:{port}"
@@ -51,10 +57,11 @@ class AsyncioNet:
         """Connect `link` to `uri`. Raises OSError."""
         loop = asyncio.get_running_loop()
         scheme, host, port, path = _parts(uri)
+        more: dict[str, Any] = {"ssl": tls, **self._timely} if tls is not None else {}
         if scheme == "unix":
-            await loop.create_unix_connection(link, path, ssl=tls)
+            await loop.create_unix_connection(link, path, **more)
         else:
-            await loop.create_connection(link, host, port, ssl=tls)
+            await loop.create_connection(link, host, port, **more)
 
 
 def _parts(uri: str) -> tuple[str, str, int, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from ..contracts import Listener, PubSub, Registry, Transport
 from ..errors import StartError
 from ..model.phase import Phase, step
+from ..model.report import is_own
 from ..model.settings import Settings
 from ..model.topology import Address, NodeRecord
 from .client import ServiceClient
@@ -64,7 +65,7 @@ class Node:
         self.transports, self.hosted, self.subscribers = transports, list(hosted), list(subscribers)
         self.publisher, self.pubsub, self.registry = publisher, pubsub, registry
         self.clock, self.tasks, self.event_tasks, self.health = clock, tasks, event_tasks, health
-        self._lag, self._threads, self.log = lag, threads, log
+        self.lag, self._threads, self.log = lag, threads, log
         self.listeners: dict[str, Listener] = {}
         self.clients: list[ServiceClient] = []
         self.hubs: Hubs
@@ -73,6 +74,9 @@ class Node:
         self.phase_changed: PhaseChanged = _nobody_listens
         self.verify: Callable[[], Awaitable[None]] = _nothing_to_verify
         self._phase = Phase.NEW
+        self.began = clock.now()
+        self.watching: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self.stop_asked: Callable[[], None] | None = None  # set by what ends this process when it is told to
         self._stack = AsyncExitStack()
 
     # ---- contracts.HostView ----------------------------------------------------------------------------------------
@@ -98,7 +102,8 @@ class Node:
 
     def statistics(self) -> dict[str, Any]:
         """Counters as they stand."""
-        calls = {route.endpoint.path: route.counters.report() for route in self.dispatcher.routes}
+        shown = [each for each in self.dispatcher.routes if not is_own(each.endpoint.service)]
+        calls = {route.endpoint.path: route.counters.report() for route in shown}
         clients = {path: counters.report() for client in self.clients for path, counters in client.counters.items()}
         return {
             "node": self.record.node_id,
@@ -111,13 +116,12 @@ class Node:
                 "consumers": {each.path: {**each.counters.report(), "gaps": each.gaps} for each in self.subscribers},
             },
             "connections": {name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()},
-            "loop_lag_s": self._lag.lag_s,
+            "loop_lag_s": self.lag.lag_s,
         }
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Ready or not, with reasons."""
-        waiting = {name: ", ".join(lacking) for name, lacking in self.membership.missing.items() if lacking}
-        return readiness(self.phase, waiting, await self.health.problems())
+        return readiness(self.phase, self.membership.reasons(), await self.health.problems(), self.health.notes())
 
     # ---- start -----------------------------------------------------------------------------------------------------
     def enter(self, phase: Phase) -> None:
@@ -137,7 +141,9 @@ class Node:
         self.enter(Phase.SERVING)
 
     async def _start(self) -> None:
-        self.tasks(self._lag.measure(), "loop lag")
+        self.tasks(self.lag.measure(), "loop lag")
+        for watching in self.watching:
+            self.tasks(watching(), "watch of the mesh")
         await self.hubs.open()
         await self.verify()
         for name, manager in self.lifespans:

@@ -14,11 +14,13 @@ from typing import Any
 from ..contracts import Clock, PubSub
 from ..errors import TooLarge
 from ..model.description import EventDescription
-from ..model.message import Event, Guarantees
+from ..model.message import SENSITIVE, Event, Guarantees
 from ..service.context import CURRENT
 from ..service.endpoints import Published
 from ..wire import metadata as headers
 from .codecs import Codecs
+from .trail import EventTrail
+from .trail import Published as Entry
 
 TIMEOUT_S = 10.0
 
@@ -28,8 +30,9 @@ class Publisher:
 
     def __init__(
         self, *, pubsub: PubSub, guarantees: Guarantees, codecs: Codecs, serializer: str, content_type: str, clock: Clock,
-        node_id: str, log: logging.Logger,
+        node_id: str, log: logging.Logger, trail: EventTrail,
     ) -> None:  # fmt: skip
+        self.trail = trail
         self._pubsub, self._guarantees, self._codecs = pubsub, guarantees, codecs
         self._serializer, self._content_type = serializer, content_type
         self._clock, self._node_id, self._log = clock, node_id, log
@@ -58,13 +61,14 @@ class Publisher:
             body=body,
             content_type=self._content_type,
             key=key,
-            metadata=headers.unpack(outer.call.metadata) if outer is not None else {},
+            metadata=_metadata(event, headers.unpack(outer.call.metadata) if outer is not None else {}),
             published_unix_s=self._clock.unix(),
         )
+        entry = self.trail.publishes(message)
         accepted = self._pubsub.publish(message, deadline=self._clock.now() + (timeout or TIMEOUT_S))
         done = asyncio.ensure_future(self._acked(accepted, message.id))
         self._outstanding.add(done)
-        done.add_done_callback(partial(self._settled, f"{event.service}.{event.name} {message.id}"))
+        done.add_done_callback(partial(self._settled, entry))
         return done
 
     def _encoder(self, event: EventDescription) -> Callable[[Any], Any]:
@@ -78,16 +82,23 @@ class Publisher:
         await accepted
         return Published(id=event_id, durability=self._guarantees.durability)
 
-    def _settled(self, what: str, done: asyncio.Future[Published]) -> None:
+    def _settled(self, entry: Entry, done: asyncio.Future[Published]) -> None:
         self._outstanding.discard(done)
         error = "nobody waited for the bus to accept it" if done.cancelled() else done.exception()
         if error is None:
             self.published += 1
-        else:
-            self.failed += 1
-            self._log.warning("event %s: it is not known to be published: %s", what, error)
+            self.trail.settled(entry, "")
+            return
+        self.failed += 1
+        self.trail.settled(entry, str(error) or type(error).__name__)
+        what = f"{entry.service}.{entry.name} {entry.event_id}"
+        self._log.warning("event %s: it is not known to be published: %s", what, error)
 
     async def flush(self) -> None:
         """Wait until each event so far is accepted or has failed."""
         while self._outstanding:
             await asyncio.wait(set(self._outstanding))
+
+
+def _metadata(event: EventDescription, outer: dict[str, str]) -> dict[str, str]:
+    return {**outer, SENSITIVE: ",".join(event.sensitive)} if event.sensitive else outer

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ..contracts import Codec, Middleware, Proceed
 from ..model.description import DeclaredError, EndpointDescription, Kind
 from .codecs import AS_IS, Codecs
-from .invocation import serve_stream
+from .invocation import NEVER_BEGUN, serve_stream
 from .outcomes import declared
 from .statistics import CallCounters
 
@@ -42,10 +42,11 @@ class BoundCodecs:
 
 
 class Route:
-    """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains."""
+    """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains; `examined`: not every call
+    that comes is run even then."""
 
     __slots__ = (
-        "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "handler", "limit", "open", "proceed", "result_class", "streams", "timeout_s",
+        "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "limit", "open", "proceed", "result_class", "streams", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,8 @@ class Route:
         self.codecs = bind_all(endpoint, codecs)
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
         self.limit, self.timeout_s = endpoint.concurrency, endpoint.timeout_s
+        self.allow = endpoint.allow
+        self.examined = self.limit is not None or bool(self.allow)
         self.open = True
         self.closed_reason = ""
         self.result_class = endpoint.result if isinstance(endpoint.result, type) else None
@@ -88,7 +91,7 @@ def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCo
 
 
 def _prepared(endpoint: EndpointDescription, handler: Handler, threads: Executor, counters: CallCounters) -> Handler:
-    if endpoint.kind.is_raw:
+    if endpoint.kind is Kind.HTTP or (endpoint.kind is Kind.WEBSOCKET and not endpoint.stream_parameter):
         return _with_raised_responses(handler)
     return _in_threads(handler, threads, counters) if endpoint.blocking else handler
 
@@ -137,8 +140,10 @@ def _in_threads(
         answer = loop.run_in_executor(place, copy_context().run, run, arguments)
         try:
             return await answer
-        except asyncio.CancelledError:
-            if not place.work.cancel():
+        except asyncio.CancelledError as error:
+            if place.work.cancel():
+                error.args = NEVER_BEGUN
+            else:
                 _occupied(place.work, counters, loop)
             raise
 

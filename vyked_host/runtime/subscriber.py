@@ -15,16 +15,18 @@ from typing import Any
 
 from ..contracts import Clock, Consumer, Delivery, Middleware, PubSub
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
-from ..model.message import Call, Subscription, Verdict
+from ..model.message import SENSITIVE, Call, Subscription, Verdict
 from ..routing.backoff import Backoff
 from ..service.context import CURRENT, Context, Reject, Retry
 from ..service.context import Delivery as Told
 from ..wire import metadata as headers
 from .codecs import Codecs
+from .failures import raised_at
 from .outcomes import internal_fault
 from .routes import compose
 from .statistics import CallCounters
 from .tasks import TaskScope
+from .trail import LOST, Delivered, EventTrail
 
 _REDELIVERY = Backoff(first=1.0, most=120.0, factor=5.0)
 
@@ -36,8 +38,10 @@ class Subscriber:
     def __init__(
         self, *, description: SubscriptionDescription, consumer: str, consumer_major: int, group: str | None, member: str,
         handler: Callable[[Any], Any], chain: Sequence[Middleware], codecs: Codecs, serializers: Mapping[str, str],
-        tasks: TaskScope, clock: Clock, log: logging.Logger, handler_s: float, scale: float = 1.0,
+        tasks: TaskScope, clock: Clock, log: logging.Logger, trail: EventTrail, handler_s: float, scale: float = 1.0,
     ) -> None:  # fmt: skip
+        self._trail, self._topic = trail, f"{description.service}.{description.event}@{description.major}"
+        self.since = clock.unix()
         self._description, self._tasks, self._clock, self._log = description, tasks, clock, log
         self._handler_s, self._scale = handler_s, scale
         name = f"{description.service}.{description.event}"
@@ -64,8 +68,14 @@ class Subscriber:
         """``consumer.handler``."""
         return self._endpoint.path
 
+    @property
+    def topic(self) -> str:
+        """``service.event@major``."""
+        return self._topic
+
     async def start(self, pubsub: PubSub) -> None:
         """Subscribe. Raises NotSupported when the bus can't give what is asked for."""
+        self.since = self._clock.unix()
         self._consumer = await pubsub.subscribe(self.subscription, self._deliver)
 
     def pause(self) -> None:
@@ -94,10 +104,16 @@ class Subscriber:
     async def _handle(self, delivery: Delivery) -> None:
         began = self._clock.now()
         self.counters.in_flight += 1
+        entry = self._trail.delivers(
+            delivery.event.id, self._topic, self.path, self.subscription.group, delivery.count
+        )  # fmt: skip
+        ended = LOST
         try:
-            verdict = await self._run(delivery, began)
+            verdict = await self._run(delivery, began, entry)
+            ended = verdict.action
         finally:
             self.counters.in_flight -= 1
+            self._trail.ended(entry, ended, self._clock.now() - began)
         if verdict.action == "ack":
             self.counters.succeeded(self._clock.now() - began)
         else:
@@ -113,30 +129,31 @@ class Subscriber:
                 self.path, verdict.action, delivery.event.id, error,
             )  # fmt: skip
 
-    async def _run(self, delivery: Delivery, began: float) -> Verdict:
+    async def _run(self, delivery: Delivery, began: float, entry: Delivered) -> Verdict:
         event = delivery.event
         decode = self._decoders.get(event.content_type)
         if decode is None:
-            return self._refused(f"no serializer here for {event.content_type}")
+            entry.cause = f"no serializer here for {event.content_type}"
+            return self._refused(entry.cause)
         try:
             payload = decode(event.body)
         except ValueError as error:
+            entry.cause = "the payload does not fit the type that the handler takes"
             return self._refused(f"the payload does not fit: {error}")
+        metadata = event.metadata
+        if SENSITIVE in metadata:
+            metadata = {name: value for name, value in metadata.items() if name != SENSITIVE}
         call = Call(
-            0,
-            0,
-            "object",
-            payload,
-            began + self._handler_s,
-            metadata=headers.pack(event.metadata),
-            attempt=delivery.count,
-        )
+            0, 0, "object", payload, began + self._handler_s, metadata=headers.pack(metadata), attempt=delivery.count
+        )  # fmt: skip
         CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery, call)))
         try:
             await self._proceed(payload)
         except Retry as retry:
+            entry.cause = str(retry)
             return self._again(delivery, retry.after, str(retry))
         except Reject as reject:
+            entry.cause = str(reject)
             return Verdict(action="reject", cause=str(reject))
         except (KeyboardInterrupt, GeneratorExit):
             raise
@@ -144,6 +161,7 @@ class Subscriber:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise  # by the drain: the bus gives the event to somebody else
             fault = internal_fault(self._endpoint, error, self._log)
+            entry.cause = f"{raised_at(error)}, in the log under {fault.details['id']}"
             seconds = _REDELIVERY.delay(delivery.count - 1, random.random()) * self._scale
             return self._again(delivery, seconds, f"{error!r} {fault.details}")
         return Verdict(action="ack")

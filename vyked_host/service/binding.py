@@ -15,7 +15,9 @@ from msgspec.structs import astuple
 from ..errors import InvalidPayload
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from .endpoints import Decorated
+from .places import Place, of_member
 from .shapes import Shape, Style
+from .sockets import SocketShape, over_socket, socket_shape
 
 Handler = Callable[..., Any]
 
@@ -25,15 +27,15 @@ def handler(instance: object, endpoint: EndpointDescription) -> Handler:
 
     UNARY: (arguments) -> coroutine, or with `endpoint.blocking` a plain function for a thread. SERVER_STREAM:
     (arguments) -> async iterator. CLIENT_STREAM: (arguments, inbound) -> coroutine. BOTH_WAYS: (arguments, inbound) ->
-    async iterator. HTTP: (request) -> coroutine of the response. WEBSOCKET: the method itself.
+    async iterator. HTTP: (request) -> coroutine of the response. WEBSOCKET: (opening) -> coroutine that lasts as long as
+    the socket, or like HTTP where the method takes the request.
     """
     own = getattr(instance, "__handler__", None)
     if own is not None and (found := own(endpoint)) is not None:
         return awaiting(found)
     member = inspect.getattr_static(type(instance), endpoint.name)
     if not isinstance(member, Decorated):
-        method: Handler = getattr(instance, endpoint.name)
-        return method
+        return _socket(getattr(instance, endpoint.name), of_member(type(instance), endpoint.name, member), endpoint)
     shape: Shape = member.shape
     body = MethodType(member.body, instance)
     if endpoint.kind is Kind.HTTP:
@@ -59,7 +61,7 @@ def spread(body: Handler, shape: Shape) -> Handler:
     return with_keywords
 
 
-def spread_with(body: Handler, shape: Shape, extra: str) -> Handler:
+def spread_with(body: Handler, shape: Shape | SocketShape, extra: str) -> Handler:
     """(arguments, value) -> what the body returns; `value` goes to the parameter `extra`."""
     at = shape.positional.index(extra) if extra in shape.positional else -1
     count = len(shape.positional) - (at >= 0)
@@ -140,6 +142,15 @@ COMPOSERS: dict[Kind, Callable[[Handler, Shape, EndpointDescription], Handler]] 
     Kind.CLIENT_STREAM: _client_stream,
     Kind.BOTH_WAYS: _both_ways,
 }
+
+
+def _socket(method: Handler, place: Place, endpoint: EndpointDescription) -> Handler:
+    if not endpoint.stream_parameter:
+        return awaiting(method)
+    shape = socket_shape(inspect.unwrap(method.__func__), place)  # type: ignore[attr-defined]  # a bound method
+    if shape.arguments is None:
+        return over_socket(lambda _arguments, socket: method(socket))
+    return over_socket(spread_with(method, shape, shape.parameter))
 
 
 # ---- raw HTTP --------------------------------------------------------------------------------------------------------

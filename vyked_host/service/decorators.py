@@ -181,7 +181,10 @@ def websocket(
     path: str | Sequence[str], *, origins: Sequence[str] = (), required_params: str | Sequence[str] | None = None,
     timeout: float | None = None,
 ) -> Callable[[Callable[Concatenate[S, P], Awaitable[None]]], Callable[Concatenate[S, P], Awaitable[None]]]:  # fmt: skip
-    """Open a WebSocket at `path`; the method gets it as its first argument. `origins` are the pages that may."""
+    """Serve a WebSocket at `path`. The method runs as long as the socket is open; it gets the socket in the parameter that is
+    annotated ``WebSocket[In, Out]``, and the others from path and query. `origins` are the pages of other origins that may
+    open it ("*": all); those of this host always may. `timeout` in seconds bounds the life of a socket; without one it has
+    no end of its own."""
     route = WebSocketRoute(
         paths=texts(path), origins=tuple(origins), required_params=texts(required_params), timeout=timeout
     )
@@ -194,11 +197,30 @@ def websocket(
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
-def publish(body: Callable[Concatenate[Any, P], T], /) -> Event[P, T]:
-    """Make a method an event: the body builds the payload, calling it hands the event to the bus."""
+@overload
+def publish(body: Callable[Concatenate[Any, P], T], /) -> Event[P, T]: ...
+@overload
+def publish(*, sensitive: Sequence[str]) -> PublishDecorator: ...
+def publish(body: Any = None, /, *, sensitive: Sequence[str] = ()) -> Any:
+    """Make a method an event: the body builds the payload, calling it hands the event to the bus. `sensitive` names fields
+    of the payload whose values `vyked-host tail` does not show."""
+    if body is None and sensitive:
+        return lambda found: _published(found, tuple(sensitive))
+    return _published(body, ())
+
+
+class PublishDecorator(Protocol):
+    """@publish with options."""
+
+    def __call__(self, body: Callable[Concatenate[Any, P], T], /) -> Event[P, T]:
+        """The event."""
+        ...
+
+
+def _published(body: Any, sensitive: tuple[str, ...]) -> Event[..., Any]:
     if not inspect.isfunction(body):
         raise UsageError("@publish decorates a method that returns the payload: put it right above the def")
-    return Event(body)
+    return Event(body, sensitive=sensitive)
 
 
 class TopicDecorator(Protocol):

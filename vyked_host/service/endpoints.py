@@ -164,7 +164,10 @@ class OwnEvent(BoundEvent[P]):
 class Event(Generic[P, T_co]):
     """What @publish makes of a method; `Identity.password_changed` is this object, and what consumers subscribe to."""
 
-    def __init__(self, body: Callable[Concatenate[Any, P], T_co], name: str = "") -> None:
+    def __init__(
+        self, body: Callable[Concatenate[Any, P], T_co], name: str = "", sensitive: tuple[str, ...] = ()
+    ) -> None:  # fmt: skip
+        self.sensitive = sensitive
         self.body: Callable[..., Any] = body
         self.name: str = name or getattr(body, "__name__", "")
         self.owner: type[object] | None = None
@@ -188,7 +191,7 @@ class Event(Generic[P, T_co]):
 
     def owned_by(self, owner: type[object]) -> Self:
         """The same event as published by `owner`, a service that inherits it under a name of its own."""
-        twin = type(self)(self.body, self.name)
+        twin = type(self)(self.body, self.name, self.sensitive)
         twin.owner = owner
         return twin
 

@@ -31,6 +31,7 @@ from .members import LIFE, Naming, check_name, members, summary
 from .places import Place, of_class, of_member
 from .routes import bindings, check_duplicates, socket_bindings
 from .shapes import Shape, ensure_travels, shape_of
+from .sockets import socket_shape
 from .subscriptions import Background, WebSocketRoute, notes
 from .topics import events_of, subscriptions_of
 
@@ -186,9 +187,13 @@ def _socket(
     name: str, handler: Any, sockets: list[WebSocketRoute], naming: Naming, place: Place
 ) -> EndpointDescription:
     check_name(name, place)
+    shape = socket_shape(handler, place, lenient=naming.lenient)
+    if any(each.timeout is not None and each.timeout <= 0 for each in sockets):
+        raise place.fault("its timeout is no time limit", "give seconds above 0, or leave it out: a socket needs none")
     return EndpointDescription(
-        service=naming.service, version=naming.version, name=name, kind=Kind.WEBSOCKET, timeout_s=sockets[0].timeout,
-        http=socket_bindings(sockets, place), transports=HTTP_ONLY, summary=summary(handler),
+        service=naming.service, version=naming.version, name=name, kind=Kind.WEBSOCKET, arguments=shape.arguments,
+        result=shape.outbound, inbound=shape.inbound, stream_parameter=shape.parameter, timeout_s=sockets[0].timeout,
+        http=socket_bindings(sockets, shape, place), transports=HTTP_ONLY, summary=summary(handler),
     )  # fmt: skip
 
 

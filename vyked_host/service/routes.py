@@ -9,6 +9,7 @@ from ..model.description import EndpointDescription, HttpBinding, Kind
 from .endpoints import Route
 from .places import Place, of_member
 from .shapes import Shape
+from .sockets import SocketShape
 from .subscriptions import WebSocketRoute
 
 _VARIABLE = re.compile(r"\{([A-Za-z_]\w*)((?::(?:[^{}]|\{[^{}]*\})*)?)\}")
@@ -24,21 +25,25 @@ def bindings(name: str, routes: Sequence[Route], shape: Shape, place: Place) -> 
     for each in found:
         _check_path(each.path, place)
         if shape.kind is not Kind.HTTP and not shape.untyped:
-            _check_variables(each.path, shape, place)
+            known = [each for each in (*shape.positional, *shape.keyword) if each != shape.stream_parameter]
+            _check_variables(each.path, known, place)
         if not 100 <= each.status <= 599:
             raise place.fault(f"status={each.status} is no HTTP status", "give one from 200 to 599")
     return tuple(found)
 
 
-def socket_bindings(sockets: Iterable[WebSocketRoute], place: Place) -> tuple[HttpBinding, ...]:
-    """The routes of a WebSocket."""
+def socket_bindings(sockets: Iterable[WebSocketRoute], shape: SocketShape, place: Place) -> tuple[HttpBinding, ...]:
+    """The routes of a WebSocket. Raises UsageError for a path that can't be."""
     found = [
         HttpBinding(method="GET", path=path, required_params=socket.required_params, origins=socket.origins)
         for socket in sockets
         for path in socket.paths
     ]
+    known = [each for each in (*shape.positional, *shape.keyword) if each != shape.parameter]
     for each in found:
         _check_path(each.path, place)
+        if shape.parameter and not shape.per_message:
+            _check_variables(each.path, known, place)
     return tuple(found)
 
 
@@ -50,10 +55,9 @@ def _check_path(path: str, place: Place) -> None:
         raise place.fault(f"the path {path!r} has a brace that belongs to no variable", "write {name} or {name:regex}")
 
 
-def _check_variables(path: str, shape: Shape, place: Place) -> None:
-    known = (*shape.positional, *shape.keyword)
+def _check_variables(path: str, known: Sequence[str], place: Place) -> None:
     for name, _pattern in _VARIABLE.findall(path):
-        if name not in known or name == shape.stream_parameter:
+        if name not in known:
             raise place.fault(
                 f"the path {path!r} has {{{name}}}, which is no parameter", f"it has: {', '.join(known) or 'none'}"
             )

@@ -86,15 +86,22 @@ class Reading:
         stream = next(iter(streams), "")
         if stream:
             ensure_travels(streams[stream], f"each item of {stream!r}", self.place)
+        positional, keyword = self.names()
         if kind is not Kind.HTTP:
             ensure_travels(result, "the result", self.place)
         return Shape(
             kind=kind, style=style, result=None if kind is Kind.HTTP else result,
-            arguments=dict[str, Any] if self.open_ended else self._arguments({stream, request}),
+            arguments=dict[str, Any] if self.open_ended else self.arguments({stream, request}),
             inbound=streams.get(stream), stream_parameter=stream, request_parameter=request, untyped=self.open_ended,
-            positional=tuple(each.name for each in self.parameters if each.kind in _POSITIONAL),
-            keyword=tuple(each.name for each in self.parameters if each.kind is each.KEYWORD_ONLY),
+            positional=positional, keyword=keyword,
         )  # fmt: skip
+
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The parameters that can be given by position, and those that can't."""
+        return (
+            tuple(each.name for each in self.parameters if each.kind in _POSITIONAL),
+            tuple(each.name for each in self.parameters if each.kind is each.KEYWORD_ONLY),
+        )
 
     def _parameters(self) -> list[inspect.Parameter]:
         found = list(inspect.signature(self.body).parameters.values())
@@ -161,7 +168,8 @@ class Reading:
                 "a raw HTTP method can't take a stream of items or block", "use the request's own content"
             )
 
-    def _arguments(self, left_out: set[str]) -> type[msgspec.Struct]:
+    def arguments(self, left_out: set[str]) -> type[msgspec.Struct]:
+        """The Struct of all parameters but those."""
         taken = [each for each in self.parameters if each.name not in left_out]
         positional = [self._field(each) for each in taken if each.kind in _POSITIONAL]
         keyword = [self._field(each) for each in taken if each.kind is each.KEYWORD_ONLY]

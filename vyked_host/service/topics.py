@@ -34,7 +34,19 @@ def _event(cls: type[object], name: str, event: Event[..., Any], naming: Naming)
             raise place.fault("its payload has no type", "annotate what it returns, such as `-> PasswordChanged`")
     payload = Any if naming.lenient else event.payload
     ensure_travels(payload, "the payload", place)
-    return EventDescription(service=naming.service, version=naming.version, name=name, payload=payload)
+    _known(event, payload, place)
+    return EventDescription(
+        service=naming.service, version=naming.version, name=name, payload=payload, sensitive=event.sensitive
+    )  # fmt: skip
+
+
+def _known(event: Event[..., Any], payload: Any, place: Place) -> None:
+    """A field that is spelled wrongly would be shown."""
+    fields = getattr(payload, "__struct_fields__", None) or tuple(getattr(payload, "__annotations__", ()))
+    for unknown in [each for each in event.sensitive if fields and each not in fields]:
+        raise place.fault(
+            f"sensitive names {unknown!r}, which the payload does not have", f"it has: {', '.join(fields)}"
+        )
 
 
 def subscriptions_of(cls: type[object]) -> tuple[SubscriptionDescription, ...]:

@@ -65,5 +65,5 @@ async def _dial(address: Address, _deadline: float) -> Channel:
     raise NotSupported(f"this environment has no transports, so {address.uri} can't be dialled: pass dial=")
 
 
-def _tls(_side: Literal["server", "client"]) -> ssl.SSLContext | None:
+def _tls(_side: Literal["server", "client"], /, **_: Any) -> ssl.SSLContext | None:
     return None

@@ -8,7 +8,6 @@ BROKEN packet, after the good ones before it; (4) our own misuse raises LocalPro
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any, Final
 
 from ..errors import LocalProtocolError, RemoteProtocolError
@@ -17,37 +16,14 @@ from ..model.message import Fault
 from ..model.settings import LimitsTable
 from . import packets
 from .control import encode
-from .faults import FAULT_BYTES, read_fault, write_fault
+from .faults import write_fault
 from .framing import Leftover
-from .hello import (
-    TABLE_BYTES,
-    Goaway,
-    Hello,
-    NewSurface,
-    Reject,
-    Welcome,
-    cap,
-    read_goaway,
-    read_hello,
-    read_reject,
-    read_surface,
-    read_welcome,
-)
+from .hello import TABLE_BYTES, Challenge, Goaway, Hello, NewSurface, Proof, Reject, Welcome, cap
 from .metadata import CallMeta, join, split
 from .packets import BARE, HEADER, HEADER_BYTES, HOT, META, NEXT, RECEIVES, SENDS, Packet, Role, State, kind_name
+from .payloads import CAPS, READ, SIGNED, STRANGERS
+from .proof import framed
 from .table import table
-
-_READ: Final[dict[int, Callable[[bytes], Any]]] = {
-    packets.HELLO: read_hello,
-    packets.WELCOME: read_welcome,
-    packets.REJECT: read_reject,
-    packets.SURFACE: read_surface,
-    packets.GOAWAY: read_goaway,
-    packets.FAULT: read_fault,
-}
-
-_CAPS: Final = {packets.WELCOME: TABLE_BYTES, packets.SURFACE: TABLE_BYTES, packets.FAULT: FAULT_BYTES,
-                packets.REJECT: FAULT_BYTES, packets.GOAWAY: FAULT_BYTES}  # fmt: skip
 
 _REQUEST, _RESPONSE, _ITEM = packets.REQUEST, packets.RESPONSE, packets.ITEM
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
@@ -56,9 +32,10 @@ _ATTEMPTS: Final = 255
 
 
 class Connection:
-    """Both roles. `state` tells how far it is; `sendable` is the most that the peer takes as one payload."""
+    """Both roles. `state` tells how far it is; `sendable` is the most that the peer takes as one payload; `transcript` is
+    what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
 
-    __slots__ = ("_hello_cap", "_hot", "_left", "_message_cap", "_sends", "role", "sendable", "state")
+    __slots__ = ("_hello_cap", "_hot", "_left", "_message_cap", "_sends", "role", "sendable", "state", "transcript")
 
     def __init__(self, role: Role, limits: LimitsTable) -> None:
         self.role = role
@@ -67,6 +44,7 @@ class Connection:
         self._hello_cap = cap(limits.hello)
         self._message_cap = cap(limits.message)
         self._left = Leftover()
+        self.transcript = b""
         self._enter(State.FRESH)
 
     @property
@@ -78,6 +56,11 @@ class Connection:
     def closed(self) -> bool:
         """Nothing more is said or heard: rejected, or somebody broke the rules."""
         return self.state is State.CLOSED
+
+    @property
+    def hears_tls(self) -> bool:
+        """What has arrived so far looks like TLS: an alert is shorter than a header."""
+        return self._left.begins() in _TLS
 
     # ---- in ----------------------------------------------------------------------------------------------------------
     def receive(self, data: bytes) -> list[Packet]:
@@ -140,14 +123,16 @@ class Connection:
     def _unexpected(self, name: str, data: bytes, position: int) -> str:
         if self.state is State.FRESH and data[position : position + 8].split(b" ")[0] in _HTTP:
             return "this is HTTP, and this port speaks the native protocol of vyked-host"
+        if self.state in (State.FRESH, State.GREETED) and data[position : position + 2] in _TLS:
+            return "this is TLS, and it is not spoken here: set [security] tls at both ends"
         return f"{name} is not legal for a {_PEER[self.role]} while the connection is {self.state.value}"
 
     def _cap(self, kind: int) -> int:
         if kind in BARE:
             return 0
-        if kind == packets.HELLO:
+        if kind in STRANGERS:
             return self._hello_cap
-        return _CAPS.get(kind, self._message_cap)
+        return CAPS.get(kind, self._message_cap)
 
     def _read(self, data: bytes, position: int, stop: int) -> Packet:
         _, call_id, endpoint, caller, kind, flags, attempt, _, value = _unpack(data, position)
@@ -159,12 +144,14 @@ class Connection:
         elif kind in HOT:
             body = payload
         elif kind not in BARE:
-            body = _READ[kind](payload)
-            self._note(kind, body)
+            body = READ[kind](payload)
+            self._note(kind, payload, body)
         return (kind, call_id, endpoint, caller, attempt, value, meta, body)
 
-    def _note(self, kind: int, body: Any) -> None:
+    def _note(self, kind: int, payload: bytes, body: Any) -> None:
         """A control packet of the peer changes the state."""
+        if kind in SIGNED:
+            self.transcript += framed(payload)
         if kind in (packets.HELLO, packets.WELCOME):
             self.sendable = body.limits.message
         self._follow(kind)
@@ -244,6 +231,14 @@ class Connection:
         """The WELCOME: the connection is open from here on."""
         return self._packet(packets.WELCOME, 0, 0, _bounded(encode(welcome)))
 
+    def challenge(self, challenge: Challenge) -> bytes:
+        """The CHALLENGE: prove the mesh secret first."""
+        return self._packet(packets.CHALLENGE, 0, 0, encode(challenge))
+
+    def proof(self, proof: bytes) -> bytes:
+        """The PROOF that was asked for."""
+        return self._packet(packets.PROOF, 0, 0, encode(Proof(proof=proof.hex())))
+
     def reject(self, reject: Reject) -> bytes:
         """A REJECT: the last thing that a server sends."""
         return self._packet(packets.REJECT, 0, 0, encode(reject))
@@ -268,12 +263,15 @@ class Connection:
         if kind not in self._sends:
             raise self._misuse(kind)
         packet = _pack(len(payload), call_id, 0, 0, kind, 0, 0, 0, value) + payload
+        if kind in SIGNED:
+            self.transcript += framed(payload)
         self._follow(kind)
         return packet
 
 
 _GOAWAY_TEXT = 1000
 _PEER = {Role.CLIENT: "server", Role.SERVER: "client"}
+_TLS = frozenset({b"\x15\x03", b"\x16\x03"})  # an alert or a handshake of any version, RFC 8446 5.1
 _HTTP = frozenset({b"GET", b"POST", b"HEAD", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"PRI", b"CONNECT", b"HTTP/1.1"})  # fmt: skip
 
 

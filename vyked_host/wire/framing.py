@@ -21,6 +21,10 @@ class Leftover:
     def __len__(self) -> int:
         return len(self._bytes)
 
+    def begins(self) -> bytes:
+        """Its first two bytes."""
+        return bytes(self._bytes[:2])
+
     def keep(self, rest: bytes) -> None:
         """Keep `rest`, which starts at a frame's first byte and does not reach its last."""
         self._bytes += rest

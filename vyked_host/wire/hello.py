@@ -1,4 +1,4 @@
-"""What the two ends tell each other about themselves: HELLO, WELCOME, REJECT, SURFACE and GOAWAY, all JSON.
+"""What the two ends tell each other about themselves: HELLO, CHALLENGE, PROOF, WELCOME, REJECT, SURFACE, GOAWAY, all JSON.
 
 Fields that a reader does not know are skipped, so that later versions can say more. `versions` is the one field of a
 HELLO that no later version may change: it is read alone, before the rest.
@@ -18,6 +18,7 @@ from ..model.settings import LimitsTable
 from ..model.topology import Generation
 from .control import reader
 from .packets import LARGEST, PROTOCOL_VERSION
+from .proof import NONCE_BYTES, read_hex
 from .table import Entry, table
 
 TABLE_BYTES = 1 << 20
@@ -26,7 +27,11 @@ TABLE_BYTES = 1 << 20
 CALLERS_BYTES = 4 << 10
 """Callers beyond this many bytes are not listed in the HELLO: their names travel in the meta block of each request."""
 
-Reason = Literal["version", "mesh", "serializer", "busy", "draining"]
+UNPROVABLE = "this mesh has a secret, and the client has none: set [security] secret alike in both"
+UNWANTED = "the client has a mesh secret, and this host has none: set [security] secret alike in both"
+DISPROVEN = "the client's mesh secret is another one than this host's: set [security] secret alike in both"
+
+Reason = Literal["version", "mesh", "serializer", "busy", "draining", "secret", "identity"]
 
 
 class WireLimits(msgspec.Struct, frozen=True):
@@ -38,7 +43,8 @@ class WireLimits(msgspec.Struct, frozen=True):
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """The client's first words. `callers[i - 1]` is what the header's caller index i means; `serializers` in order of
-    preference; `identity` is for an authenticator; `generation` is (epoch, counter)."""
+    preference; `identity` is for an authenticator; `generation` is (epoch, counter); `nonce`, 32 bytes in hexadecimal, says
+    that the client can prove the mesh secret, and wants the server to."""
 
     versions: tuple[int, ...]
     mesh: str
@@ -48,10 +54,25 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     callers: Annotated[tuple[str, ...], Meta(max_length=0xFFFF)] = ()
     identity: dict[str, str] = {}
     generation: tuple[int, int] | None = None
+    nonce: str = ""
+
+
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """The server wants proof of the mesh secret first: its part of the chance in it, and who it is."""
+
+    node: str
+    nonce: str
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """The client's proof, in hexadecimal."""
+
+    proof: str
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's answer: what was chosen, who it is, and what can be called by which index."""
+    """The server's answer: what was chosen, who it is, and what can be called by which index; `proof`, where the client
+    had to give one, is the server's own."""
 
     version: int
     mesh: str
@@ -61,6 +82,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     endpoints: tuple[Entry, ...]
     generation: tuple[int, int] | None = None
+    proof: str = ""
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,13 +114,14 @@ class _Versions(msgspec.Struct):
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server compares a HELLO with, and tells about itself."""
+    """What a server compares a HELLO with, and tells about itself. `sealed`: its mesh has a secret."""
 
     mesh: str
     node: str
     serializers: tuple[str, ...]
     limits: WireLimits
     generation: tuple[int, int] | None = None
+    sealed: bool = False
 
     def judge(self, hello: Hello) -> str | Reject:
         """The serializer to use - the first that the client offers and this host has - or why the client is refused."""
@@ -108,6 +131,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
         if hello.mesh != self.mesh:
             said = f"this host is of mesh {self.mesh!r}, the client of {hello.mesh!r}: set [host] mesh alike in both"
             return self.reject("mesh", said)
+        if self.sealed != bool(hello.nonce):
+            return self.reject("secret", UNPROVABLE if self.sealed else UNWANTED)
+        if self.sealed and not read_hex(hello.nonce, NONCE_BYTES):
+            return self.reject("secret", f"the nonce of a HELLO is {NONCE_BYTES} bytes in hexadecimal")
         for serializer in hello.serializers:
             if serializer in self.serializers:
                 return serializer
@@ -120,11 +147,12 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
             reason=reason, message=message, mesh=self.mesh, versions=(PROTOCOL_VERSION,), serializers=self.serializers
         )
 
-    def welcome(self, serializer: str, surface: Surface) -> Welcome:
+    def welcome(self, serializer: str, surface: Surface, proof: bytes = b"") -> Welcome:
         """The WELCOME with the endpoint table of `surface`."""
         return Welcome(
             version=PROTOCOL_VERSION, mesh=self.mesh, node=self.node, serializer=serializer, limits=self.limits,
             revision=surface.revision, endpoints=table(surface), generation=self.generation,
+            proof=proof.hex(),
         )  # fmt: skip
 
 
@@ -163,6 +191,8 @@ def listed(callers: Sequence[str]) -> tuple[str, ...]:
 _versions = reader("HELLO", _Versions)
 _hello = reader("HELLO", Hello)
 _welcome = reader("WELCOME", Welcome)
+read_challenge = reader("CHALLENGE", Challenge)
+read_proof = reader("PROOF", Proof)
 read_reject = reader("REJECT", Reject)
 read_surface = reader("SURFACE", NewSurface)
 read_goaway = reader("GOAWAY", Goaway)

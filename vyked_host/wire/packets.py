@@ -42,6 +42,8 @@ class PacketKind(IntEnum):
     GOAWAY = 12
     SURFACE = 13
     REJECT = 14
+    CHALLENGE = 15
+    PROOF = 16
 
 
 BROKEN: Final = 0
@@ -61,6 +63,8 @@ PONG: Final = int(PacketKind.PONG)
 GOAWAY: Final = int(PacketKind.GOAWAY)
 SURFACE: Final = int(PacketKind.SURFACE)
 REJECT: Final = int(PacketKind.REJECT)
+CHALLENGE: Final = int(PacketKind.CHALLENGE)
+PROOF: Final = int(PacketKind.PROOF)
 
 Packet = tuple[int, int, int, int, int, int, Any, Any]
 """(kind, call id, endpoint, caller, attempt, value, meta, body). A plain tuple: one is made per message. `meta` is a
@@ -80,6 +84,8 @@ class State(Enum):
 
     FRESH = "fresh"  # nothing was said
     GREETED = "greeted"  # HELLO is under way or being judged
+    CHALLENGED = "challenged"  # the server wants proof of the mesh secret
+    PROVEN = "proven"  # PROOF is under way or being judged
     OPEN = "open"
     CLOSED = "closed"  # rejected, or the peer broke the rules
 
@@ -89,10 +95,14 @@ _BOTH = frozenset({ITEM, CREDIT, PING, PONG, GOAWAY})
 SENDS: Final[dict[tuple[Role, State], frozenset[int]]] = {
     (Role.CLIENT, State.FRESH): frozenset({HELLO}),
     (Role.CLIENT, State.GREETED): frozenset({GOAWAY}),
+    (Role.CLIENT, State.CHALLENGED): frozenset({PROOF, GOAWAY}),
+    (Role.CLIENT, State.PROVEN): frozenset({GOAWAY}),
     (Role.CLIENT, State.OPEN): _BOTH | {REQUEST, CANCEL, END},
     (Role.CLIENT, State.CLOSED): frozenset(),
     (Role.SERVER, State.FRESH): frozenset({REJECT, GOAWAY}),
-    (Role.SERVER, State.GREETED): frozenset({WELCOME, REJECT, GOAWAY}),
+    (Role.SERVER, State.GREETED): frozenset({WELCOME, CHALLENGE, REJECT, GOAWAY}),
+    (Role.SERVER, State.CHALLENGED): frozenset({REJECT, GOAWAY}),
+    (Role.SERVER, State.PROVEN): frozenset({WELCOME, REJECT, GOAWAY}),
     (Role.SERVER, State.OPEN): _BOTH | {RESPONSE, FAULT, SURFACE},
     (Role.SERVER, State.CLOSED): frozenset(),
 }
@@ -101,11 +111,15 @@ SENDS: Final[dict[tuple[Role, State], frozenset[int]]] = {
 RECEIVES: Final[dict[tuple[Role, State], frozenset[int]]] = {
     # a server may turn a client away before it has seen the HELLO
     (Role.CLIENT, State.FRESH): frozenset({REJECT, GOAWAY}),
-    (Role.CLIENT, State.GREETED): frozenset({WELCOME, REJECT, GOAWAY}),
+    (Role.CLIENT, State.GREETED): frozenset({WELCOME, CHALLENGE, REJECT, GOAWAY}),
+    (Role.CLIENT, State.CHALLENGED): frozenset({REJECT, GOAWAY}),
+    (Role.CLIENT, State.PROVEN): frozenset({WELCOME, REJECT, GOAWAY}),
     (Role.CLIENT, State.OPEN): SENDS[Role.SERVER, State.OPEN],
     (Role.CLIENT, State.CLOSED): frozenset(),
     (Role.SERVER, State.FRESH): frozenset({HELLO}),
     (Role.SERVER, State.GREETED): frozenset({GOAWAY}),
+    (Role.SERVER, State.CHALLENGED): frozenset({PROOF, GOAWAY}),
+    (Role.SERVER, State.PROVEN): frozenset({GOAWAY}),
     (Role.SERVER, State.OPEN): SENDS[Role.CLIENT, State.OPEN],
     (Role.SERVER, State.CLOSED): frozenset(),
 }
@@ -116,6 +130,11 @@ NEXT: Final[dict[tuple[State, int], State]] = {
     (State.FRESH, REJECT): State.CLOSED,
     (State.GREETED, WELCOME): State.OPEN,
     (State.GREETED, REJECT): State.CLOSED,
+    (State.GREETED, CHALLENGE): State.CHALLENGED,
+    (State.CHALLENGED, PROOF): State.PROVEN,
+    (State.CHALLENGED, REJECT): State.CLOSED,
+    (State.PROVEN, WELCOME): State.OPEN,
+    (State.PROVEN, REJECT): State.CLOSED,
 }
 """(state, kind sent or received) -> the next state; every other legal kind leaves the state as it is."""
 

@@ -115,7 +115,7 @@ class Party:
         workshop = Workshop(ready.loaded.require(), ready.catalogue)
         workshop.load_serializers()
         with ThreadPoolExecutor(1) as threads:
-            hubs = Hubs(workshop, threads, is_private=False, may_hold=options.pop("may_hold", True))
+            hubs = Hubs(workshop, threads, may_hold=options.pop("may_hold", True))
             workshop.hub = hubs.at
             env = msgspec.structs.replace(workshop.environment("bus"), folder=str(self.folder))
             bus = EmbeddedBus(BusOptions(address=self.address, **options), env)

@@ -10,6 +10,7 @@ import pytest
 from tests.integration.runtime.waiting import until
 from vyked_host import Service, api, client, context, publish, xsubscribe
 from vyked_host.assembly import Host
+from vyked_host.builtin.embedded.registry import EmbeddedRegistry
 from vyked_host.errors import StartError, Unavailable, UsageError
 from vyked_host.routing.backoff import Backoff
 from vyked_host.runtime import subscriber
@@ -215,27 +216,25 @@ async def test_spawned_work_outlives_the_deadline_of_the_call_that_began_it() ->
 
 
 # ---- membership ------------------------------------------------------------------------------------------------------
-async def test_a_watch_that_fails_is_begun_again(caplog: pytest.LogCaptureFixture) -> None:
-    host = Host(Plain, text=LOCAL)
-    async with host:
-        node, again = host.node, asyncio.Event()
-        watch = node.registry.watch
+async def test_a_watch_that_fails_is_begun_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, watched = EmbeddedRegistry.watch, list[Any]()
 
-        def failing(services: Any) -> AsyncIterator[Any]:
-            again.set()
-            return watch(services)
+    def failing(registry: EmbeddedRegistry, services: Any) -> AsyncIterator[Any]:
+        watched.append(watch(registry, services))
+        return _broken() if len(watched) == 1 else watched[-1]
 
-        node.registry.watch = failing  # type: ignore[method-assign]
-        broken_change: Any = None
-        for watcher in list(node.registry._watchers):  # type: ignore[attr-defined]
-            watcher._next = lambda: _raise(broken_change)
-            watcher._wake.set()
-        await asyncio.wait_for(again.wait(), 5)
+    monkeypatch.setattr(EmbeddedRegistry, "watch", failing)
+    async with Host(Plain, text=LOCAL) as host:
+        await until(lambda: host.node.directory.view.revision)
+        assert len(watched) == 2
     assert "the watch of the registry failed" in caplog.text
 
 
-def _raise(_value: Any) -> None:
+async def _broken() -> AsyncIterator[Any]:
     raise RuntimeError("the connection to the registry broke")
+    yield
 
 
 async def test_a_node_that_left_is_not_announced_again() -> None:
@@ -250,7 +249,9 @@ async def test_a_node_that_left_is_not_announced_again() -> None:
             return await announce(record)
 
         node.registry.announce = slow  # type: ignore[method-assign]
-        node.membership._lost("expired")
+        lease = node.membership.announcement._lease
+        assert lease is not None
+        lease.lost.set_result("expired")
         await until(lambda: announced)
         await node.membership.leave()
         await asyncio.sleep(0.1)  # longer than the announcement takes: it must not come

@@ -60,7 +60,7 @@ async def test_readiness_names_what_a_service_waits_for() -> None:
     async with Host(Waits, text=HTTP) as host:
         status, body = await fetch(host, "/-/ready")
         assert status == 503
-        assert "it waits for nowhere" in str(body)
+        assert "waiting (nowhere)" in str(body)
         assert (await fetch(host, "/-/live"))[0] == 200
 
 

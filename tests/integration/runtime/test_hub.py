@@ -102,7 +102,7 @@ async def _guest(address: str | None, mesh: str, may_hold: bool) -> AsyncIterato
     workshop = Workshop(ready.loaded.require(), ready.catalogue)
     workshop.load_serializers()
     with ThreadPoolExecutor(1) as threads:
-        hubs = Hubs(workshop, threads, is_private=False, may_hold=may_hold)
+        hubs = Hubs(workshop, threads, may_hold=may_hold)
         hub = hubs.at(address)
         hub.offer(Ledger, Ledger)
         try:

@@ -79,7 +79,7 @@ async def test_a_service_waits_for_its_dependency_and_says_so() -> None:
     async with Host(Above, text=LOCAL) as host:
         assert ORDER == []
         ready, why = await host.node.readiness()
-        assert (ready, why["reasons"]) == (False, {"above": "it waits for below"})
+        assert (ready, why["reasons"]) == (False, {"above": "waiting (below)"})
         with pytest.raises(Unavailable, match=r"above .* is waiting|above waits for below"):
             await host.client(Above).slow()
 
@@ -212,7 +212,7 @@ async def test_losing_a_dependency_is_told_and_stops_nothing() -> None:
             await below.stop()
             await until(lambda: told == [["below"]])
             assert await host.client(Needs).alone() == "still here"
-            assert (await host.node.readiness())[1]["reasons"] == {"needs": "it waits for below"}
+            assert (await host.node.readiness())[1]["reasons"] == {"needs": "it lacks below"}
 
 
 async def test_a_host_that_only_calls_listens_nowhere() -> None:

@@ -26,6 +26,7 @@ from vyked_host.contracts import (
     Sink,
     Surface,
     TimingTable,
+    Trust,
 )  # fmt: skip
 from vyked_host.runtime.clock import LoopClock
 from vyked_host.runtime.net import AsyncioNet
@@ -44,13 +45,13 @@ def _no_tasks(_body: Any, _name: str) -> Any:
 def environment(
     node: str = "a1", mesh: str = "demo", limits: LimitsTable | None = None, timing: TimingTable | None = None,
     serializers: tuple[str, ...] = ("msgpack", "json"), callers: tuple[str, ...] = (), net: Any = None,
-    generation: Generation | None = None,
+    generation: Generation | None = None, tls: Any = None, trust: Trust | None = None,
 ) -> Environment:  # fmt: skip
     return Environment(
         name="tcp", node_id=node, namespace=mesh, state_dir="", limits=limits or LimitsTable(),
         timing=timing or TimingTable(), clock=LoopClock(asyncio.get_running_loop()), rng=random.Random(1),
         net=net or AsyncioNet(), tasks=_no_tasks, log=logging.getLogger("test.tcp"), dial=_no_dial,
-        tls=lambda side: None, serializers=lambda: dict.fromkeys(serializers), callers=lambda: callers,
+        tls=tls or (lambda side, **_: None), hub=lambda address: None, trust=trust or Trust(), serializers=lambda: dict.fromkeys(serializers), callers=lambda: callers,
         generation=lambda: generation,
     )  # fmt: skip
 

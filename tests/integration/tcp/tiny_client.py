@@ -4,6 +4,9 @@ library and msgspec's JSON. It shares no code with the host: what they agree on 
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 import socket
 import struct
 from typing import Any, NamedTuple
@@ -11,9 +14,36 @@ from typing import Any, NamedTuple
 import msgspec
 
 HEADER = struct.Struct("<IIHHBBBBI")
-HELLO, WELCOME, REQUEST, RESPONSE, FAULT, CANCEL, ITEM, END, CREDIT, PING, PONG, GOAWAY, SURFACE, REJECT = range(1, 15)
+(
+    HELLO,
+    WELCOME,
+    REQUEST,
+    RESPONSE,
+    FAULT,
+    CANCEL,
+    ITEM,
+    END,
+    CREDIT,
+    PING,
+    PONG,
+    GOAWAY,
+    SURFACE,
+    REJECT,
+    CHALLENGE,
+    PROOF,
+) = range(1, 17)
 META = 1
 FIRST_CREDIT = 32
+
+
+def parts(*each: bytes) -> bytes:
+    """Each part behind its length."""
+    return b"".join(struct.pack("<I", len(part)) + part for part in each)
+
+
+def proof(secret: str, *signed: bytes) -> str:
+    """A proof of the mesh secret, section 10."""
+    return hmac.new(secret.encode(), parts(*signed), hashlib.sha256).hexdigest()
 
 
 class Packet(NamedTuple):
@@ -44,21 +74,35 @@ class Refused(Exception):
 class TinyClient:
     """One connection, one thing at a time. JSON bodies."""
 
-    def __init__(self, host: str, port: int, mesh: str, callers: tuple[str, ...] = ()) -> None:
-        self.socket = socket.create_connection((host, port), timeout=5)
+    def __init__(
+        self, host: str, port: int, mesh: str, callers: tuple[str, ...] = (), *, secret: str = "", wrap: Any = None
+    ) -> None:
+        plain = socket.create_connection((host, port), timeout=5)
+        self.socket = plain if wrap is None else wrap(plain)
         self.last = 0
         self.goaway: tuple[int, dict[str, Any]] | None = None
-        self._send(HELLO, msgspec.json.encode({
+        hello = msgspec.json.encode({
             "versions": [1], "mesh": mesh, "node": "tiny", "serializers": ["json"],
-            "limits": {"message": 65536}, "callers": callers,
-        }))  # fmt: skip
+            "limits": {"message": 65536}, "callers": callers, **({"nonce": secrets.token_hex(32)} if secret else {}),
+        })  # fmt: skip
+        self._send(HELLO, hello)
         answer = self.read()
+        signed = parts(hello), b""
+        if answer.kind == CHALLENGE:
+            certificate = self.socket.getpeercert(True) if wrap is not None else b""
+            signed = parts(hello, answer.payload), hashlib.sha256(certificate).digest() if certificate else b""
+            self._send(PROOF, msgspec.json.encode({"proof": proof(secret, b"vyked-host client", *signed)}))
+            answer = self.read()
         if answer.kind == REJECT:
             self.close()
             raise Refused(msgspec.json.decode(answer.payload))
         assert answer.kind == WELCOME
         self.welcome = msgspec.json.decode(answer.payload)
         self.table = self.welcome["endpoints"]
+        if secret:
+            assert self.welcome["proof"] == proof(secret, b"vyked-host server", *signed), (
+                "the host does not know the secret"
+            )
 
     def close(self) -> None:
         self.socket.close()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyked_host.catalog.dependencies import Activation, activation, cycles, missing, required
+from vyked_host.catalog.dependencies import Activation, activation, cycles, missing, required, required_everywhere
 from vyked_host.contracts import Dependency, Instance, NodeRecord, ServiceDescription
 
 
@@ -62,10 +62,10 @@ def test_only_required_ones_without_an_active_compatible_instance_are_missing():
 def test_services_of_one_node_become_active_from_the_bottom_up():
     own = [service("top", "middle"), service("middle", "bottom"), service("bottom"), service("alone", "nowhere")]
     assert activation(own, []) == {
-        "top": Activation(status="active"),
-        "middle": Activation(status="active"),
-        "bottom": Activation(status="active"),
-        "alone": Activation(status="waiting", missing=("nowhere",)),
+        "top/1.0.0": Activation(status="active"),
+        "middle/1.0.0": Activation(status="active"),
+        "bottom/1.0.0": Activation(status="active"),
+        "alone/1.0.0": Activation(status="waiting", missing=("nowhere",)),
     }
 
 
@@ -77,14 +77,33 @@ def test_a_circle_stays_waiting_until_somebody_else_serves_it():
 
 def test_what_was_active_stays_so_and_says_what_is_missing():
     own = [service("a", "b"), service("c", "a")]
-    found = activation(own, [], active={"a"})
-    assert found["a"] == Activation(status="active", missing=("b",))
-    assert found["c"] == Activation(status="active")
+    found = activation(own, [], active={"a/1.0.0"})
+    assert found["a/1.0.0"] == Activation(status="active", missing=("b",))
+    assert found["c/1.0.0"] == Activation(status="active")
 
 
 def test_the_version_of_a_neighbour_counts():
     found = activation([service("a", "b"), service("b", version="2.0.0")], [])
-    assert found["a"].status == "waiting"
+    assert found["a/1.0.0"].status == "waiting"
+
+
+def test_two_releases_of_one_service_at_one_node_are_judged_each_for_itself():
+    own = [service("a", "nowhere"), service("a", version="2.0.0"), service("b", "a")]
+    found = activation(own, [])
+    assert {release: each.status for release, each in found.items()} == {
+        "a/1.0.0": "waiting", "a/2.0.0": "active", "b/1.0.0": "waiting"
+    }  # fmt: skip
+
+
+def test_across_nodes_an_edge_is_there_when_every_instance_needs_the_other():
+    def at(node_id, name, *requires):
+        instance = Instance(service=name, version="1.0.0", status="waiting", requires=requires)
+        return NodeRecord(node_id=node_id, namespace="m", addresses=(), instances=(instance,))
+
+    nodes = [at("n1", "a", "b", "c"), at("n2", "a", "b"), at("n3", "b", "a"), at("n4", "d")]
+    assert required_everywhere(nodes) == {"a": ("b",), "b": ("a",), "d": ()}
+    assert cycles(required_everywhere(nodes)) == (("a", "b"),)
+    assert cycles(required_everywhere([*nodes, at("n5", "a")])) == ()
 
 
 def test_the_edges_are_those_of_required_dependencies():

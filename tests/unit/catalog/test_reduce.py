@@ -174,7 +174,7 @@ def test_beats_that_are_spread_over_their_interval_preserve_all_too():
     assert not any(change.gone for _, change in changes(heard))
 
 
-def test_the_preservation_ends_when_beats_are_back_and_who_stays_silent_goes():
+def test_the_preservation_ends_when_beats_are_back_and_who_stays_silent_for_two_more_goes():
     state, _ = swept(mesh(20), 1.0, 30.0)
     back, heard = [f"n{at:02}" for at in range(19)], []
     for now in range(31, 50):
@@ -182,7 +182,7 @@ def test_the_preservation_ends_when_beats_are_back_and_who_stays_silent_goes():
         state, effects = reduce(state, Swept(interval=1.0), float(now))
         heard += [(now, effect) for effect in effects]
     assert not state.preserving
-    assert [(now, change.gone) for now, change in changes(heard) if change.gone] == [(31, ("n19",))]
+    assert [(now, change.gone) for now, change in changes(heard) if change.gone] == [(41, ("n19",))]
 
 
 def test_of_two_that_alone_have_a_service_and_fall_silent_one_stays_and_chance_decides_which():

@@ -1,6 +1,7 @@
 """The view of one host: who may be called, with what its node says of itself now."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 from vyked_host.errors import Unavailable, VersionMismatch
 from vyked_host.model.message import Call
 from vyked_host.model.settings import ClientTable
-from vyked_host.model.topology import Change, Generation, Instance, NodeRecord, Status
+from vyked_host.model.topology import Change, Doubt, Generation, Instance, NodeRecord, Status
 from vyked_host.runtime.directory import Directory, Target
 from vyked_host.runtime.links import Link
 
 CALL = Call(0, 0, "", None, 0.0)
 EPOCH = 1
+NOW = 100.0
 
 
 class First:
@@ -44,9 +46,14 @@ def link_to(found: NodeRecord) -> Link:
     return Link(found, dial, 1.0)
 
 
-def told(*nodes: NodeRecord, gone: tuple[str, ...] = (), snapshot: bool = False) -> Change:
-    pairs = tuple((Generation(epoch=EPOCH, counter=1), each) for each in nodes)
-    return Change(epoch=EPOCH, revision=1, snapshot=snapshot, nodes=pairs, gone=gone)
+REVISIONS = itertools.count(1)
+
+
+def told(
+    *nodes: NodeRecord, gone: tuple[str, ...] = (), snapshot: bool = False, epoch: int = EPOCH, **doubts: Doubt
+) -> Change:
+    pairs = tuple((Generation(epoch=epoch, counter=1), each) for each in nodes)
+    return Change(epoch=epoch, revision=next(REVISIONS), snapshot=snapshot, nodes=pairs, gone=gone, doubts=doubts)
 
 
 @pytest.fixture
@@ -54,6 +61,7 @@ def directory() -> Directory:
     home = NodeRecord(node_id="home", namespace="test", addresses=(), instances=())
     made = Directory(link_to(home))
     made.dial_with(link_to)
+    made.apply(told(snapshot=True), NOW)
     return made
 
 
@@ -63,10 +71,10 @@ def follow(directory: Directory, version: str | None = None) -> Target:
 
 def test_new_labels_and_weight_of_a_known_node_reach_the_balancer_and_its_load_is_kept(directory: Directory) -> None:
     target = follow(directory)
-    directory.apply(told(record("a", weight=1.0, zone="east")))
+    directory.apply(told(record("a", weight=1.0, zone="east")), NOW)
     before = target.choose(CALL)
     before.in_flight = 3
-    directory.apply(told(record("a", weight=0.5, zone="west")))
+    directory.apply(told(record("a", weight=0.5, zone="west")), NOW)
     after = target.choose(CALL)
     assert after is before
     assert (after.labels, after.weight, after.in_flight) == ({"zone": "west"}, 0.5, 3)
@@ -74,17 +82,17 @@ def test_new_labels_and_weight_of_a_known_node_reach_the_balancer_and_its_load_i
 
 def test_a_node_that_is_gone_is_no_candidate_and_its_link_is_handed_back(directory: Directory) -> None:
     target = follow(directory)
-    directory.apply(told(record("a"), record("b")))
+    directory.apply(told(record("a"), record("b")), NOW)
     link = target.named("a").link
-    assert directory.apply(told(gone=("a",))) == [link]
+    assert directory.apply(told(gone=("a",)), NOW) == [link]
     assert [each.node_id for each in target.instances] == ["b"]
-    directory.apply(told(record("a")))
+    directory.apply(told(record("a")), NOW)
     assert target.named("a").link is not link
 
 
 def test_a_snapshot_replaces_all_but_home(directory: Directory) -> None:
-    directory.apply(told(record("a")))
-    directory.apply(told(record("b"), snapshot=True))
+    directory.apply(told(record("a")), NOW)
+    directory.apply(told(record("b"), snapshot=True), NOW)
     assert set(directory.nodes) == {"home", "b"}
 
 
@@ -100,7 +108,7 @@ def test_nobody_to_call_says_who_is_known(
     directory: Directory, known: tuple[NodeRecord, ...], kind: type[Exception], says: str
 ) -> None:
     target = follow(directory, "1")
-    directory.apply(told(*known))
+    directory.apply(told(*known), NOW)
     with pytest.raises(kind, match=says) as absent:
         target.choose(CALL)
     assert absent.value.executed == "not_sent"  # type: ignore[attr-defined]
@@ -114,14 +122,14 @@ async def test_who_waits_for_a_change_and_is_cancelled_leaves_nothing(directory:
     assert directory._changed == []
     waiting = asyncio.ensure_future(directory.change())
     await asyncio.sleep(0)
-    directory.apply(told(record("a")))
+    directory.apply(told(record("a")), NOW)
     await asyncio.wait_for(waiting, 1)
 
 
 async def test_a_link_that_does_not_close_keeps_no_other_open(directory: Directory) -> None:
     closed: list[str] = []
     target = follow(directory)
-    directory.apply(told(record("a"), record("b")))
+    directory.apply(told(record("a"), record("b")), NOW)
 
     async def broken() -> None:
         raise OSError("no")

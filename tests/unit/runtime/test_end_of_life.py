@@ -41,8 +41,13 @@ def test_the_drain_ends_with_the_rest_and_names_each_step_once() -> None:
     [
         ("serving", {}, {}, {}),
         ("draining", {}, {}, {"host": "it is draining"}),
-        ("serving", {"a": "b, c"}, {}, {"a": "it waits for b, c"}),
-        ("starting", {"a": "b"}, {"disk": "full"}, {"disk": "full", "host": "it is starting", "a": "it waits for b"}),
+        ("serving", {"a": "waiting (b, c)"}, {}, {"a": "waiting (b, c)"}),
+        (
+            "starting",
+            {"a": "waiting (b)"},
+            {"disk": "full"},
+            {"disk": "full", "host": "it is starting", "a": "waiting (b)"},
+        ),
     ],
 )
 def test_readiness_names_every_reason(

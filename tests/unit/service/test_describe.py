@@ -160,7 +160,7 @@ def test_a_class_can_be_served_under_another_name() -> None:
         ("raw", Kind.HTTP, None),
         ("bare", Kind.HTTP, None),
         ("export", Kind.HTTP, None),
-        ("socket", Kind.WEBSOCKET, None),
+        ("socket", Kind.WEBSOCKET, Any),
     ],
 )
 def test_the_signature_tells_the_kind_and_the_result(name: str, kind: Kind, result: Any) -> None:

@@ -89,7 +89,7 @@ def test_good_packets_before_a_bad_one_are_kept_and_nothing_after_it():
     [
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "this is HTTP"),
         (b"POST /x HTTP/1.1\r\nHost: x\r\n\r\n", "this is HTTP"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20), "not legal"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20), "this is TLS"),
         (bytes(20), "kind 0"),
         (b"\xff" * 20, "kind 255"),
         (header(packets.HELLO, 0xFFFFFFFF), "HELLO of 4294967295 bytes: at most 8192"),

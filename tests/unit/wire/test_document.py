@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vyked_host.wire import packets
 from vyked_host.wire.packets import HEADER_BYTES, SENDS, PacketKind, Role, State
+from vyked_host.wire.proof import CLIENT, SERVER, Seal, framed
 
 from .ends import HELLO, client, server
 
@@ -17,7 +18,7 @@ HEX = re.compile(r"[0-9a-f ]+")
 def example() -> list[tuple[str, str, bytes]]:
     """(direction, name, bytes) of each packet of section 9."""
     found: list[tuple[str, str, bytes]] = []
-    for line in TEXT.partition("## 9. Example")[2].splitlines():
+    for line in TEXT.partition("## 9. Example")[2].partition("## 10.")[0].splitlines():
         said = line.strip()
         if not line.startswith("    ") or not said:
             continue
@@ -61,6 +62,13 @@ def test_the_example_is_byte_for_byte_what_the_code_writes():
     other._enter(State.OPEN)
     assert said == {"CREDIT": one.credit(3, 1), "PING": other.ping(7), "PONG": one.pong(7)}
     assert one.request(1, 0, 1, 1, 5000, b'"hi"') in [data for _, _, data in example()]
+
+
+def test_the_proofs_of_the_example_are_those_of_the_code():
+    seal = Seal(("correct horse battery staple",))
+    signed = (framed(b'{"nonce":"00"}', b'{"nonce":"ff"}'), b"")
+    said = dict(re.findall(r"^    (client|server) ([0-9a-f]{64})$", TEXT, re.M))
+    assert said == {"client": seal.prove(CLIENT, *signed).hex(), "server": seal.prove(SERVER, *signed).hex()}
 
 
 def test_the_header_is_as_long_as_its_table():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...catalog.query import touching
-from ...contracts import Change
+from ...contracts import Change, Doubt
 from ...errors import StartError, VykedError
 from .desk import RegistryDesk
 from .lease import AGAIN
@@ -46,6 +46,8 @@ class Inbox:
         change = piece.change
         if not change.snapshot and (change.epoch != self.epoch or piece.since != self.position):
             return False
+        if change.epoch == self.epoch and change.revision < self.position:
+            return False  # it was overtaken: what was before is told to nobody
         self._parts.append(change)
         if piece.last:
             whole, self._parts = self._whole(holder), []
@@ -54,14 +56,14 @@ class Inbox:
         return True
 
     def _whole(self, holder: str) -> Change:
-        """The parts as one change. Whoever held the hub before and is not there any more was seen to go by its connection."""
+        """The parts as one change. Whoever held the hub before and has not come back is down: its connection ended here."""
         first = self._parts[0]
         nodes = tuple(pair for part in self._parts for pair in part.nodes)
         gone = tuple(node_id for part in self._parts for node_id in part.gone)
-        doubts = {node_id: doubt for part in self._parts for node_id, doubt in part.doubts.items()}
+        doubts: dict[str, Doubt] = {node_id: each for part in self._parts for node_id, each in part.doubts.items()}
         moved = first.snapshot and first.epoch != self.epoch and self.holder not in ("", holder)
         if moved and all(record.node_id != self.holder for _, record in nodes):
-            gone = (*gone, self.holder)
+            doubts[self.holder] = "down"
         return msgspec.structs.replace(first, nodes=nodes, gone=gone, doubts=doubts)
 
     async def _put(self, change: Change) -> None:
@@ -78,13 +80,14 @@ class Inbox:
         """`change` without what this watch is not about. A node that drops a watched service is told once more."""
         if self._services is None:
             return change
-        before = frozenset() if change.snapshot else self._known
+        known = self._known
+        before = frozenset() if change.snapshot else known
         nodes = touching(change, self._services, before)
-        gone = tuple(node_id for node_id in change.gone if node_id in self._known)
+        gone = tuple(node_id for node_id in change.gone if node_id in known)
         still = {record.node_id for _, record in touching(change, self._services)}
         touched = {record.node_id for _, record in change.nodes} | set(gone)
         self._known = (before - touched) | still
-        told = {record.node_id for _, record in nodes}
+        told = {record.node_id for _, record in nodes} | known
         doubts = {node_id: doubt for node_id, doubt in change.doubts.items() if node_id in told}
         return msgspec.structs.replace(change, nodes=nodes, gone=gone, doubts=doubts)
 
@@ -138,7 +141,7 @@ class Follower:
                 self._registry.log.error("the registry can't be joined: %s", error)  # noqa: TRY400 - a person's matter
             except VykedError as error:
                 self._registry.log.debug("the watch of the registry ended: %s", error)
-            except Exception:  # noqa: BLE001 - logged; without its watch a node would be blind for ever
+            except Exception:
                 self._registry.log.exception("the watch of the registry failed and is begun again")
             if before != (self.inbox.epoch, self.inbox.position):
                 attempt = 0

@@ -75,7 +75,7 @@ class EmbeddedLease(Lease):
                     attempt = 0
             except VykedError as error:
                 self._registry.log.debug("node %s lost its registry: %s", self._speaker.node_id, error)
-            except Exception:  # noqa: BLE001 - logged; a node that can't hold its lease has to try again
+            except Exception:
                 self._registry.log.exception("the lease of node %s failed and is held again", self._speaker.node_id)
             await asyncio.sleep(AGAIN.delay(attempt, self._registry.chance()) * self._registry.scale)
             attempt += 1

@@ -16,12 +16,13 @@ PLACE = rf"^(none|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?):
 class RegistryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[registry.embedded]``."""
 
-    address: (
-        Annotated[
-            str, Meta(pattern=PLACE, description='"HOST:PORT", or "none": inside this process, nobody else joins')
-        ]
-        | None
-    ) = None
+    address: Annotated[
+        Annotated[str, Meta(pattern=PLACE, description='"HOST:PORT", or "none"')] | None,
+        Meta(
+            description='where the hosts of a mesh meet; "none": this process alone; default: 127.0.0.1:4500, or when another '
+            "mesh is there a port that follows from the mesh's name"
+        ),
+    ] = None
 
 
 class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ...contracts import Clock, LimitsTable
+from ...contracts import Clock, LimitsTable, Trust
 from .pace import Allowances
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ CROWDED = 0.9
 class Census:
     """The connections of one listener."""
 
-    def __init__(self, limits: LimitsTable, allowed: Allowances, clock: Clock, log: logging.Logger) -> None:
-        self.allowed, self.clock, self.log = allowed, clock, log
+    def __init__(
+        self, limits: LimitsTable, allowed: Allowances, clock: Clock, log: logging.Logger, trust: Trust | None = None
+    ) -> None:
+        self.allowed, self.clock, self.log, self.trust = allowed, clock, log, trust or Trust()
         self._cap = None if limits.connections == "none" else limits.connections
         self._peer_cap = None if limits.connections_per_peer == "none" else limits.connections_per_peer
         self._connections: dict[Connection, str] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,21 +22,21 @@ from ...contracts import (
     Sink,
     Surface,
 )
-from ...errors import NotFound, NotSupported, Unavailable
+from ...errors import CallError, NotFound, NotSupported, Unavailable
 from ...model.version import compatible, parse
 from . import directory, headers
-from .answers import read
-from .connector import NetConnector
+from .dialling import Prover, check_scheme, fetch, session
 from .framing import framing_for
 from .options import Options
 from .outgoing import Outgoing, RawOutgoing
 
+MISDIRECTED = 421
+"""Status of a node that is not the one a request was signed for (RFC 9110 15.5.20)."""
 FIRST_RAW = 1 << 16
 """Indices from here on are raw calls of this channel; those of a surface stay below."""
 RAW_OPTIONS = frozenset(
     {"params", "data", "json", "headers", "cookies", "auth", "allow_redirects", "compress", "chunked"}
 )
-LARGEST_SURFACE = 8 << 20
 
 
 class Target(NamedTuple):
@@ -54,7 +53,7 @@ class HttpChannel:
     """`contracts.Channel` over HTTP. Made by :func:`dial`."""
 
     def __init__(self, base: URL, env: Environment, options: Options, found: directory.Directory) -> None:
-        self.env, self._base = env, base
+        self.env, self._base, self._prover = env, base, Prover(env)
         self.node_id = found.node_id
         self.generation: Generation | None = None
         self.codec = _codec(options.serializer, env, found)
@@ -68,8 +67,8 @@ class HttpChannel:
         self._said = {"Content-Type": content_type, "Accept": content_type, "Accept-Encoding": "identity"}
         stream_type = framing_for(self.codec).content_type
         self._said_streaming = self._said | {"Content-Type": stream_type, headers.SERIALIZER: self.codec}
-        self._calls = _session(env, base, limit=options.pool)
-        self._streams = _session(env, base, limit=0)
+        self._calls = session(env, base, limit=options.pool)
+        self._streams = session(env, base, limit=0)
         self._see(directory.surface_of(found))
 
     # ---- contracts.Calls -------------------------------------------------------------------------------------------
@@ -116,13 +115,17 @@ class HttpChannel:
         await self._close_sessions()
 
     # ---- what a call on its way asks -------------------------------------------------------------------------------
-    def session(self, kind: Kind) -> aiohttp.ClientSession:
+    def connections(self, kind: Kind) -> aiohttp.ClientSession:
         """Streams have connections of their own: they would starve the calls."""
         return self._streams if kind.streams_in or kind.streams_out else self._calls
 
     def said(self, kind: Kind) -> Mapping[str, str]:
         """The headers that every call has."""
         return self._said_streaming if kind.streams_in else self._said
+
+    def proof(self, target: Target, said: Mapping[str, str], body: bytes | None) -> Mapping[str, str]:
+        """Headers that say who calls; `body` None: it is a stream."""
+        return self._prover.headers(self.node_id, "POST", target.url, said, body)
 
     def ended(self, outgoing: Outgoing) -> None:
         """`outgoing` has its outcome."""
@@ -151,6 +154,8 @@ class HttpChannel:
         """What an answer tells about its node: that it drains, that its surface has changed."""
         if headers.DRAINING in answer.headers:
             self.retire(f"{self.node_id} is draining")
+        elif answer.status == MISDIRECTED:
+            self.retire(f"{self.node_id} is gone: another node answers there")
         elif answer.headers.get(headers.REVISION) != str(self.surface.revision) and not self._refreshing:
             self._refreshing = True
             self.env.tasks(self._refresh(), f"http surface of {self.node_id}")
@@ -216,23 +221,25 @@ class HttpChannel:
     async def _refresh(self) -> None:
         """The node exposes something else than when it was dialled."""
         try:
-            found = await _fetch(self._calls, self._base, self.env.timing.dial)
+            found = await fetch(self._calls, self._base, self._prover, self.env.timing.dial)
             self._see(directory.surface_of(found))
-        except Unavailable as error:
+        except CallError as error:
             self.env.log.info("the new surface of %s could not be read: %s", self.node_id, error)
         finally:
             self._refreshing = False
 
 
 async def dial(address: Address, env: Environment, options: Options, deadline: float) -> HttpChannel:
-    """A channel to the node at `address`. Raises errors.Unavailable (`not_sent`), errors.NotSupported."""
+    """A channel to the node at `address`. Raises errors.Unavailable (`not_sent`), errors.NotSupported, and
+    errors.Unauthenticated or errors.PermissionDenied when one of the two is not let in by the other."""
     split = urlsplit(address.uri)
     if split.scheme not in ("http", "https") or not split.netloc:
         raise NotSupported(f"{address.uri!r} is no HTTP address: http://HOST:PORT")
     base = URL(f"{split.scheme}://{split.netloc}")
     remaining = min(deadline - env.clock.now(), env.timing.dial)
-    async with _session(env, base, limit=1) as session:
-        found = await _fetch(session, base, max(remaining, 0.001))
+    check_scheme(base, env)
+    async with session(env, base, limit=1) as opened:
+        found = await fetch(opened, base, Prover(env), max(remaining, 0.001))
     if found.mesh != env.namespace:
         raise Unavailable(
             f"{address.uri} belongs to the mesh {found.mesh!r}, not {env.namespace!r}", executed="not_sent"
@@ -242,20 +249,6 @@ async def dial(address: Address, env: Environment, options: Options, deadline: f
     return HttpChannel(base, env, options, found)
 
 
-async def _fetch(session: aiohttp.ClientSession, base: URL, within_s: float) -> directory.Directory:
-    """The directory of the node at `base`. Raises Unavailable (`not_sent`: nobody's call was in it)."""
-    try:
-        async with asyncio.timeout(within_s), session.get(base / "-" / "surface", allow_redirects=False) as answer:
-            body = await read(answer, LARGEST_SURFACE)
-            if answer.status != 200:
-                raise Unavailable(f"{base} answered {answer.status}: it takes no calls", executed="not_sent")
-            return directory.decode(body)
-    except TimeoutError:
-        raise Unavailable(f"{base} did not tell its surface within {within_s:.3g} s", executed="not_sent") from None
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise Unavailable(f"{base} can't be reached: {error}", executed="not_sent") from error
-
-
 def _codec(wanted: str, env: Environment, found: directory.Directory) -> str:
     """The serializer both have: the wanted one, else the other node's first. Raises Unavailable."""
     common = [name for name in found.serializers if name in env.serializers()]
@@ -263,24 +256,3 @@ def _codec(wanted: str, env: Environment, found: directory.Directory) -> str:
         theirs, ours = ", ".join(found.serializers), ", ".join(env.serializers())
         raise Unavailable(f"{found.node_id} speaks {theirs}; this host {ours}", executed="not_sent")
     return wanted if wanted in common else common[0]
-
-
-def _session(env: Environment, base: URL, *, limit: int) -> aiohttp.ClientSession:
-    tls = env.tls("client") if base.scheme == "https" else None
-    dial_s = env.timing.dial
-    connector = NetConnector(env.net, f"tcp://{base.raw_authority}", tls, dial_s=dial_s, limit=limit)
-    watch = aiohttp.TraceConfig()
-    watch.on_request_headers_sent.append(_sent)
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-        trace_configs=[watch],
-    )
-
-
-async def _sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    """From here on the other side may have seen the request."""
-    outgoing = context.trace_request_ctx
-    if outgoing is not None:
-        outgoing.sent = True

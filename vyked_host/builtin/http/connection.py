@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -15,10 +16,28 @@ from .pace import Pace
 from .refusal import failure
 
 
+class Upgraded(Protocol):
+    """What a connection carries once it is no HTTP any more."""
+
+    def guard(self, parser: Any) -> Any:
+        """What bytes are fed to, in front of `parser`, aiohttp's."""
+        ...
+
+    def writable(self, now: bool) -> None:
+        """The peer reads too slowly for more (False), or there is room again."""
+
+    def lost(self) -> None:
+        """The connection is gone."""
+
+    def too_slow(self, now: float, *, reading: bool, unsent: int) -> str | None:
+        """Why this connection has to go; None: it may stay."""
+        ...
+
+
 class Connection(web.RequestHandler):
     """Cuts who is too slow; answers what is no HTTP with a JSON error and closes."""
 
-    __slots__ = ("_admitted", "_census", "_link", "_pace", "_request", "_watch_body", "peer")
+    __slots__ = ("_admitted", "_census", "_link", "_pace", "_request", "_upgraded_to", "_watch_body", "peer")
 
     def __init__(self, manager: web.Server, census: Census, **limits: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -31,6 +50,7 @@ class Connection(web.RequestHandler):
         self._admitted = False
         self._link: asyncio.Transport | None = None
         self._request: web.BaseRequest | None = None
+        self._upgraded_to: Upgraded | None = None
         self._watch_body = True
         self.peer = Peer(address="")
 
@@ -46,9 +66,7 @@ class Connection(web.RequestHandler):
             link.abort()
             return
         self._link = link
-        self.peer = Peer(
-            address=f"{host}:{name[1]}" if host else "unix", secure=link.get_extra_info("ssl_object") is not None
-        )
+        self.peer = self._census.trust.peer(link, f"{host}:{name[1]}" if host else "unix")
         super().connection_made(link)
 
     def data_received(self, data: bytes) -> None:
@@ -64,6 +82,26 @@ class Connection(web.RequestHandler):
         if self._admitted:
             self._census.left(self)
             super().connection_lost(exc)
+        if self._upgraded_to is not None:
+            self._upgraded_to.lost()
+            self._upgraded_to = None
+
+    def pause_writing(self) -> None:
+        """The peer reads too slowly."""
+        super().pause_writing()
+        if self._upgraded_to is not None:
+            self._upgraded_to.writable(False)
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        super().resume_writing()
+        if self._upgraded_to is not None:
+            self._upgraded_to.writable(True)
+
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """aiohttp begins to read the upgraded connection: through what guards it."""
+        guarded = parser if self._upgraded_to is None else self._upgraded_to.guard(parser)
+        super().set_parser(guarded, data_received_cb)
 
     # ---- what the edge tells ---------------------------------------------------------------------------------------
     def began(self, request: web.BaseRequest) -> None:
@@ -80,24 +118,37 @@ class Connection(web.RequestHandler):
         """The body is a stream of items: it may take as long as the call."""
         self._watch_body = False
 
+    def upgrade(self, upgraded: Upgraded) -> None:
+        """The request that runs turns the connection into something else."""
+        self._upgraded_to, self._watch_body = upgraded, False
+
+    def write(self, data: bytes) -> None:
+        """Write a frame of the protocol it was upgraded to, unless the peer is gone."""
+        if self._link is not None and not self._link.is_closing():
+            self._link.write(data)
+
     # ---- what the census asks --------------------------------------------------------------------------------------
     @property
     def is_idle(self) -> bool:
         """No request, no part of one, nothing unsent."""
-        return self._pace.idle and self._unsent == 0
+        return self._pace.idle and self.unsent == 0
 
     @property
-    def _unsent(self) -> int:
+    def unsent(self) -> int:
+        """Bytes that the peer has not taken."""
         return 0 if self._link is None else self._link.get_write_buffer_size()
 
     def too_slow(self, now: float) -> str | None:
         """Why this connection has to go, or None."""
+        if self._upgraded_to is not None:
+            reading = self._link is not None and self._link.is_reading()
+            return self._upgraded_to.too_slow(now, reading=reading, unsent=self.unsent)
         body = None
         request = self._request
         if request is not None and self._watch_body and not request.content.is_eof():
             body = request.content.total_bytes
         reading = self._link is not None and self._link.is_reading()
-        return self._pace.too_slow(now, body=body, reading=reading, unsent=self._unsent)
+        return self._pace.too_slow(now, body=body, reading=reading, unsent=self.unsent)
 
     def abort(self) -> None:
         """Cut the connection now."""

@@ -14,12 +14,15 @@ from . import headers
 from .connection import Connection
 from .control import Control
 from .cors import NOBODY, CrossOrigin, Verbs, allow
+from .guard import OPEN, Guard, guard_of
 from .negotiation import Negotiation
 from .options import Options
 from .refusal import Refused, failure
 from .request import EdgeRequest
+from .routes import Makes
 from .running import Runner
 from .table import CALLS, RESERVED, Table
+from .websocket.census import Sockets
 
 PRODUCT = "vyked-host"
 WEB_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"})
@@ -39,9 +42,11 @@ class Edge:
     def __init__(self, calls: Calls, env: Environment, options: Options, control: Control) -> None:
         self._env, self.control = env, control
         self._negotiation = Negotiation(env.serializers())
+        self._guard = guard_of(env)
         self._runner = Runner(calls, env)
         self._since = f"@{int(env.clock.unix())}"  # RFC 9745 wants a date: what is deprecated is so at least since now
         self._cors = CrossOrigin(options)
+        self.sockets = Sockets(env, options)
         limits = env.limits
         self._header_bytes = None if limits.header_bytes == "none" else limits.header_bytes
         self.body_limit = 0 if limits.message == "none" else limits.message
@@ -50,11 +55,13 @@ class Edge:
 
     def expose(self, surface: Surface) -> None:
         """Serve `surface` from now on. Raises UsageError when a route of it can't work."""
-        self.table = Table(surface, self._runner, self._negotiation, limit=self.body_limit, log=self._env.log)
+        makes = Makes(self._runner, self._negotiation, self.sockets)
+        self.table = Table(surface, makes, limit=self.body_limit, log=self._env.log)
 
     def drain(self) -> None:
-        """Refuse new work; the host's own paths go on answering."""
+        """Refuse new work, close every WebSocket; the host's own paths go on answering."""
         self.draining = self.control.draining = True
+        self.sockets.leave()
 
     def request(
         self, message: object, payload: object, protocol: web.RequestHandler, writer: AbstractStreamWriter, task: object
@@ -69,8 +76,7 @@ class Edge:
     # ---- per request -----------------------------------------------------------------------------------------------
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer `request`, whatever happens."""
-        connection = request.protocol
-        assert isinstance(connection, Connection)
+        connection = connection_of(request)
         assert isinstance(request, EdgeRequest)
         connection.began(request)
         try:
@@ -85,6 +91,8 @@ class Edge:
     async def _answer(self, request: EdgeRequest) -> web.StreamResponse:
         self._check_headers(request)
         control = self.control.paths.get(request.path)
+        if self._guard is not None:
+            await self._admit(self._guard, request, own=control is not None)
         if control is not None:
             return await self._controlled(request, control)
         if self.draining:
@@ -95,6 +103,7 @@ class Edge:
             found = await self.table.find(request)
         except Refused:
             if request.path == "/":
+                await self._member(request)
                 return await self._controlled(request, self.control.index)
             raise
         if found.route is None:
@@ -106,11 +115,26 @@ class Edge:
             request._match_info = found.match  # as aiohttp's Application does: handlers read request.match_info
         return await found.route.answer(request)
 
+    async def _admit(self, guard: Guard, request: EdgeRequest, *, own: bool) -> None:
+        """Calls and what the host tells of itself are for members of the mesh; routes are for whom their services let in."""
+        if request.path in OPEN or request.method == "OPTIONS":
+            return
+        if own or request.path.startswith(RESERVED):
+            await self._member(request)
+        else:
+            guard.guest(request, connection_of(request).peer)
+
+    async def _member(self, request: EdgeRequest) -> None:
+        if self._guard is not None:
+            await self._guard.member(request, connection_of(request).peer)
+
     async def _controlled(self, request: EdgeRequest, answer: object) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
             return self._other_verb(request, {"GET": NOBODY, "HEAD": NOBODY})
         assert callable(answer)
         made: web.StreamResponse = await answer(request, self.table)
+        if self._guard is not None and isinstance(made, web.Response):
+            self._guard.prove(request, made)
         return made
 
     def _other_verb(self, request: EdgeRequest, verbs: Verbs) -> web.StreamResponse:
@@ -149,6 +173,13 @@ class Edge:
         if self.draining or response.headers.get("Connection") == "close":
             response.force_close()
             response.headers["Connection"] = "close"
+
+
+def connection_of(request: web.BaseRequest) -> Connection:
+    """The connection that `request` came over."""
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    return connection
 
 
 def _kept(answer: web.HTTPException) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from ...contracts import INITIAL_CREDIT, Call, Fault
@@ -50,6 +51,15 @@ class Exchange:
         """Wait for the end."""
         while not self.ended:
             await self._changed()
+
+    async def until(self, ready: Callable[[], bool]) -> None:
+        """Wait until `ready`, asked again at each `nudge`, or the end."""
+        while not self.ended and not ready():
+            await self._changed()
+
+    def nudge(self) -> None:
+        """Something that `until` waits for may have happened."""
+        self._wake()
 
     async def batch(self) -> list[Any]:
         """The items that are there, at least one; empty: the stream has ended."""

@@ -30,7 +30,7 @@ class HttpListener:
 
     def __init__(self, calls: Calls, env: Environment, options: Options, surface: Surface) -> None:
         self._env = env
-        self._census = Census(env.limits, Allowances(env.timing), env.clock, env.log)
+        self._census = Census(env.limits, Allowances(env.timing), env.clock, env.log, env.trust)
         self._edge = Edge(calls, env, options, Control(calls, env, self._counted))
         self._edge.expose(surface)
         self._manager = web.Server(self._edge.handle, request_factory=self._edge.request, handler_cancellation=True)
@@ -38,7 +38,10 @@ class HttpListener:
         self.addresses: tuple[Address, ...] = ()
 
     def _counted(self) -> dict[str, Any]:
-        return {"open": len(self._census), "cut": dict(self._census.cut), "requests": self._manager.requests_count}
+        return {
+            "open": len(self._census), "sockets": len(self._edge.sockets), "cut": dict(self._census.cut),
+            "requests": self._manager.requests_count,
+        }  # fmt: skip
 
     @property
     def connections(self) -> int:
@@ -53,7 +56,7 @@ class HttpListener:
 
     async def open(self, options: Options) -> None:
         """Bind and accept. Raises StartError."""
-        tls = self._env.tls("server")
+        tls = self._env.tls("server", clients=options.client_certificates)
         links = self._links()
         if options.port is None:
             self._server = await _listen_somewhere(self._env, options.host, links, tls)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +29,18 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_age: Annotated[int, Meta(ge=0, description="seconds that a browser may remember a preflight")] = 600
 
 
+class Sockets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one WebSocket may do."""
+
+    messages: Annotated[
+        Annotated[int, Meta(ge=1)] | Literal["none"],
+        Meta(description="messages a second that a peer may send, on average over 10 s; pings and fragments count"),
+    ] = 100
+    grace: Annotated[
+        float, Meta(ge=0, description="seconds that a handler may go on after its socket was closed by the peer")
+    ] = 5.0
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the HTTP transport."""
 
@@ -39,10 +51,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = None
     advertise: Annotated[str | None, Meta(description='HOST:PORT that others dial, such as "10.0.0.7:4501"')] = None
     cors: Annotated[Cors, Meta(description="pages of other origins")] = Cors()
+    websocket: Annotated[Sockets, Meta(description="bounds of each WebSocket")] = Sockets()
     allow_cross_domain: Annotated[bool, Meta(description='the same as cors.origins = ["*"], as Vyked 2.x had it')] = (
         False
     )
     serializer: Annotated[str, Meta(description="what this host encodes its own calls with")] = "json"
+    client_certificates: Annotated[
+        Literal["none", "optional", "required"],
+        Meta(
+            description="where [security.tls] is set: optional lets browsers use routes, and hosts of the mesh prove "
+            "themselves; none: they prove the secret; required: nobody without one connects"
+        ),
+    ] = "optional"
     pool: Annotated[int, Meta(ge=1, description="connections kept to one node")] = 32
 
     def allowed_origins(self) -> frozenset[str]:

@@ -113,8 +113,10 @@ class Outgoing:
         target, channel = self.target, self.channel
         remaining = self.call.deadline - channel.env.clock.now()
         said = {**headers.of_call(self.call, remaining), **channel.said(target.kind)}
-        body = self._items() if target.kind.streams_in else _payload(self.call.body)
-        async with channel.session(target.kind).post(
+        streams = target.kind.streams_in
+        said.update(channel.proof(target, said, None if streams else self.call.body))
+        body = self._items() if streams else _payload(self.call.body)
+        async with channel.connections(target.kind).post(
             target.url, data=body, headers=said, allow_redirects=False, trace_request_ctx=self
         ) as answer:
             channel.noticed(answer)
@@ -180,7 +182,7 @@ class RawOutgoing(Outgoing):
         remaining = self.call.deadline - self.channel.env.clock.now()
         said = headers.of_call(self.call, remaining)
         options["headers"] = said | dict(options.get("headers") or {})
-        answer = await self.channel.session(Kind.HTTP).request(
+        answer = await self.channel.connections(Kind.HTTP).request(
             method, url, timeout=aiohttp.ClientTimeout(total=remaining), trace_request_ctx=self, **options
         )
         if self.ended:

@@ -18,8 +18,11 @@ class Allowances:
     def __init__(self, timing: TimingTable) -> None:
         self.headers, self.body = timing.headers, timing.body
         self.write, self.keep_alive = timing.write, timing.keep_alive
+        self.ping, self.pong = timing.ping, timing.pong
         self.grace, self.rate = GRACE_S * timing.scale, LEAST_RATE / timing.scale
-        self.sweep = min(1.0, max(0.05, min(self.headers, self.body, self.write, self.grace) / 10))
+        self.sweep = min(
+            1.0, max(0.05, min(self.headers, self.body, self.write, self.grace, self.ping, self.pong) / 10)
+        )
 
 
 class Pace:

@@ -49,13 +49,14 @@ def _hosts(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 @hookimpl
 def vyked_check_settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
-    """A bind beyond loopback is refused unless the file says that it is meant."""
-    if settings.get("security", {}).get("insecure", False):
+    """A bind beyond loopback is refused without TLS unless the file says that it is meant."""
+    security = settings.get("security", {})
+    if security.get("insecure", False) or security.get("tls") is not None:
         return
     for name, host in _hosts(settings):
         if not is_loopback(host):
             yield (
                 f"transports.{name}.host",
-                f"{host!r} can be reached from other machines, and HTTP here has neither identity nor encryption",
-                'bind "127.0.0.1", or say that it is meant: [security] insecure = true',
+                f"{host!r} can be reached from other machines, and HTTP here is not encrypted",
+                'set [security.tls], bind "127.0.0.1", or say that it is meant: [security] insecure = true',
             )

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from aiohttp import web
 
+from ...contracts import Peer
+from ...wire.proof import Seal
 from .cors import NOBODY
 from .exposed import Exposed
 
@@ -21,10 +23,14 @@ class Stamper(Protocol):
 class EdgeRequest(web.Request):
     """aiohttp's request, with our headers on whatever answers it, also on what a handler prepares itself."""
 
-    ATTRS = web.Request.ATTRS | frozenset({"exposed", "origins", "stamper"})
+    ATTRS = web.Request.ATTRS | frozenset({"exposed", "origins", "peer", "seal", "stamper"})
     stamper: Stamper
     exposed: Exposed | None = None
     """What it calls, once that is known."""
+    peer: Peer | None = None
+    """Who asks, where that was looked at; else what the connection says."""
+    seal: Seal | None = None
+    """The mesh secret that it is signed with."""
     origins: frozenset[str] = NOBODY
     """The pages that may read the answer, beside those of `cors`: the route says so."""
 

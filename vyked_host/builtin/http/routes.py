@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -19,7 +18,9 @@ from .negotiation import DEFAULT, Negotiation, wants_events
 from .reading import Inlet, content_type, invite, whole_body
 from .refusal import Refused, failure
 from .request import EdgeRequest
-from .running import Incoming, Runner
+from .running import Incoming, Runner, as_response
+from .websocket.census import Sockets
+from .websocket.route import SocketRoute, endless
 
 
 class Route(Protocol):
@@ -34,18 +35,28 @@ class Route(Protocol):
         ...
 
 
-def make_route(exposed: Exposed, binding: HttpBinding, runner: Runner, negotiation: Negotiation) -> Route:
+class Makes(NamedTuple):
+    """What routes are made of."""
+
+    runner: Runner
+    negotiation: Negotiation
+    sockets: Sockets
+
+
+def make_route(exposed: Exposed, binding: HttpBinding, makes: Makes) -> Route:
     """The route of `binding`. Raises UsageError when its path and its method don't fit."""
-    if exposed.endpoint.kind in (Kind.HTTP, Kind.WEBSOCKET):
-        return RawRoute(exposed, binding, runner)
-    return TypedRoute(exposed, binding, runner, negotiation)
+    if exposed.endpoint.kind is Kind.WEBSOCKET and exposed.endpoint.stream_parameter:
+        return SocketRoute(exposed, binding, makes.runner, makes.sockets)
+    if exposed.endpoint.kind.is_raw:
+        return RawRoute(exposed, binding, makes.runner, makes.sockets)
+    return TypedRoute(exposed, binding, makes.runner, makes.negotiation)
 
 
 class RawRoute:
     """Hands aiohttp's request to the handler, and sends the response it makes."""
 
-    def __init__(self, exposed: Exposed, binding: HttpBinding, runner: Runner) -> None:
-        self.exposed, self.binding, self._runner = exposed, binding, runner
+    def __init__(self, exposed: Exposed, binding: HttpBinding, runner: Runner, sockets: Sockets) -> None:
+        self.exposed, self.binding, self._runner, self._sockets = exposed, binding, runner, sockets
         self._socket = exposed.endpoint.kind is Kind.WEBSOCKET
         self.origins = NOBODY if self._socket else frozenset(binding.origins)  # those of a socket are checked, not told
 
@@ -53,9 +64,10 @@ class RawRoute:
         """What the handler answers."""
         check_required(request, self.binding.required_params)
         if self._socket:
-            check_origin(request, self.binding.origins)
+            self._sockets.check_origin(request, self.binding.origins)
         await invite(request)
-        exchange = await self._runner.unary(self._runner.call(request, self.exposed, "raw", request))
+        call = self._runner.call(request, self.exposed, "raw", request)
+        exchange = await self._runner.unary(endless(call) if self._socket else call)
         if exchange.fault is not None:
             return failure(exchange.fault, raises=self.exposed.endpoint.raises)
         return as_response(exchange.body)
@@ -219,24 +231,6 @@ def encoded(
     except (TypeError, ValueError) as error:
         return failure(runner.unencodable(error))
     return web.Response(body=body, status=status, content_type=negotiation.content_type(name))
-
-
-def as_response(result: Any) -> web.StreamResponse:
-    """What a raw handler made. Raises it when it is one of aiohttp's exceptions, TypeError when it is no response."""
-    if isinstance(result, web.HTTPException):
-        raise result
-    if not isinstance(result, web.StreamResponse):
-        raise TypeError(f"a handler that takes the request has to return a Response, not {type(result).__name__}")
-    return result
-
-
-def check_origin(request: web.Request, allowed: tuple[str, ...]) -> None:
-    """A WebSocket from a page: of this host, unless origins are listed. Raises Refused (403)."""
-    origin = request.headers.get("Origin")
-    if origin is None or origin in allowed or "*" in allowed:
-        return
-    if allowed or urlsplit(origin).netloc.lower() != request.host.lower():
-        raise Refused("PERMISSION_DENIED", f"a page of {origin[:200]} may not open this socket")
 
 
 def _incoming(request: web.Request, exposed: Exposed, codec: str, serializer: str) -> Incoming:

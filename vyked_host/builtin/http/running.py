@@ -54,7 +54,7 @@ class Runner:
             codec=codec,
             body=body,
             deadline=self._env.clock.now() + headers.timeout_s(said, exposed.endpoint),
-            peer=connection.peer,
+            peer=getattr(request, "peer", None) or connection.peer,
             metadata=headers.metadata(said),
             attempt=headers.attempt(said),
             entity=headers.entity(said),
@@ -62,6 +62,10 @@ class Runner:
             caller=headers.caller(said),
             request=request,
         )
+
+    def start(self, call: Call, exchange: Exchange) -> Running | None:
+        """Dispatch `call`; its outcome goes to `exchange`. None: it has one already."""
+        return self._dispatch(call, exchange)
 
     async def unary(self, call: Call, incoming: Incoming | None = None) -> Exchange:
         """Run `call` to its end. The client's going cancels it."""
@@ -172,6 +176,15 @@ def _streamed(framing: Framing) -> web.StreamResponse:
     return web.StreamResponse(
         headers={"Content-Type": framing.content_type, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
+
+
+def as_response(result: Any) -> web.StreamResponse:
+    """What a raw handler made. Raises it when it is one of aiohttp's exceptions, TypeError when it is no response."""
+    if isinstance(result, web.HTTPException):
+        raise result
+    if not isinstance(result, web.StreamResponse):
+        raise TypeError(f"a handler that takes the request has to return a Response, not {type(result).__name__}")
+    return result
 
 
 def _nothing() -> None:

@@ -13,10 +13,8 @@ from ...contracts import Kind, Surface
 from ...errors import UsageError
 from .cors import NOBODY, Verbs
 from .exposed import Exposed
-from .negotiation import Negotiation
 from .refusal import Refused
-from .routes import CallRoute, Route, make_route
-from .running import Runner
+from .routes import CallRoute, Makes, Route, make_route
 
 CALLS = "/-/call/"
 RESERVED = "/-/"
@@ -38,21 +36,21 @@ class Table:
     """Routes in order of definition; aiohttp matches a fixed path before a template."""
 
     def __init__(
-        self, surface: Surface, runner: Runner, negotiation: Negotiation, *, limit: int, log: logging.Logger
-    ) -> None:
+        self, surface: Surface, makes: Makes, *, limit: int, log: logging.Logger
+    ) -> None:  # fmt: skip
         self.surface = surface
         self.exposed = tuple(
-            Exposed(index, endpoint, negotiation.serializers)
+            Exposed(index, endpoint, makes.negotiation.serializers)
             for index, endpoint in enumerate(surface.endpoints)
             if endpoint is not None
         )
-        self.calls = CallRoute(self.exposed, runner, negotiation, limit)
+        self.calls = CallRoute(self.exposed, makes.runner, makes.negotiation, limit)
         self._dispatcher = web.UrlDispatcher()
         self._routes: dict[web.AbstractRoute, Route] = {}
         self._methods: dict[str, set[str]] = {}
         for each in self.exposed:
             for binding in each.endpoint.http:
-                self._add(make_route(each, binding, runner, negotiation), binding.method, log)
+                self._add(make_route(each, binding, makes), binding.method, log)
         self._answer_head()
 
     # ---- composition -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The access log: one line per call that failed or was slow, with fields for machines (service, method, side, code, ms,
+"""The access log: one line per call that failed or was slow, and per WebSocket when it ends, with fields for machines (service, method, side, code, ms,
 caller). Values of arguments are logged only when asked for, and those declared ``sensitive`` never."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ import asyncio
 import logging
 from typing import Any, Literal
 
-from ...contracts import EndpointDescription, Environment, Middleware, Proceed
+from ...contracts import EndpointDescription, Environment, Kind, Middleware, Proceed
 from ...errors import CallError, ServiceError
 from ...service.context import CURRENT, Reject, Retry
 from .provider import LoggingOptions
@@ -33,7 +33,8 @@ class AccessLog(Middleware):
         """`proceed` with a line after it; `proceed` itself for probes and what else is of the control lane."""
         if endpoint.lane == "control":
             return proceed
-        line, now = Line(endpoint, side, self._options, self._log), self._now
+        made = EndOfSocket if endpoint.kind is Kind.WEBSOCKET else Line
+        line, now = made(endpoint, side, self._options, self._log), self._now
 
         async def logged(arguments: Any) -> Any:
             began = now()
@@ -75,6 +76,23 @@ class Line:
         if self._sensitive is not None:
             extra["arguments"] = shown(arguments, self._sensitive)
         return extra
+
+
+class EndOfSocket(Line):
+    """One line for each WebSocket when it ends: that it was open for long is no fault."""
+
+    def write(self, arguments: Any, code: str, elapsed_s: float, error: BaseException | None = None) -> None:
+        """A line, always. `arguments` is the socket's Opening."""
+        level = logging.INFO if code in _EXPECTED else logging.WARNING
+        if not self._log.isEnabledFor(level):
+            return
+        told: dict[str, Any] = getattr(arguments, "ended", dict)()
+        closed = told.get("close_code")
+        how = f"closed with {closed}" if closed else "ended" if told else "was not opened"
+        counts = f", {told['received']} received, {told['sent']} sent" if told else ""
+        cause = f": {_cause(error)}" if error is not None else ""
+        extra = self._extra(None, code, elapsed_s) | told
+        self._log.log(level, "%s %s after %.3f s%s%s", self._path, how, elapsed_s, counts, cause, extra=extra)
 
 
 def shown(arguments: Any, sensitive: frozenset[str]) -> dict[str, str]:

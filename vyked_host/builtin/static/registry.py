@@ -22,6 +22,7 @@ from ...contracts import (
     Surface,
 )
 from ...errors import VykedError
+from ...model.report import is_own
 from ...routing.backoff import Backoff
 from .provider import StaticOptions
 
@@ -173,7 +174,9 @@ class StaticRegistry(Registry):
 
 def served(surface: Surface) -> tuple[Instance, ...]:
     """The services of a surface."""
-    found = {(each.service, each.version) for each in surface.endpoints if each is not None}
+    found = {
+        (each.service, each.version) for each in surface.endpoints if each is not None and not is_own(each.service)
+    }
     return tuple(Instance(service=service, version=version, status="active") for service, version in sorted(found))
 
 

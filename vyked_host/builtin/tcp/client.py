@@ -11,19 +11,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from ...contracts import Call, EndpointDescription, Environment, Fault, Generation, Running, Sink, Surface
-from ...errors import LocalProtocolError, RemoteProtocolError, Unavailable
+from ...contracts import Call, EndpointDescription, Environment, Fault, Running, Sink
+from ...errors import LocalProtocolError, Unavailable
 from ...wire import packets
-from ...wire.hello import Goaway, Hello, Reject, Welcome, listed, pair, wire_limits
+from ...wire.hello import Goaway
 from ...wire.metadata import CallMeta
-from ...wire.packets import LARGEST, PROTOCOL_VERSION, Packet, Role
-from ...wire.table import surface
+from ...wire.packets import LARGEST, Packet
 from .counters import Counters
-from .link import Link
+from .greeting import GreetingLink
 from .lookup import find
 from .outgoing import Outgoing, OutgoingStream
-from .refusals import not_sent, refused
-from .shapes import CONTROL, MISSING, STREAM, shapes
+from .refusals import not_sent
+from .shapes import CONTROL, MISSING, STREAM
 
 _RESPONSE: Final = packets.RESPONSE
 ATTEMPTS_SHOWN: Final = 255
@@ -31,21 +30,13 @@ ID_RESERVE: Final = 1 << 20
 """A channel retires this many call ids before they would run out: ids are never used twice on a connection."""
 
 
-class ClientLink(Link):
-    """`contracts.Channel`. `opened` is done once the hello is answered, or holds why it was not."""
+class ClientLink(GreetingLink):
+    """`contracts.Channel`."""
 
     def __init__(self, env: Environment, offers: tuple[str, ...], counters: Counters) -> None:
-        super().__init__(env, Role.CLIENT, counters)
-        self._offers = offers
-        self.codec, self.node_id = "", ""
-        self.generation: Generation | None = None
-        self.surface = Surface(revision=0, endpoints=())
+        super().__init__(env, offers, counters)
         self.retired: asyncio.Future[Fault | None] = self._loop.create_future()
-        self.opened: asyncio.Future[None] = self._loop.create_future()
-        self.opened.add_done_callback(lambda done: done.cancelled() or done.exception())
         self.waiting: dict[int, Outgoing] = {}
-        self._shapes: list[int] = []
-        self._callers: dict[str, int] = {"": 0}
         self._last = self._written = 0
         self._away: Fault | None = None
 
@@ -150,22 +141,6 @@ class ClientLink(Link):
         return True
 
     # ---- asyncio.Protocol --------------------------------------------------------------------------------------------
-    def connection_made(self, transport: Any) -> None:
-        """Connected: say who we are."""
-        super().connection_made(transport)
-        if self._over:  # given up meanwhile
-            transport.abort()
-            return
-        env = self._env
-        callers = listed(env.callers())
-        self._callers.update({name: index for index, name in enumerate(callers, 1)})
-        hello = Hello(
-            versions=(PROTOCOL_VERSION,), mesh=env.namespace, node=env.node_id, serializers=self._offers,
-            limits=wire_limits(env.limits), callers=callers, generation=pair(env.generation()),
-        )  # fmt: skip
-        self._emit(self._connection.hello(hello))
-        self._flush()
-
     def _flush(self) -> None:
         handed_over = not self._over
         super()._flush()
@@ -183,15 +158,9 @@ class ClientLink(Link):
     def _lost(self, exc: Exception | None) -> None:
         cause = self._cause(exc)
         if not self.opened.done():
-            self.opened.set_exception(Unavailable(cause, executed="not_sent"))
+            self.opened.set_exception(self._not_opened(exc))
         self._retire(not_sent("UNAVAILABLE", cause))
         self._fail_all(cause)
-
-    def _cause(self, exc: Exception | None) -> str:
-        if self._broken is not None:
-            return f"{self.peer} broke the protocol: {self._broken}"
-        what = "was lost" if self.codec else "was closed before the hello was answered"
-        return f"the connection to {self.node_id or self.peer} {what}" + (f" ({exc})" if exc is not None else "")
 
     # ---- what the node says ------------------------------------------------------------------------------------------
     def _handle(self, packets: list[Packet], now: float) -> None:
@@ -222,31 +191,6 @@ class ClientLink(Link):
         entry = self.waiting.get(packet[1])
         if entry is not None:
             entry.granted(packet[5])
-
-    def _on_welcome(self, packet: Packet) -> None:
-        welcome: Welcome = packet[7]
-        if welcome.serializer not in self._offers:
-            raise RemoteProtocolError(f"the server chose serializer {welcome.serializer!r}, which was not offered")
-        self.codec, self.node_id = welcome.serializer, welcome.node
-        if welcome.generation is not None:
-            self.generation = Generation(epoch=welcome.generation[0], counter=welcome.generation[1])
-        self._expose(surface(welcome.revision, welcome.endpoints))
-        self._watch()
-        if not self.opened.done():
-            self.opened.set_result(None)
-
-    def _on_surface(self, packet: Packet) -> None:
-        self._expose(surface(packet[7].revision, packet[7].endpoints))
-
-    def _expose(self, found: Surface) -> None:
-        self.surface = found
-        self._shapes = shapes(found)
-
-    def _on_reject(self, packet: Packet) -> None:
-        reject: Reject = packet[7]
-        if not self.opened.done():
-            self.opened.set_exception(refused(reject, self.peer))
-        self.close()
 
     def _on_goaway(self, packet: Packet) -> None:
         goaway: Goaway = packet[7]
@@ -286,6 +230,7 @@ class ClientLink(Link):
 
 _HANDLERS: Final[dict[int, Callable[[ClientLink, Packet], None]]] = {
     packets.BROKEN: ClientLink._on_broken,
+    packets.CHALLENGE: ClientLink._on_challenge,
     packets.WELCOME: ClientLink._on_welcome,
     packets.REJECT: ClientLink._on_reject,
     packets.FAULT: ClientLink._on_fault,

@@ -95,7 +95,7 @@ class TcpListener:
         env = self._env
         return Host(
             mesh=env.namespace, node=env.node_id, serializers=tuple(env.serializers()),
-            limits=wire_limits(env.limits), generation=pair(env.generation()),
+            limits=wire_limits(env.limits), generation=pair(env.generation()), sealed=env.trust.seal is not None,
         )  # fmt: skip
 
     def admit(self, link: ServerLink) -> str | None:

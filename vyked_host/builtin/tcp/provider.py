@@ -47,15 +47,16 @@ def _tables(settings: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
 
 @hookimpl
 def vyked_check_settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
-    """A bind beyond loopback is refused unless the file says that it is meant; so is one that others can't dial."""
-    insecure = settings.get("security", {}).get("insecure", False)
+    """A bind beyond loopback is refused without TLS unless the file says that it is meant; so is one that others can't dial."""
+    security = settings.get("security", {})
+    insecure = security.get("insecure", False) or security.get("tls") is not None
     for path, options in _tables(settings):
         host = options.get("host") or Options().host
         if not insecure and not is_loopback(host):
             yield (
                 f"{path}.host",
-                f"{host!r} can be reached from other machines, and calls have neither identity nor encryption",
-                'bind "127.0.0.1", or say that it is meant: [security] insecure = true',
+                f"{host!r} can be reached from other machines, and calls are not encrypted",
+                'set [security.tls], bind "127.0.0.1", or say that it is meant: [security] insecure = true',
             )
         if host in _ANY and not options.get("advertise"):
             yield (

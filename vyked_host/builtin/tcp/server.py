@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from ...contracts import Call, Environment, Fault, Peer, Surface
-from ...errors import RemoteProtocolError
+from ...contracts.trust import binding
+from ...errors import PermissionDenied, RemoteProtocolError, Unauthenticated
 from ...wire import packets
-from ...wire.hello import Hello, Reject, wire_limits
+from ...wire.hello import DISPROVEN, Challenge, Hello, Reject, wire_limits
 from ...wire.metadata import CallMeta
 from ...wire.packets import Packet, State
+from ...wire.proof import CLIENT, NONCE_BYTES, PROOF_BYTES, SERVER, read_hex
 from .answering import AnsweringLink, ServerStream
 from .counters import Counters
 from .exposed import Exposed
@@ -36,6 +41,7 @@ class ServerLink(AnsweringLink):
         self._codec = ""
         self._callers: tuple[str, ...] = ("",)
         self._peer = Peer(address="")
+        self._hello: Hello | None = None
         self.host = ""
 
     # ---- life --------------------------------------------------------------------------------------------------------
@@ -141,21 +147,55 @@ class ServerLink(AnsweringLink):
         text = f"{self._most} calls of this connection already run ([limits] in_flight_per_connection)"
         return Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
 
+    # ---- who it is ---------------------------------------------------------------------------------------------------
     def _on_hello(self, packet: Packet) -> None:
         hello: Hello = packet[7]
         host = self._exposed.host()
         verdict = host.judge(hello)
         if isinstance(verdict, Reject):
-            self._env.log.info("%s: turned away: %r", self.peer, verdict.message)
-            self._turn_away(verdict)
+            self._refuse(verdict)
+            return
+        self._codec, self._hello = verdict, hello
+        if not host.sealed:
+            self._connection.transcript = b""
+            self._welcome(hello)
+            return
+        self._emit(self._connection.challenge(Challenge(node=host.node, nonce=secrets.token_hex(NONCE_BYTES))))
+        self._flush()
+
+    def _on_proof(self, packet: Packet) -> None:
+        seal, hello = self._env.trust.seal, self._hello
+        assert seal is not None
+        assert hello is not None
+        signed = (self._connection.transcript, binding(self._transport, server=True))
+        self._connection.transcript = b""
+        known = seal.accepts(read_hex(packet[7].proof, PROOF_BYTES), CLIENT, *signed)
+        if known is None:
+            self._refuse(self._exposed.host().reject("secret", DISPROVEN))
+            return
+        self._welcome(hello, known.prove(SERVER, *signed))
+
+    def _welcome(self, hello: Hello, proof: bytes = b"") -> None:
+        """The client belongs here, as far as the mesh goes: tell it what there is, unless nobody may be who it is."""
+        host, trust = self._exposed.host(), self._env.trust
+        try:
+            peer = trust.peer(self._transport, self.peer)
+            if trust.encrypted:
+                trust.check(peer.identity)
+            peer = trust.admit(hello.identity, peer, member=bool(proof))
+        except (Unauthenticated, PermissionDenied) as error:
+            self._refuse(host.reject("identity", str(error)))
             return
         self._stop_timer("hello")
         self._exposed.greeted(self)
-        self._codec, self._callers = verdict, ("", *hello.callers)
-        secure = self._transport.get_extra_info("ssl_object") is not None
-        self._peer = Peer(address=self.peer, secure=secure, node_id=hello.node)
-        self._emit(self._connection.welcome(host.welcome(verdict, self._exposed.surface)))
+        self._peer = msgspec.structs.replace(peer, node_id=hello.node)
+        self._callers, self._hello = ("", *hello.callers), None
+        self._emit(self._connection.welcome(host.welcome(self._codec, self._exposed.surface, proof)))
         self._watch()
+
+    def _refuse(self, reject: Reject) -> None:
+        self._env.log.info("%s: turned away: %r", self.peer, reject.message)
+        self._turn_away(reject)
 
     def _turn_away(self, reject: Reject) -> None:
         self._counters.rejected += 1
@@ -166,6 +206,7 @@ class ServerLink(AnsweringLink):
 _HANDLERS: Final[dict[int, Callable[[ServerLink, Packet], None]]] = {
     packets.BROKEN: ServerLink._on_broken,
     packets.HELLO: ServerLink._on_hello,
+    packets.PROOF: ServerLink._on_proof,
     packets.CANCEL: ServerLink._on_cancel,
     packets.ITEM: ServerLink._on_item,
     packets.END: ServerLink._on_end,

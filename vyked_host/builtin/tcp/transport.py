@@ -10,7 +10,8 @@ from .client import ClientLink
 from .counters import Counters
 from .listener import TcpListener
 from .options import DEFAULT_PORT, Options
-from .sockets import cause, uri
+from .refusals import not_connected
+from .sockets import uri
 
 
 class TcpTransport:
@@ -45,7 +46,8 @@ class TcpTransport:
             return await self._env.net.listen(uri(host, 0), listener.link, tls)
 
     async def dial(self, address: Address, *, deadline: float) -> ClientLink:
-        """Connect and say hello. Raises Unavailable (`not_sent`), or NotSupported when the two have nothing in common."""
+        """Connect and say hello. Raises Unavailable (`not_sent`), NotSupported when the two have nothing in common,
+        Unauthenticated or PermissionDenied when one of them is not let in by the other."""
         env = self._env
         limit = min(deadline, env.clock.now() + env.timing.dial)
         link = ClientLink(env, self._offers(), self.counters)
@@ -59,7 +61,7 @@ class TcpTransport:
             raise Unavailable(f"{address.uri}: no hello in time", executed="not_sent") from error
         except OSError as error:
             link.abort()
-            raise Unavailable(f"{address.uri}: {cause(error)}", executed="not_sent") from error
+            raise not_connected(address.uri, error, secure=env.trust.encrypted) from error
         except BaseException:
             link.abort()
             raise

@@ -26,6 +26,8 @@ from ..base import Service, host_of
 from ..endpoints import Event, Published
 from ..inspect import described
 from ..members import Naming
+from ..places import of_member
+from ..sockets import each_message, socket_shape
 from .clients import ANSWERED, TIMEOUT_S, Named, ServiceClient, as_arguments
 
 PREFLIGHT = "preflight_response"
@@ -89,6 +91,8 @@ class ClassicService(Named, Service):
 
     def __endpoint__(self, endpoint: EndpointDescription) -> EndpointDescription:
         """`endpoint` with the ancestor's defaults."""
+        if endpoint.kind is Kind.WEBSOCKET:  # the ancestor's sockets had no time limit, whatever they said
+            return msgspec.structs.replace(endpoint, timeout_s=None)
         declared = () if any(each.code == ANSWERED.code for each in endpoint.raises) else (ANSWERED,)
         return msgspec.structs.replace(
             endpoint, raises=(*endpoint.raises, *declared), timeout_s=endpoint.timeout_s or TIMEOUT_S
@@ -231,5 +235,11 @@ class HTTPService(ClassicService):
         )
 
     def __handler__(self, endpoint: EndpointDescription) -> Callable[..., Any] | None:
-        """The preflight; None: a method of the class."""
-        return self._preflight_response if endpoint.name == PREFLIGHT else None
+        """The preflight, or a WebSocket's method that is called for each message; None: a method of the class."""
+        if endpoint.name == PREFLIGHT:
+            return self._preflight_response
+        if endpoint.kind is not Kind.WEBSOCKET:
+            return None
+        body = inspect.getattr_static(type(self), endpoint.name)
+        shape = socket_shape(body, of_member(type(self), endpoint.name, body), lenient=True)
+        return each_message(getattr(self, endpoint.name)) if shape.per_message else None

@@ -1,0 +1,51 @@
+"""``[security]`` made into what transports use: the one place where secrets and certificates become objects."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from ..contracts import Authenticator, TaskScope, Tls, Trust
+from ..model.settings import SecurityTable, Settings
+from ..wire.proof import Seal
+
+if TYPE_CHECKING:
+    from ..runtime.node import Node
+    from .certificates import Certificates
+
+
+def trust(table: SecurityTable, mesh: str, authenticator: Authenticator | None) -> Trust:
+    """How a host of `mesh` proves itself, and what it makes of its peers."""
+    return Trust(
+        mesh,
+        seal=None if table.secret is None else Seal((table.secret, *table.accept_secrets)),
+        claims=table.identity,
+        peers=table.tls.peers if table.tls is not None else (),
+        identify=None if authenticator is None else authenticator.identify,
+        encrypted=table.tls is not None,
+        serve=table.serve,
+    )
+
+
+def certificates(settings: Settings, log: logging.Logger) -> Certificates | Tls:
+    """What makes TLS contexts: `Certificates` where there is a ``[security.tls]``, which alone needs ssl imported."""
+    if settings.security.tls is None:
+        return _plain
+    from .certificates import Certificates
+
+    return Certificates(settings.security.tls, os.path.abspath(settings.folder), log)
+
+
+def watch_certificates(found: Certificates | Tls, node: Node, tasks: TaskScope, scale: float) -> None:
+    """Read them again on change while `node` runs, and let readiness tell of their end."""
+    if found is _plain:
+        return
+    watched = cast("Certificates", found)
+    node.lifespans.append(("[security.tls]", watched.watched(tasks, scale)))
+    node.health.add([("certificate", watched.health)])
+    node.health.note("certificate", watched.note)
+
+
+def _plain(_side: Literal["server", "client"], /, **_: Any) -> None:
+    return None

@@ -1,0 +1,103 @@
+"""``vyked-host tail``: events as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from ..assembly import Host
+from ..contracts import Delivery, Event, Subscription, Verdict
+from ..errors import UsageError
+from ..model.message import SENSITIVE
+from ..model.names import split_topic
+from ..model.version import parse
+from .durations import clock
+from .failures import say
+from .meshes import Reach, joined, mesh_options
+from .printing import print_line
+
+HIDDEN = "***"
+AHEAD = 1000
+"""Events that wait to be printed; with more, the bus tells of a gap."""
+EPILOG = """\b
+Examples:
+  vyked-host tail identity.password_changed
+  vyked-host tail identity.password_changed@2 | jq .payload
+"""
+
+
+@click.command("tail", epilog=EPILOG)
+@click.argument("topic", metavar="SERVICE.EVENT[@MAJOR]")
+@click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many events.")
+@mesh_options
+def command(reach: Reach, topic: str, count: int | None) -> None:
+    """Print every event of a topic from now on, until Ctrl+C: a line each, JSON lines off a terminal.
+
+    Events that were missed are told on stderr. What the publisher calls sensitive is shown as ***.
+    """
+    asyncio.run(_follow(reach, topic, count))
+
+
+async def _follow(reach: Reach, topic: str, count: int | None) -> None:
+    async with joined(reach, has_bus=True) as host:
+        service, event, major = split_topic(topic)
+        arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+        wanted = Subscription(
+            service=service, major=major if major is not None else only_major(host, service), name=event, group=None,
+            member=host.node.record.node_id, concurrency=AHEAD,
+        )  # fmt: skip
+        consumer = await host.node.pubsub.subscribe(wanted, arrived.put_nowait)
+        say(f"listening for {service}.{event}@{wanted.major}; Ctrl+C ends")
+        try:
+            while count is None or count > 0:
+                await _show(host, await arrived.get())
+                count = None if count is None else count - 1
+        finally:
+            await consumer.aclose()
+
+
+def only_major(host: Host, service: str) -> int:
+    """The major version that `service` runs in. Raises UsageError when there are several, or none."""
+    found = {
+        parse(each.version).major
+        for record in host.node.directory.nodes.values()
+        for each in record.instances
+        if each.service == service
+    }
+    if len(found) == 1:
+        return found.pop()
+    which = f"runs as {', '.join(map(str, sorted(found)))}" if found else "does not run"
+    raise UsageError(f"{service} {which}: say which major version is meant, such as {service}.EVENT@1")
+
+
+async def _show(host: Host, delivery: Delivery) -> None:
+    if delivery.gap:
+        say(f"missed {delivery.gap if delivery.gap > 0 else 'some'} events before this one")
+    event = delivery.event
+    if sys.stdout.isatty():
+        topic = f"{event.service}.{event.name}@{parse(event.version).major}"
+        click.echo(f"{clock(event.published_unix_s)}  {topic}  {event.source}  {event.id}  ", nl=False)
+        print_line(shown(host, event))
+    else:
+        print_line(
+            {
+                "id": event.id, "topic": f"{event.service}.{event.name}@{parse(event.version).major}",
+                "at": event.published_unix_s, "source": event.source, "key": event.key, "payload": shown(host, event),
+            }
+        )  # fmt: skip
+    await delivery.settle(Verdict(action="ack"))
+
+
+def shown(host: Host, event: Event) -> Any:
+    """The payload as people may see it."""
+    try:
+        payload = host.decode(event)
+    except ValueError as error:
+        return f"<{len(event.body)} bytes of {event.content_type}: {error}>"
+    hidden = frozenset(event.metadata.get(SENSITIVE, "").split(","))
+    if isinstance(payload, dict):
+        return {name: HIDDEN if name in hidden else value for name, value in payload.items()}
+    return payload

@@ -1,0 +1,112 @@
+"""What became of events, as this node saw it: the last it handed to its bus, the last that were delivered to it. Whatever the
+bus, asking all nodes tells the way of one event.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from ..contracts import Clock, Event
+from ..model.report import DeliveryReport, FailedDelivery, Publication, Trail
+from ..model.version import parse
+from .failures import FailureLog
+
+KEPT = 10_000
+"""Publications, and deliveries, that a node remembers."""
+RUNNING, WAITING, LOST = "running", "waiting", "lost"
+
+
+class Published(msgspec.Struct, gc=False):
+    """One event on its way to the bus; `outcome` "" once it is accepted."""
+
+    event_id: str
+    service: str
+    version: str
+    name: str
+    at: float
+    outcome: str = WAITING
+    seconds: float = 0.0
+
+    @property
+    def topic(self) -> str:
+        """``service.event@major``."""
+        return f"{self.service}.{self.name}@{parse(self.version).major}"
+
+
+class Delivered(msgspec.Struct, gc=False):
+    """One delivery to a handler here; `verdict` is `RUNNING` until it ends. `cause` quotes no payload."""
+
+    event_id: str
+    topic: str
+    handler: str
+    group: str | None
+    count: int
+    at: float
+    verdict: str = RUNNING
+    cause: str = ""
+    seconds: float = 0.0
+
+
+class EventTrail:
+    """Of one node."""
+
+    def __init__(self, clock: Clock, node_id: str, failures: FailureLog) -> None:
+        self._clock, self._node_id, self._failures = clock, node_id, failures
+        self.published: deque[Published] = deque(maxlen=KEPT)
+        self.delivered: deque[Delivered] = deque(maxlen=KEPT)
+
+    def publishes(self, event: Event) -> Published:
+        """`event` is handed to the bus now; whoever gets the entry says how it went."""
+        found = Published(event.id, event.service, event.version, event.name, event.published_unix_s)
+        self.published.append(found)
+        return found
+
+    def settled(self, entry: Published, outcome: str) -> None:
+        """The bus took it ("") or did not (why)."""
+        entry.outcome, entry.seconds = outcome, self._clock.unix() - entry.at
+
+    def delivers(self, event_id: str, topic: str, handler: str, group: str | None, count: int) -> Delivered:
+        """A handler begins now."""
+        found = Delivered(event_id, topic, handler, group, count, self._clock.unix())
+        self.delivered.append(found)
+        return found
+
+    def ended(self, entry: Delivered, verdict: str, seconds: float) -> None:
+        """The handler has ended; a failure goes into the log of failures too."""
+        entry.verdict, entry.seconds = verdict, seconds
+        if verdict in ("retry", "reject"):
+            self._failures.delivered(
+                FailedDelivery(
+                    event_id=entry.event_id, at=self._clock.unix(), node=self._node_id, topic=entry.topic, handler=entry.handler,
+                    group=entry.group, count=entry.count, verdict=verdict, cause=entry.cause, seconds=seconds,
+                )
+            )  # fmt: skip
+
+    def of(self, event_id: str) -> Trail:
+        """All that is remembered of one event."""
+        return Trail(
+            node=self._node_id,
+            published=tuple(self._publication(each) for each in self.published if each.event_id == event_id),
+            delivered=tuple(self._delivery(each) for each in self.delivered if each.event_id == event_id),
+            remembers_since=self._remembers_since(),
+        )
+
+    def _remembers_since(self) -> float:
+        """Nothing younger than this was forgotten."""
+        full = [each[0].at for each in (self.published, self.delivered) if len(each) == KEPT]
+        return max(full, default=0.0)
+
+    def _publication(self, each: Published) -> Publication:
+        seconds = each.seconds if each.outcome != WAITING else self._clock.unix() - each.at
+        return Publication(
+            event_id=each.event_id, at=each.at, node=self._node_id, topic=each.topic, outcome=each.outcome, seconds=seconds
+        )  # fmt: skip
+
+    def _delivery(self, each: Delivered) -> DeliveryReport:
+        seconds = each.seconds if each.verdict != RUNNING else self._clock.unix() - each.at
+        return DeliveryReport(
+            event_id=each.event_id, at=each.at, node=self._node_id, topic=each.topic, handler=each.handler,
+            group=each.group, count=each.count, verdict=each.verdict, cause=each.cause, seconds=seconds,
+        )  # fmt: skip
