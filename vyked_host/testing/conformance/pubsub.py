@@ -29,7 +29,8 @@ from ...contracts import (
 from ...errors import CallError, NotSupported
 from ..surroundings import environment
 from ..waiting import WITHIN_S, eventually
-from .histories import Histories, Subject, Surroundings
+from .event_model import Subject, Surroundings
+from .histories import Histories
 from .suite import Suite
 
 ACK = Verdict(action="ack")
