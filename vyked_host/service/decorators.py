@@ -12,6 +12,7 @@ from ..errors import ServiceError, UsageError
 from ..model.description import Periodic
 from .annotations import answers_with_stream
 from .endpoints import Decorated, Endpoint, Event, Marks, Route, StreamEndpoint
+from .publishing import publish as publish
 from .subscriptions import STRATEGIES, Background, StrategyName, Subscribed, note
 
 P = ParamSpec("P")
@@ -178,32 +179,6 @@ trace: Final = RouteDecorator("TRACE")
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
-@overload
-def publish(body: Callable[Concatenate[Any, P], T], /) -> Event[P, T]: ...
-@overload
-def publish(*, sensitive: Sequence[str]) -> PublishDecorator: ...
-def publish(body: Any = None, /, *, sensitive: Sequence[str] = ()) -> Any:
-    """Make a method an event: the body builds the payload, calling it hands the event to the bus. `sensitive` names fields
-    of the payload whose values `vyked-host tail` does not show."""
-    if body is None and sensitive:
-        return lambda found: _published(found, tuple(sensitive))
-    return _published(body, ())
-
-
-class PublishDecorator(Protocol):
-    """@publish with options."""
-
-    def __call__(self, body: Callable[Concatenate[Any, P], T], /) -> Event[P, T]:
-        """The event."""
-        ...
-
-
-def _published(body: Any, sensitive: tuple[str, ...]) -> Event[..., Any]:
-    if not inspect.isfunction(body):
-        raise UsageError("@publish decorates a method that returns the payload: put it right above the def")
-    return Event(body, sensitive=sensitive)
-
-
 class TopicDecorator(Protocol):
     """@subscribe with a topic: any payload type, since there is no class to compare with."""
 
