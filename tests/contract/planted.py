@@ -7,16 +7,23 @@ import msgspec
 import pytest
 
 from vyked_host.builtin.balancers.strategies import RoundRobin
+from vyked_host.builtin.embedded import ledger
 from vyked_host.builtin.embedded.events.bus import EmbeddedBus
-from vyked_host.builtin.embedded.options import BusOptions
+from vyked_host.builtin.embedded.events.done import DONE
+from vyked_host.builtin.embedded.events.parcel import Parcel
+from vyked_host.builtin.embedded.options import BusOptions, RegistryOptions
 from vyked_host.builtin.embedded.provider import guarantees
+from vyked_host.builtin.embedded.registry import EmbeddedRegistry
 from vyked_host.builtin.serializers.codecs import Json
 from vyked_host.builtin.tcp.options import Options
 from vyked_host.builtin.tcp.provider import vyked_transports
+from vyked_host.catalog.reduce import reduce
+from vyked_host.catalog.state import Disconnected, Lost, Swept, Told, Withdrawn
 from vyked_host.contracts import LimitsTable, Provider, Verdict
 from vyked_host.testing import (
     BalancerConformance,
     PubSubConformance,
+    RegistryConformance,
     SerializerConformance,
     TransportConformance,
     waiting,
@@ -229,6 +236,85 @@ class Ungrouped(EmbeddedBus):
         return await super().subscribe(msgspec.structs.replace(subscription, group=alone), deliver)
 
 
+class DropsOneInTen(EmbeddedBus):
+    count = 0
+
+    def publish(self, event, *, deadline):
+        self.count += 1
+        return DONE if self.count % 10 == 0 else super().publish(event, deadline=deadline)
+
+
+class AcksEarly(EmbeddedBus):
+    """What was handed over is done with, whatever becomes of the handler."""
+
+    async def subscribe(self, subscription, deliver):
+        def hasty(delivery):
+            if subscription.group:
+                delivery.settle(Verdict(action="ack"))
+                delivery = Deafened(delivery)
+            deliver(delivery)
+
+        return await super().subscribe(subscription, hasty)
+
+
+class Deafened(Wrapped):
+    def settle(self, verdict):
+        return DONE
+
+
+class ReordersEvents(EmbeddedBus):
+    held = None
+
+    def publish(self, event, *, deadline):
+        held, self.held = self.held, None if self.held else (event, deadline)
+        done = super().publish(event, deadline=deadline) if held else DONE
+        return super().publish(held[0], deadline=held[1]) if held else done
+
+
+class ForgetsTheCount(EmbeddedBus):
+    async def subscribe(self, subscription, deliver):
+        return await super().subscribe(subscription, lambda delivery: deliver(First(delivery)))
+
+
+class First(Wrapped):
+    count = 1
+
+
+class LosesDeadLetters(EmbeddedBus):
+    async def dead(self, subscription):
+        letters = [each async for each in super().dead(subscription)]
+        for each in letters[1:]:
+            yield each
+
+
+class TellsTwice(EmbeddedBus):
+    def publish(self, event, *, deadline):
+        super().publish(msgspec.structs.replace(event, source="twin"), deadline=deadline)
+        self._here and self._here.broker.seen.forget(Parcel(event).identity)
+        return super().publish(event, deadline=deadline)
+
+
+class KeepsTheGapToItself(EmbeddedBus):
+    async def subscribe(self, subscription, deliver):
+        return await super().subscribe(subscription, lambda delivery: deliver(Unbroken(delivery)))
+
+
+class Unbroken(Wrapped):
+    gap = 0
+
+
+class IgnoresConcurrency(EmbeddedBus):
+    async def subscribe(self, subscription, deliver):
+        return await super().subscribe(msgspec.structs.replace(subscription, concurrency=1000), deliver)
+
+
+class KeepsWhatMembersLeave(EmbeddedBus):
+    """What a member that left did not settle waits for the ack wait."""
+
+    async def leave(self, index):
+        self._inbox.remove(index)
+
+
 class BusSuite(PubSubConformance):
     ack_wait_s = 0.2
 
@@ -247,3 +333,190 @@ class TestNeverRetries(BusSuite):
 
 class TestGivesToAll(BusSuite):
     provider = pytest.fixture(lambda self: bus(Ungrouped))
+
+
+class TestDropsAnEvent(BusSuite):
+    provider = pytest.fixture(lambda self: bus(DropsOneInTen))
+
+
+class TestAcksEarly(BusSuite):
+    provider = pytest.fixture(lambda self: bus(AcksEarly))
+
+
+class TestReordersEvents(BusSuite):
+    provider = pytest.fixture(lambda self: bus(ReordersEvents))
+
+
+class TestForgetsTheCount(BusSuite):
+    provider = pytest.fixture(lambda self: bus(ForgetsTheCount))
+
+
+class TestLosesDeadLetters(BusSuite):
+    provider = pytest.fixture(lambda self: bus(LosesDeadLetters))
+
+
+class TestTellsTwice(BusSuite):
+    provider = pytest.fixture(lambda self: bus(TellsTwice))
+
+
+class TestKeepsTheGapToItself(BusSuite):
+    provider = pytest.fixture(lambda self: bus(KeepsTheGapToItself))
+
+
+class TestIgnoresConcurrency(BusSuite):
+    provider = pytest.fixture(lambda self: bus(IgnoresConcurrency))
+
+
+class TestKeepsWhatMembersLeave(BusSuite):
+    provider = pytest.fixture(lambda self: bus(KeepsWhatMembersLeave))
+
+
+# ---- registries ------------------------------------------------------------------------------------------------------
+class RegistrySuite(RegistryConformance):
+    examples = 50
+
+
+def registry(planted):
+    return Provider(name="planted", summary="planted", options=RegistryOptions, build=planted)
+
+
+def embedded(options, env):
+    return EmbeddedRegistry(options, env)
+
+
+def reducing(planted):
+    """A fixture that puts `planted(reduce, state, step, now)` in the place of the registry's own rules."""
+
+    @pytest.fixture(autouse=True)
+    def plant(self, monkeypatch):
+        monkeypatch.setattr(ledger, "reduce", lambda state, step, now: planted(reduce, state, step, now))
+
+    return plant
+
+
+def _ignores_generations(honest, state, step, now):
+    node_id = getattr(step, "node_id", None) or getattr(getattr(step, "record", None), "node_id", None)
+    entry = state.entries.get(node_id)
+    if entry is not None and hasattr(step, "generation"):
+        step = msgspec.structs.replace(step, generation=entry.generation)
+    return honest(state, step, now)
+
+
+def _removes_early(honest, state, step, now):
+    state, effects = honest(state, step, now)
+    for node_id, entry in state.entries.items() if isinstance(step, Swept) else ():
+        if now - entry.seen_at > state.rules.heartbeat_s / 2:
+            state, more = honest(state, Withdrawn(node_id=node_id, generation=entry.generation), now)
+            effects = (*effects, *more)
+    return state, effects
+
+
+def _tells_nobody_of_a_removal(honest, state, step, now):
+    state, effects = honest(state, step, now)
+    return state, tuple(each for each in effects if not (isinstance(each, Told) and each.change.gone))
+
+
+def _does_not_say_who_took_it(honest, state, step, now):
+    state, effects = honest(state, step, now)
+    return state, tuple(msgspec.structs.replace(e, taken=False) if isinstance(e, Lost) else e for e in effects)
+
+
+def _overlooks_lost_connections(honest, state, step, now):
+    return (state, ()) if isinstance(step, Disconnected | Swept) else honest(state, step, now)
+
+
+class GoesBack(Wrapped):
+    async def watch(self, services):
+        before = None
+        async for change in self._inner.watch(services):
+            yield change
+            if before is not None:
+                yield before
+            before = change
+
+
+class Resurrected(Wrapped):
+    def __init__(self, inner, again):
+        super().__init__(inner)
+        self._again = again
+
+    async def withdraw(self):
+        await self._inner.withdraw()
+        await self._again()
+
+
+class Resurrects(Wrapped):
+    async def announce(self, record):
+        return Resurrected(await self._inner.announce(record), lambda: self._inner.announce(record))
+
+
+class LosesFields(Wrapped):
+    async def announce(self, record):
+        return await self._inner.announce(msgspec.structs.replace(record, labels={}))
+
+
+class Drops(Wrapped):
+    async def watch(self, services):
+        count = 0
+        async for change in self._inner.watch(services):
+            count += 1
+            if change.snapshot or count % 2:
+                yield change
+
+
+class OneEpoch(Wrapped):
+    """Chance that always gives the same epoch."""
+
+    def getrandbits(self, bits):
+        return 7
+
+
+class TestIgnoresGenerations(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(embedded))
+    plant = reducing(_ignores_generations)
+
+
+class TestRemovesEarly(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(embedded))
+    plant = reducing(_removes_early)
+
+
+class TestTellsNobodyOfARemoval(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(embedded))
+    plant = reducing(_tells_nobody_of_a_removal)
+
+
+class TestDoesNotSayWhoTookIt(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(embedded))
+    plant = reducing(_does_not_say_who_took_it)
+
+    @pytest.fixture(autouse=True)
+    def nor_later(self, monkeypatch):
+        monkeypatch.setattr(ledger.Ledger, "is_taken", lambda self, speaker: False)
+
+
+class TestOverlooksLostConnections(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(embedded))
+    plant = reducing(_overlooks_lost_connections)
+
+
+class TestGoesBack(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(lambda *made: GoesBack(embedded(*made))))
+
+
+class TestResurrects(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(lambda *made: Resurrects(embedded(*made))))
+
+
+class TestLosesFields(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(lambda *made: LosesFields(embedded(*made))))
+
+
+class TestDropsSomeChanges(RegistrySuite):
+    provider = pytest.fixture(lambda self: registry(lambda *made: Drops(embedded(*made))))
+
+
+class TestStartsAnewUnderAnOldEpoch(RegistrySuite):
+    @pytest.fixture
+    def provider(self):
+        return registry(lambda options, env: embedded(options, msgspec.structs.replace(env, rng=OneEpoch(env.rng))))

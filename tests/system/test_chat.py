@@ -1,6 +1,7 @@
 """The chat of services_example as people have it: hosts as processes, a real Chromium, a real Valkey between two hosts."""
 
 import os
+import secrets
 import signal
 import socket
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.valkey import Valkey
 
 from .program import command
 
-FILE = '[host]\nmesh = "chat"\n[transports.http]\nport = 0\n[services.chat]\n'
+FILE = '[host]\nmesh = "{mesh}"\n[transports.http]\nport = 0\n[services.chat]\n'
 SAID = "[...document.querySelectorAll('#lines .what')].map((each) => each.textContent)"
 STATUS = "document.getElementById('status').textContent"
 pytestmark = pytest.mark.timeout(120)
@@ -25,8 +26,14 @@ def valkey():
     server.close()
 
 
-def host(launch, folder, *words):
-    (folder / "vyked.toml").write_text(FILE)
+@pytest.fixture
+def mesh():
+    """A mesh of the test's own: hosts of other tests never join it."""
+    return f"chat-{secrets.token_hex(4)}"
+
+
+def host(launch, folder, mesh, *words):
+    (folder / "vyked.toml").write_text(FILE.format(mesh=mesh))
     return launch(*words, folder=folder).ready()
 
 
@@ -50,8 +57,8 @@ async def sees(page, *texts):
     await page.until(f"JSON.stringify({SAID}) === JSON.stringify({list(texts)})")
 
 
-async def test_two_people_talk_in_one_host(launch, tmp_path):
-    url = host(launch, tmp_path).address(0) + "/chat"
+async def test_two_people_talk_in_one_host(launch, mesh, tmp_path):
+    url = host(launch, tmp_path, mesh).address(0) + "/chat"
     async with chromium() as browser, browser.page(url) as ada, browser.page(url) as bob:
         await joined(ada, "ada")
         await joined(bob, "bob")
@@ -66,8 +73,8 @@ async def test_two_people_talk_in_one_host(launch, tmp_path):
             keep(f"chat-{width}-{scheme}.png", await ada.picture(width, 640, scheme))
 
 
-async def test_the_page_can_be_used_without_seeing_it(launch, tmp_path):
-    url = host(launch, tmp_path).address(0) + "/chat"
+async def test_the_page_can_be_used_without_seeing_it(launch, mesh, tmp_path):
+    url = host(launch, tmp_path, mesh).address(0) + "/chat"
     async with chromium() as browser, browser.page(url) as page:
         assert {("heading", "Chat"), ("textbox", "Your name"), ("button", "Join"), ("main", "")} <= await page.roles()
         keep("chat-join.png", await page.picture(800, 640))
@@ -79,11 +86,11 @@ async def test_the_page_can_be_used_without_seeing_it(launch, tmp_path):
         assert await page.value("document.documentElement.lang") == "en"
 
 
-async def test_people_at_two_hosts_talk_over_redis(launch, valkey, tmp_path):
+async def test_people_at_two_hosts_talk_over_redis(launch, mesh, valkey, tmp_path):
     folders = [tmp_path / name for name in "ab"]
     for folder in folders:
         folder.mkdir()
-    one, other = (host(launch, folder, *over(valkey)) for folder in folders)
+    one, other = (host(launch, folder, mesh, *over(valkey)) for folder in folders)
     async with (
         chromium() as browser,
         browser.page(one.address(0) + "/chat") as ada,
@@ -98,11 +105,11 @@ async def test_people_at_two_hosts_talk_over_redis(launch, valkey, tmp_path):
     assert one.stop() == other.stop() == 0
 
 
-async def test_a_page_comes_back_by_itself_when_its_host_does(launch, tmp_path):
+async def test_a_page_comes_back_by_itself_when_its_host_does(launch, mesh, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = ("--set", f"transports.http.port={probe.getsockname()[1]}")
-    first = host(launch, tmp_path, *port)
+    first = host(launch, tmp_path, mesh, *port)
     async with chromium() as browser, browser.page(first.address(0) + "/chat") as ada:
         await joined(ada, "ada")
         await ada.type("before")
@@ -111,14 +118,14 @@ async def test_a_page_comes_back_by_itself_when_its_host_does(launch, tmp_path):
         await ada.until(f"{STATUS} !== 'Connected as ada'")
         assert first.ends() == 0
         assert await ada.value("document.querySelector('#say button').disabled")
-        host(launch, tmp_path, *port)
+        host(launch, tmp_path, mesh, *port)
         await ada.until(f"{STATUS} === 'Connected as ada'")
         await ada.type("after")
         await sees(ada, "before", "after")
 
 
 def test_services_shows_the_socket(tmp_path):
-    (tmp_path / "vyked.toml").write_text(FILE)
+    (tmp_path / "vyked.toml").write_text(FILE.format(mesh="chat"))
     code, out, _ = command("services", folder=tmp_path)
     assert code == 0
     assert "talk(WebSocket[Say, Welcome | Posted], name)  websocket  GET /chat/socket" in out

@@ -7,6 +7,7 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -56,11 +57,14 @@ def test_the_example_runs_from_its_wheel_in_an_empty_folder(environment, tmp_pat
     script = environment / "bin" / "vyked-host"
     script.write_text(f"#!{python}\nimport sys\nfrom vyked_host.cli import main\nsys.exit(main())\n")
     script.chmod(0o755)
-    (tmp_path / "vyked.toml").write_text("[services.identity]\n[services.accounts]\n")
+    (tmp_path / "vyked.toml").write_text("[services.identity]\n[services.accounts]\n[services.chat]\n")
     ports = ("--set", "transports.tcp.port=0", "--set", "transports.http.port=0")
     host = Running(*ports, folder=tmp_path, program=str(script))
     try:
         assert fetch(f"{host.ready().address(1)}/users/ada") == (200, {"text": "Hello ada"})
+        for page, words in (("chat", b"<!doctype html>"), ("chat/chat.js", b"WebSocket"), ("chat/chat.css", b"body {")):
+            with urlopen(f"{host.address(1)}/{page}", timeout=30) as answer:
+                assert words in answer.read()
         assert host.stop() == 0
     finally:
         host.kill()

@@ -21,7 +21,7 @@ from ..contracts import Address, Channel
 from ..errors import UsageError
 from ..model.description import Dependency, EventDescription
 from ..model.message import Event as Message
-from ..model.settings import ServiceTable
+from ..model.settings import SecurityTable, ServiceTable
 from ..model.topology import NodeRecord
 from ..runtime.node import Node
 from ..service.clients import DynamicClient, Invoker
@@ -48,13 +48,13 @@ class Host(ClassicHost):
 
     `text` is the file's content instead of a file: without a folder it has nobody to meet, so it stays inside this process
     unless it says where (``[registry.embedded] address``); `overrides` are ``a.b=value`` as of ``--set``; `fakes` stand for services
-    (name -> object) in clients of this host. Raises ConfigError with every fault of the file, StartError when it can't start.
+    (name -> object) in clients of this host; `security` takes the place of what the text says of it. Raises ConfigError with every fault of the file, StartError when it can't start.
     """
 
     def __init__(
         self, *what: str | Path | type | object, text: str | None = None, overrides: Sequence[str] = (),
         environ: Mapping[str, str] | None = None, fakes: Mapping[str, Any] | None = None,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None, security: SecurityTable | None = None,
     ) -> None:  # fmt: skip
         files = [str(each) for each in what if isinstance(each, (str, Path))]
         if len(files) + (text is not None) > 1:
@@ -63,7 +63,7 @@ class Host(ClassicHost):
         self._file = files[0] if files else None
         self._text = text if text is not None or files else _ALONE
         self._overrides, self._environ = overrides, environ
-        self._fakes, self._options = dict(fakes or {}), dict(options or {})
+        self._fakes, self._options, self._security = dict(fakes or {}), dict(options or {}), security
         self._composition: Composition | None = None
         self._asker: Asker | None = None
         self._made: dict[tuple[str, str | None, Any], Any] = {}
@@ -106,6 +106,8 @@ class Host(ClassicHost):
     def _compose(self) -> tuple[Composition, Node]:
         ready = self._ready or prepare(self._file, text=self._text, overrides=self._overrides, environ=self._environ)
         settings = ready.loaded.require()
+        if self._security is not None:
+            settings = msgspec.structs.replace(settings, security=self._security)
         served = ready.loaded.services if self._serves else ()
         planned = plan(served) + [self._planned(each) for each in self._services]
         planned = [without_waiting(each) for each in planned] if self._alone else planned

@@ -67,7 +67,14 @@ class Hubs:
         return MeshHub(
             places=_places(address, env.namespace),
             node_id=env.node_id,
-            probe=Probe(mesh=env.namespace, dial=native.dial, dial_s=env.timing.dial, caller=caller, clock=env.clock),
+            probe=Probe(
+                mesh=env.namespace,
+                dial=native.dial,
+                dial_s=env.timing.dial,
+                caller=caller,
+                clock=env.clock,
+                spawn=workshop.tasks.spawn,
+            ),
             serve=native.serve,
             counter=lambda: Counter(native.codecs, workshop.clock, self._threads, env.log),
             may_hold=self._may_hold,

@@ -10,6 +10,7 @@ import msgspec
 from ..config import Service
 from ..errors import ConfigError, UsageError
 from ..model.description import EndpointDescription, HttpBinding, ServiceDescription
+from ..model.identity import EVERY, NOBODY
 from ..model.settings import ServiceTable
 from ..service.inspect import check_construction, describe
 
@@ -63,7 +64,17 @@ def bound(description: ServiceDescription, given: Any) -> Any:
 def _wished(endpoint: EndpointDescription, table: ServiceTable) -> EndpointDescription:
     http = tuple(_prefixed(each, table.http_prefix) for each in endpoint.http)
     transports = frozenset((*table.transports, "local")) if table.transports is not None else endpoint.transports
-    return msgspec.structs.replace(endpoint, http=http, transports=transports)
+    return msgspec.structs.replace(endpoint, http=http, transports=transports, allow=_allowed(endpoint, table))
+
+
+def _allowed(endpoint: EndpointDescription, table: ServiceTable) -> tuple[str, ...]:
+    """Who may call `endpoint`; empty: everybody."""
+    wanted = table.allow
+    if wanted is None:
+        return endpoint.allow
+    if isinstance(wanted, dict):
+        wanted = wanted.get(endpoint.name, wanted.get(EVERY, []))
+    return tuple(wanted) or NOBODY
 
 
 def _prefixed(binding: HttpBinding, prefix: str) -> HttpBinding:

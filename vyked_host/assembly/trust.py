@@ -24,6 +24,7 @@ def trust(table: SecurityTable, mesh: str, authenticator: Authenticator | None) 
         peers=table.tls.peers if table.tls is not None else (),
         identify=None if authenticator is None else authenticator.identify,
         encrypted=table.tls is not None,
+        serve=table.serve,
     )
 
 

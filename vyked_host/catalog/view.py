@@ -62,7 +62,7 @@ def merge(view: View, change: Change, now: float, warm_up_s: float) -> View:
 
 def _begun(view: View, change: Change, now: float, warm_up_s: float) -> View:
     old = {
-        node_id: replace(known, doubt=known.doubt or "suspect", until=now + warm_up_s)
+        node_id: replace(known, doubt=change.doubts.get(node_id, known.doubt) or "suspect", until=now + warm_up_s)
         for node_id, known in view.nodes.items()
     }
     past = view.past if view.epoch is None else (*view.past, view.epoch)[-REMEMBERED:]

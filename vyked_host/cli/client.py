@@ -17,7 +17,7 @@ from ..assembly.prepare import find, prepare
 from ..contracts import Channel, EndpointDescription
 from ..errors import NotFound, StartError, UsageError, VykedError
 from ..model.report import is_own
-from ..model.settings import Settings
+from ..model.settings import SecurityTable, Settings, TlsTable
 from ..model.values import Value
 
 DEFAULT = "tcp://127.0.0.1:4502"
@@ -28,11 +28,13 @@ DIAL_S = 5.0
 
 
 class Aim(Value):
-    """Which mesh, at which addresses; `file` is the file that says so, empty when none does."""
+    """Which mesh, at which addresses, and how to prove that one belongs there; `file` is the file that says so, empty when none
+    does."""
 
     mesh: str
     addresses: tuple[str, ...]
     file: str = ""
+    security: SecurityTable = SecurityTable()
 
 
 def aim(config_file: str | None, address: str | None, mesh: str | None) -> Aim:
@@ -41,7 +43,20 @@ def aim(config_file: str | None, address: str | None, mesh: str | None) -> Aim:
     file = find(config_file, os.environ)
     settings = prepare(file).loaded.require() if file else prepare(None, text="").loaded.require()
     wanted = (checked(address),) if address else tuple(listening(settings)) or (DEFAULT,)
-    return Aim(mesh=mesh or mesh_name(settings), addresses=wanted, file=file or "")
+    return Aim(mesh=mesh or mesh_name(settings), addresses=wanted, file=file or "", security=proofs(settings))
+
+
+def proofs(settings: Settings) -> SecurityTable:
+    """What a host that only calls needs of ``[security]``, with the files where they are."""
+    table = msgspec.structs.replace(settings.security, authenticator=None)
+    if table.tls is None:
+        return table
+    return msgspec.structs.replace(table, tls=msgspec.structs.replace(table.tls, **paths(table.tls, settings.folder)))
+
+
+def paths(table: TlsTable, folder: str) -> dict[str, str]:
+    """The files of a table, whatever the directory."""
+    return {key: os.path.join(folder, os.path.expanduser(getattr(table, key))) for key in ("cert", "key", "ca")}
 
 
 def checked(address: str) -> str:
@@ -59,14 +74,15 @@ def listening(settings: Settings) -> Iterator[str]:
         port = PORTS.get(table.use) if port is None else port
         if host and port:
             host = _EVERYWHERE.get(host, host)
-            yield f"{table.use}://{f'[{host}]' if ':' in host else host}:{port}"
+            scheme = "https" if table.use == "http" and settings.security.tls is not None else table.use
+            yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @asynccontextmanager
 async def reached(found: Aim) -> AsyncIterator[tuple[Host, Channel]]:
     """A host that knows whoever listens at the addresses, and a channel to the first that answers. Raises StartError when
     none does."""
-    async with Host(text=_text(found)) as host:
+    async with Host(text=_text(found), security=found.security) as host:
         channel = await _first(host, found)
         try:
             await _known(host, channel.node_id)

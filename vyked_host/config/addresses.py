@@ -54,14 +54,15 @@ def check_ports(found: Iterable[Bind], document: Document) -> None:
         if not bind.port or not _given(document, bind.path):
             continue
         rivals = first.setdefault(bind.port, [])
-        rival = next((other for other in rivals if _same(other.host, bind.host)), None)
+        rival = next((each for each in rivals if _same(each.host, bind.host) and not _shared(each, bind)), None)
         rivals.append(bind)
-        if rival is not None and not (_is_place(bind) and _is_place(rival) and bind.host == rival.host):
+        if rival is not None:
             _port_fault(document, bind, rival)
 
 
-def _is_place(bind: Bind) -> bool:
-    return bind.path[-1] == "address"
+def _shared(one: Bind, other: Bind) -> bool:
+    """The registry and the bus of one back end meet at one place."""
+    return one.path[0] != other.path[0] and one.path[1:] == other.path[1:] and one.path[-1] == "address"
 
 
 def _given(document: Document, path: Path) -> bool:

@@ -99,7 +99,8 @@ class Document:
         """The ``--set`` that `path`, or what it is in, comes from."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.flags:
-                return self.flags[path[:length]]
+                shown = is_secret(path) and path not in self.written
+                return f"--set {dotted(path)}={HIDDEN}" if shown else self.flags[path[:length]]
         return None
 
     def problems(self) -> tuple[Problem, ...]:

@@ -15,7 +15,7 @@ from .document import Origin
 from .installed import Installed
 from .load import Loaded
 from .paths import Path, dotted
-from .render import shown
+from .render import visible
 from .schema import Owner
 from .suggest import did_you_mean, join, listing
 
@@ -82,7 +82,7 @@ def _here(loaded: Loaded, path: Path) -> tuple[Any, Origin]:
             value = value[part]
         except (KeyError, IndexError, TypeError):
             return None, loaded.origin(path)
-    return (value if isinstance(value, (dict, list)) else shown(loaded, path, value)), loaded.origin(path)
+    return visible(loaded, value, path), loaded.origin(path)
 
 
 def _places(loaded: Loaded, owner: Owner) -> Iterator[Place]:

@@ -40,7 +40,7 @@ class Findings:
 
     def at(self, path: Path) -> bool:
         """Is exactly what stands at `path` at fault already?"""
-        return any(fault.path == path for fault in self.faults)
+        return any(fault.path == path and fault.severity == "error" for fault in self.faults)
 
     def touches(self, path: Path) -> bool:
         """Is something at `path` or below it at fault already?"""

@@ -47,15 +47,16 @@ def as_json(loaded: Loaded, *, origin: bool) -> str:
             for path, value in leaves(loaded.plain)
         }
     else:
-        document = _visible(loaded, loaded.plain, ())
+        document = visible(loaded, loaded.plain, ())
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
-def _visible(loaded: Loaded, value: Any, path: Path) -> Any:
+def visible(loaded: Loaded, value: Any, path: Path) -> Any:
+    """`value`, whatever is inside it, as it may be seen."""
     if isinstance(value, dict):
-        return {key: _visible(loaded, inner, (*path, key)) for key, inner in value.items()}
+        return {key: visible(loaded, inner, (*path, key)) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_visible(loaded, inner, (*path, index)) for index, inner in enumerate(value)]
+        return [visible(loaded, inner, (*path, index)) for index, inner in enumerate(value)]
     return shown(loaded, path, value)
 
 

@@ -8,11 +8,13 @@ import stat
 import time
 from collections.abc import Iterable
 
+from ..model.identity import EVERY
 from ..model.settings import SecurityTable, Settings
 from .certificates import Unusable, examine, paths
 from .document import Document
 from .paths import Path
 from .services import Service
+from .suggest import did_you_mean, join, listing
 
 SOON_S = 7 * 86400.0
 """From so many seconds before its end on a certificate is warned of."""
@@ -29,6 +31,7 @@ def check(settings: Settings, services: Iterable[Service], document: Document) -
     if table.identity and table.tls is None:
         text = "security.identity: without [security.tls] this travels unencrypted, and everybody on the way can use it"
         document.findings.add(("security", "identity"), text, "set [security.tls]", severity="warning")
+    _check_methods(services, document)
     if not (table.proves or table.authenticator is not None):
         _check_unprovable(settings, services, document)
 
@@ -70,6 +73,17 @@ def _check_tls(table: SecurityTable, folder: str, document: Document) -> None:
     if os.stat(files["key"]).st_mode & stat.S_IROTH:
         text = f'every user of this machine can read "{table.tls.key}"'
         document.findings.add(("security", "tls", "key"), text, f"chmod o-r {table.tls.key}", severity="warning")
+
+
+def _check_methods(services: Iterable[Service], document: Document) -> None:
+    """A list for a method that is not there would leave the one that was meant to the others."""
+    for each in services:
+        known = [endpoint.name for endpoint in each.description.endpoints]
+        for name in each.table.allow if isinstance(each.table.allow, dict) else ():
+            if name != EVERY and name not in known:
+                path: Path = ("services", each.key, "allow", name)
+                remedy = join(did_you_mean(name, known), f'there are: {listing(known)}; "{EVERY}" is all others')
+                document.findings.add(path, f"{each.description.name} has no method {name}", remedy, at="key")
 
 
 def _check_unprovable(settings: Settings, services: Iterable[Service], document: Document) -> None:

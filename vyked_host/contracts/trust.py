@@ -28,10 +28,11 @@ class Trust:
     def __init__(
         self, mesh: str = "", *, seal: Seal | None = None, claims: Mapping[str, str] | None = None,
         peers: Sequence[str] = (), identify: Identify | None = None, encrypted: bool = False,
+        serve: Mapping[str, Sequence[str]] | None = None,
     ) -> None:  # fmt: skip
         self.seal, self.claims, self.encrypted = seal, dict(claims or {}), encrypted
         self.authenticates = identify is not None
-        self._mesh, self._peers, self._identify = mesh, tuple(peers), identify
+        self._mesh, self._peers, self._identify, self._serve = mesh, tuple(peers), identify, dict(serve or {})
 
     def __repr__(self) -> str:
         return "Trust(***)"
@@ -69,6 +70,10 @@ class Trust:
         except Exception as error:  # a plugin's own: what it can't judge does not come in
             raise Unauthenticated(f"the authenticator failed: {type(error).__name__}", executed="not_sent") from error
         return msgspec.structs.replace(peer, identity=found or None)
+
+    def may_serve(self, found: str | None, service: str) -> bool:
+        """May who has the identity `found` announce `service`? ``[security.serve]``, model.identity.may_serve."""
+        return identity.may_serve(found, service, self._serve)
 
 
 def is_secure(link: Any) -> bool:

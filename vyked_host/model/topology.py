@@ -50,7 +50,8 @@ class NodeRecord(Value):
 
 class Change(Value):
     """A watch starts with a snapshot; a gap or a new epoch gives a new snapshot; else deltas in order. `doubts` has what
-    speaks against nodes of this change; a node that is told without one is well."""
+    speaks against nodes of this change; a node that is told without one is well. The snapshot of a new epoch may doubt nodes of
+    the one before, which it does not have."""
 
     epoch: int
     revision: int

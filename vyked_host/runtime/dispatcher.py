@@ -15,6 +15,7 @@ from ..errors import Code
 from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
+from .admission import forbidden
 from .clock import SWEEP_S
 from .failures import FailureLog
 from .invocation import Invocation, Streaming
@@ -112,8 +113,9 @@ class Dispatcher:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-        if (route.limit is not None or len(self.running) >= self._room) and self._is_full(route):
-            return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
+        refusal = self._examined(route, call) if route.examined or len(self.running) >= self._room else None
+        if refusal is not None:
+            return self._refuse(call, sink, *refusal, route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
@@ -138,6 +140,11 @@ class Dispatcher:
             self._sweeping = True
             self._loop.call_later(SWEEP_S, self._sweep)
         return invocation
+
+    def _examined(self, route: Route, call: Call) -> tuple[Code, str] | None:
+        if (refusal := forbidden(route, call)) is not None:
+            return refusal
+        return ("RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do") if self._is_full(route) else None
 
     def _is_full(self, route: Route) -> bool:
         if route.limit is not None and route.counters.in_flight >= route.limit:

@@ -42,10 +42,11 @@ class BoundCodecs:
 
 
 class Route:
-    """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains."""
+    """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains; `examined`: not every call
+    that comes is run even then."""
 
     __slots__ = (
-        "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "handler", "limit", "open", "proceed", "result_class", "streams", "timeout_s",
+        "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "limit", "open", "proceed", "result_class", "streams", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,8 @@ class Route:
         self.codecs = bind_all(endpoint, codecs)
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
         self.limit, self.timeout_s = endpoint.concurrency, endpoint.timeout_s
+        self.allow = endpoint.allow
+        self.examined = self.limit is not None or bool(self.allow)
         self.open = True
         self.closed_reason = ""
         self.result_class = endpoint.result if isinstance(endpoint.result, type) else None

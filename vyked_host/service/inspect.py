@@ -188,6 +188,8 @@ def _socket(
 ) -> EndpointDescription:
     check_name(name, place)
     shape = socket_shape(handler, place, lenient=naming.lenient)
+    if any(each.timeout is not None and each.timeout <= 0 for each in sockets):
+        raise place.fault("its timeout is no time limit", "give seconds above 0, or leave it out: a socket needs none")
     return EndpointDescription(
         service=naming.service, version=naming.version, name=name, kind=Kind.WEBSOCKET, arguments=shape.arguments,
         result=shape.outbound, inbound=shape.inbound, stream_parameter=shape.parameter, timeout_s=sockets[0].timeout,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+PLAIN: Final = "the other end does not speak TLS: set [security.tls] at both ends"
 _CERTIFICATE: Final = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED",
                        "CERTIFICATE_UNKNOWN", "UNSUPPORTED_CERTIFICATE", "PEER_DID_NOT_RETURN_A_CERTIFICATE",
                        "ACCESS_DENIED", "DECRYPT_ERROR")  # fmt: skip
-_PLAIN: Final = (
+_NO_TLS: Final = (
     "WRONG_VERSION_NUMBER",
     "RECORD_LAYER_FAILURE",
     "HTTP_REQUEST",
@@ -42,8 +43,8 @@ def _of(error: BaseException) -> str:
     if any(each in reason for each in _CERTIFICATE):
         why = reason.rpartition("ALERT_")[2].lower().replace("_", " ")
         return f"certificate refused: the other end does not accept ours ({why}; [security.tls] cert)"
-    if any(each in reason for each in _PLAIN):
-        return "the other end does not speak TLS: set [security.tls] at both ends"
+    if any(each in reason for each in _NO_TLS):
+        return PLAIN
     if any(each in reason for each in _VERSION):
         return "no version of TLS in common: 1.2 is the oldest that is spoken"
     return ""

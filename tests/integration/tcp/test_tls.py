@@ -16,7 +16,7 @@ from vyked_host.assembly.certificates import Certificates
 from vyked_host.assembly.trust import trust
 from vyked_host.config.certificates import Unusable
 from vyked_host.contracts import Address, TimingTable, Trust
-from vyked_host.errors import PermissionDenied, Unauthenticated, Unavailable
+from vyked_host.errors import NotSupported, PermissionDenied, Unauthenticated, Unavailable
 from vyked_host.model.settings import SecurityTable, TlsTable
 from vyked_host.runtime.net import AsyncioNet
 
@@ -203,7 +203,7 @@ async def test_who_speaks_no_tls_is_told_and_so_is_who_does_where_none_is_spoken
         await site.dial(environment(node="b2"))
     assert "set [security.tls]" in str(caught.value)
     plain = await serve()
-    with pytest.raises(Unauthenticated, match=r"does not speak TLS: set \[security.tls\]"):
+    with pytest.raises(NotSupported, match=r"does not speak TLS: set \[security.tls\]"):
         await plain.dial(pki.env("b2"))
     await plain.aclose()
 

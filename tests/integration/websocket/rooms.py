@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -194,6 +195,7 @@ def port(host: Host) -> int:
 async def served(*services: Any, config: str = "") -> AsyncIterator[tuple[Host, Any, aiohttp.ClientSession]]:
     """A host, the instance of its first service, and a session whose URLs begin at it."""
     services = services or (Rooms,)
-    async with Host(*services, text=HTTP + config) as host, aiohttp.ClientSession(base(host)) as http:
+    mesh = (f'host.mesh="rooms-{secrets.token_hex(4)}"',)
+    async with Host(*services, text=HTTP + config, overrides=mesh) as host, aiohttp.ClientSession(base(host)) as http:
         found = host.instance(services[0]) if isinstance(services[0], type) else services[0]
         yield host, found, http

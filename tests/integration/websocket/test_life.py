@@ -11,6 +11,8 @@ from vyked_host.testing.waiting import eventually
 
 from .rooms import Rooms, base, served
 
+NAMES = ("websocket ", "closing websocket ", "the end of a websocket")
+"""Of the tasks that a socket has."""
 FAST = "[timing]\nscale = 0.02\n"  # ping 0.2 s, pong 0.1 s, write 0.2 s, grace 0.1 s
 
 
@@ -238,6 +240,19 @@ async def test_a_drain_is_bounded_by_its_own_time() -> None:
         assert rooms.cancelled.is_set()
 
 
+async def test_a_handler_has_the_drain_s_time_and_not_the_grace_of_a_lost_peer() -> None:
+    config = FAST + "[transports.http.websocket]\ngrace = 0\n"
+    async with served(config=config) as (host, rooms, http), http.ws_connect("/slow") as ws:
+        await rooms.entered.wait()
+        draining = asyncio.create_task(host.node.drain())
+        await ws.receive()
+        await eventually(lambda: host.node.statistics()["connections"]["http"] == 0)
+        await eventually(lambda: not [name for name in host.node.tasks.names() if name.startswith(NAMES)])
+        rooms.gate.set()
+        assert await draining == []
+        assert rooms.ended.is_set()
+
+
 async def test_a_peer_that_ignores_the_close_holds_up_no_drain() -> None:
     async with served(config=FAST) as (host, rooms, http):
         ws = await http.ws_connect("/records", autoclose=False)
@@ -282,5 +297,5 @@ async def test_nothing_is_left_behind() -> None:
             async with http.ws_connect(path) as ws:
                 await ws.send_str("x")
         await eventually(lambda: not host.node.dispatcher.running)
-        await eventually(lambda: not [name for name in host.node.tasks.names() if "websocket" in name])
+        await eventually(lambda: not [name for name in host.node.tasks.names() if name.startswith(NAMES)])
         assert isinstance(rooms, Rooms)

@@ -85,6 +85,12 @@ async def test_parameters_come_from_path_and_query_and_are_checked_before_the_up
                 assert (answer.status, named in await answer.text()) == (400, True)
 
 
+async def test_a_method_without_parameters_reads_the_query_itself() -> None:
+    async with served() as (_, rooms, http), http.ws_connect("/records?token=abc"):
+        await rooms.entered.wait()
+        assert rooms.sockets[0].request.query["token"] == "abc"
+
+
 async def test_the_context_has_the_request_and_no_deadline() -> None:
     async with served() as (_, _, http):
         trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -56,6 +56,11 @@ def test_a_registry_that_starts_empty_takes_nobody_away_until_the_warm_up_is_ove
     assert known(forget(view, 115.0)) == {"a": None}
 
 
+def test_a_new_epoch_may_know_that_somebody_of_the_old_one_is_down():
+    view = seen(change(1, 9, "a", "b", snapshot=True), change(2, 0, snapshot=True, a="down"))
+    assert known(view) == {"a": "down", "b": "suspect"}
+
+
 def test_who_is_told_gone_in_the_new_epoch_goes_at_once():
     view = seen(change(1, 9, "a", "b", snapshot=True), change(2, 0, snapshot=True, gone=("a",)))
     assert known(view) == {"b": "suspect"}

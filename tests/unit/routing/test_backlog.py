@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyked_host.routing.backlog import Backlog, joined
 from vyked_host.contracts import Verdict
 from vyked_host.errors import LocalProtocolError
+from vyked_host.routing.backlog import Backlog, joined
 from vyked_host.testing.conformance.pubsub import ACK, Inbox, event
 
 LOG = logging.getLogger("vyked.test")

@@ -139,6 +139,14 @@ def test_what_can_t_work_is_refused_with_the_place_and_the_remedy(body: Any, say
     assert "test_sockets.py:" in str(caught.value)
 
 
+def test_a_time_limit_is_above_zero() -> None:
+    async def socket(self: Any, ws: WebSocket[str, str]) -> None: ...
+
+    made: Any = type("Bad", (Service,), {"socket": websocket("/x", timeout=0)(socket)}, name="bad", version="1")
+    with pytest.raises(UsageError, match="no time limit"):
+        describe(made)
+
+
 @pytest.mark.parametrize(
     ("hint", "text", "binary"),
     [

@@ -16,6 +16,7 @@ from ...errors import UsageError
 from ...service.base import Service
 from ...service.context import context
 from ...service.decorators import api
+from .admission import Admission
 from .ledger import Ledger
 from .messages import Answer, Held, Piece, Speaker
 
@@ -37,6 +38,7 @@ class RegistryDesk(Service, name="vyked-registry", version="1.0.0"):
             namespace=env.namespace, epoch=env.rng.getrandbits(62), rules=rules, swept_at=env.clock.now()
         )  # fmt: skip
         self.ledger = Ledger(state, env.clock)
+        self._admission = Admission(env.trust)
         self._stop_sweeping: Callable[[], None] | None = None
 
     # ---- contracts.Desk ----------------------------------------------------------------------------------------------
@@ -72,11 +74,15 @@ class RegistryDesk(Service, name="vyked-registry", version="1.0.0"):
     @api(priority="high")
     async def announce(self, record: NodeRecord, life: int) -> Answer:
         """A node wants to be known."""
-        return self._kept(record) or self._answer(self.ledger.step(Announced(record=record, life=life)))
+        refused = self._kept_out(record.node_id, record) or self._kept(record)
+        return refused or self._answer(self.ledger.step(Announced(record=record, life=life)))
 
     @api(priority="high")
     async def renew(self, speaker: Speaker) -> Answer:
         """A sign of life."""
+        refused = self._kept_out(speaker.node_id)
+        if refused is not None:
+            return refused
         step = Renewed(node_id=speaker.node_id, generation=speaker.generation)
         return self._answer(self.ledger.step(step), speaker)
 
@@ -87,13 +93,22 @@ class RegistryDesk(Service, name="vyked-registry", version="1.0.0"):
             reason = f"node {speaker.node_id} can't speak for node {record.node_id}"
             return self._answer(Refused(node_id=speaker.node_id, reason=reason))
         step = Updated(generation=speaker.generation, record=record)
-        return self._kept(record) or self._answer(self.ledger.step(step), speaker)
+        refused = self._kept_out(speaker.node_id, record) or self._kept(record)
+        return refused or self._answer(self.ledger.step(step), speaker)
 
     @api(priority="high")
     async def withdraw(self, speaker: Speaker) -> Answer:
         """A node leaves. One that is not known any more has left already."""
+        refused = self._kept_out(speaker.node_id)
         step = Withdrawn(node_id=speaker.node_id, generation=speaker.generation)
-        return self._answer(self.ledger.step(step), speaker)
+        return refused or self._answer(self.ledger.step(step), speaker)
+
+    def _kept_out(self, node_id: str, record: NodeRecord | None = None) -> Answer | None:
+        """Who calls may not say this, whatever it is."""
+        reason = self._admission.refusal(node_id, record, self.ledger.state.entries)
+        if reason:
+            self._env.log.warning("refused at the registry: %s", reason)
+        return self._answer(Refused(node_id=node_id, reason=reason)) if reason else None
 
     def _kept(self, record: NodeRecord) -> Answer | None:
         reason = self.ledger.refusal(record)
@@ -111,6 +126,10 @@ class RegistryDesk(Service, name="vyked-registry", version="1.0.0"):
     @api(priority="high")
     async def hold(self, speaker: Speaker) -> AsyncIterator[Held]:
         """Open for as long as the node is connected. Says that the lease stands, and at its end why."""
+        refused = self._admission.refusal(speaker.node_id, None, self.ledger.state.entries)
+        if refused:
+            yield Held(lost=refused)
+            return
         hold, cleanly = self.ledger.hold(speaker), False
         try:
             if not hold.lost.done():

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...catalog.query import touching
-from ...contracts import Change
-from ...errors import StartError, VykedError
+from ...contracts import Change, Doubt
+from ...errors import Away, StartError, VykedError
 from .desk import RegistryDesk
 from .lease import AGAIN
 from .messages import Piece
@@ -56,14 +56,14 @@ class Inbox:
         return True
 
     def _whole(self, holder: str) -> Change:
-        """The parts as one change. Whoever held the hub before and is not there any more was seen to go by its connection."""
+        """The parts as one change. Whoever held the hub before and has not come back is down: its connection ended here."""
         first = self._parts[0]
         nodes = tuple(pair for part in self._parts for pair in part.nodes)
         gone = tuple(node_id for part in self._parts for node_id in part.gone)
-        doubts = {node_id: doubt for part in self._parts for node_id, doubt in part.doubts.items()}
+        doubts: dict[str, Doubt] = {node_id: each for part in self._parts for node_id, each in part.doubts.items()}
         moved = first.snapshot and first.epoch != self.epoch and self.holder not in ("", holder)
         if moved and all(record.node_id != self.holder for _, record in nodes):
-            gone = (*gone, self.holder)
+            doubts[self.holder] = "down"
         return msgspec.structs.replace(first, nodes=nodes, gone=gone, doubts=doubts)
 
     async def _put(self, change: Change) -> None:
@@ -80,13 +80,14 @@ class Inbox:
         """`change` without what this watch is not about. A node that drops a watched service is told once more."""
         if self._services is None:
             return change
-        before = frozenset() if change.snapshot else self._known
+        known = self._known
+        before = frozenset() if change.snapshot else known
         nodes = touching(change, self._services, before)
-        gone = tuple(node_id for node_id in change.gone if node_id in self._known)
+        gone = tuple(node_id for node_id in change.gone if node_id in known)
         still = {record.node_id for _, record in touching(change, self._services)}
         touched = {record.node_id for _, record in change.nodes} | set(gone)
         self._known = (before - touched) | still
-        told = {record.node_id for _, record in nodes}
+        told = {record.node_id for _, record in nodes} | known
         doubts = {node_id: doubt for node_id, doubt in change.doubts.items() if node_id in told}
         return msgspec.structs.replace(change, nodes=nodes, gone=gone, doubts=doubts)
 
@@ -136,6 +137,8 @@ class Follower:
             before = (self.inbox.epoch, self.inbox.position)
             try:
                 await self._stream()
+            except Away as error:
+                self._registry.log.debug("the registry is away: %s", error)
             except StartError as error:
                 self._registry.log.error("the registry can't be joined: %s", error)  # noqa: TRY400 - a person's matter
             except VykedError as error:

@@ -13,7 +13,7 @@ from yarl import URL
 
 from ...contracts import Environment, Fault
 from ...errors import RULES, CallError, PermissionDenied, Unauthenticated, Unavailable
-from ...wire.alerts import in_words
+from ...wire.alerts import PLAIN, in_words
 from . import directory
 from .answers import error_item, read
 from .connector import NetConnector
@@ -85,7 +85,7 @@ def _refused(base: URL, status: int, fault: Fault | None) -> CallError:
 
 def _unreachable(base: URL, error: Exception) -> CallError:
     words = in_words(error)
-    if words and words not in str(error):
+    if words and words != PLAIN:
         return Unauthenticated(f"{base}: {words}", executed="not_sent")
     if base.scheme == "https" and isinstance(error, aiohttp.ServerDisconnectedError):
         return Unavailable(f"{base} {_CLOSED}", executed="not_sent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...contracts import Code, Fault
 from ...errors import NotSupported, PermissionDenied, Refused, Unauthenticated, Unavailable, VykedError
-from ...wire.alerts import in_words
+from ...wire.alerts import PLAIN, in_words
 from ...wire.hello import Reject
 from .sockets import cause
 
@@ -28,8 +28,11 @@ def refused(reject: Reject, peer: str) -> VykedError:
 
 
 def not_connected(uri: str, error: OSError, *, secure: bool) -> VykedError:
-    """The dial failed: Unauthenticated where a certificate was the reason, else Unavailable. `secure`: TLS was begun."""
+    """The dial failed: NotSupported where no TLS is spoken, Unauthenticated where a certificate was the reason, else Unavailable.
+    `secure`: TLS was begun."""
     words = in_words(error)
+    if words == PLAIN:
+        return NotSupported(f"{uri}: {words}")
     if words:
         return Unauthenticated(f"{uri}: {words}", executed="not_sent")
     if secure and isinstance(error, (ConnectionResetError, ConnectionAbortedError)):

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
-from ...contracts import Address, Change, Environment, Generation, Instance, NodeRecord, Provider, Registry
+from ...contracts import Change, Environment, Generation, Instance, NodeRecord, Provider, Registry, Taken
 from ...errors import Unavailable
+from ..leaks import leaks
 from ..waiting import WITHIN_S, eventually
+from .company import QUICK, Company, company, record
+from .registry_machine import RegistryMachine
 from .suite import Suite
-
-
-def record(env: Environment, node_id: str, *services: str, version: str = "1.0.0") -> NodeRecord:
-    """A node with active instances of `services`."""
-    instances = tuple(Instance(service=each, version=version, status="active") for each in services)
-    address = Address(transport="tcp", uri="tcp://127.0.0.1:4502")
-    return NodeRecord(node_id=node_id, namespace=env.namespace, addresses=(address,), instances=instances)
 
 
 class View:
@@ -56,7 +57,18 @@ class View:
 
 @pytest.mark.asyncio
 class RegistryConformance(Suite):
-    """Inherit, and write the fixture `provider`."""
+    """Inherit, and write the fixture `provider`. `virtual_time` False: time is real for this registry, since it speaks to a
+    server; `examples` and `steps`: how long sequences of events are looked at, and how many."""
+
+    virtual_time: ClassVar[bool] = True
+    examples: ClassVar[int] = 50
+    steps: ClassVar[int] = 30
+
+    @pytest_asyncio.fixture
+    async def company(self, provider: Provider[Registry], options: msgspec.Struct) -> AsyncIterator[Company]:
+        """Several nodes; a heartbeat is 0.2 s."""
+        async with leaks(), company(provider, options) as found:
+            yield found
 
     @pytest_asyncio.fixture
     async def registry(
@@ -122,11 +134,66 @@ class RegistryConformance(Suite):
         known: dict[str, NodeRecord] = {}
         seen = 0
         while set(known) != {"a", "b"} or known["a"].instances[0].version != "1.499.0":
-            change = await anext(slow)
+            async with asyncio.timeout(WITHIN_S):
+                change = await anext(slow)
             known = {} if change.snapshot else known
             known |= {node.node_id: node for _, node in change.nodes}
             seen += 1
         assert seen <= 502
+
+    async def test_a_record_comes_through_whole(self, company: Company) -> None:
+        one, two = await company.join("one"), await company.join("two")
+        view = View(two.registry.watch(None), two.env)
+        instance = Instance(
+            service="shop", version="1.2.3-rc.1", status="draining", requires=("cart", "user"), digest="d", weight=0.25
+        )  # fmt: skip
+        whole = msgspec.structs.replace(one.record(zone="east", rack="ü"), instances=(instance,))
+        lease = await one.registry.announce(whole)
+        await eventually(lambda: view.knows("one"))
+        assert view.nodes["one"] == (lease.generation, whole)
+
+    async def test_a_lease_renews_itself(self, company: Company) -> None:
+        one, two = await company.join("one"), await company.join("two")
+        view, now = View(two.registry.watch(None), two.env), one.env.clock.now
+        lease = await one.registry.announce(one.record("shop"))
+        await eventually(lambda: view.knows("one"))
+        until = now() + 2 * QUICK.lease
+        await eventually(lambda: now() > until or lease.lost.done() or not view.knows("one"))
+        assert not lease.lost.done()
+        assert view.knows("one")
+
+    async def test_a_node_that_dies_without_a_word_is_told_gone(self, company: Company) -> None:
+        one, two, three = [await company.join(each) for each in ("one", "two", "three")]
+        view = View(one.registry.watch(None), one.env)
+        for member in (one, two, three):
+            await member.registry.announce(member.record("shop"))
+        await eventually(lambda: view.knows("one", "two", "three"))
+        await two.die()
+        await eventually(lambda: view.knows("one", "three"), WITHIN_S)
+
+    async def test_of_two_processes_with_one_node_id_the_later_has_it_and_the_earlier_is_told(
+        self, company: Company
+    ) -> None:
+        early, late, other = await company.join("same"), await company.join("same"), await company.join("other")
+        view = View(other.registry.watch(None), other.env)
+        first = await early.registry.announce(early.record("shop"))
+        second = await late.registry.announce(late.record("cart"))
+        await eventually(first.lost.done)
+        assert isinstance(first.lost.result(), Taken)
+        assert "same" in first.lost.result()
+        await first.withdraw()
+        await eventually(lambda: view.nodes.get("same") == (second.generation, late.record("cart")))
+        assert not second.lost.done()
+
+    async def test_any_sequence_of_events_leaves_views_that_are_right(
+        self, provider: Provider[Registry], options: msgspec.Struct
+    ) -> None:
+        machine: Any = partial(RegistryMachine, provider, options, virtual=self.virtual_time)  # as good as a class
+        rules = settings(
+            max_examples=self.examples, stateful_step_count=self.steps, deadline=None, database=None, derandomize=True,
+            phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        await asyncio.to_thread(run_state_machine_as_test, machine, settings=rules)  # it runs a loop of its own
 
     async def test_closing_ends_watches_and_refuses_what_comes_later(
         self, registry: Registry, env: Environment

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from ....contracts import Call, HttpBinding, Running
 from ....service.websockets import WebSocket
-from ..binding import Binder
+from ..binding import Binder, check_required
 from ..cors import NOBODY
 from ..exchange import Exchange
 from ..exposed import Exposed
@@ -66,7 +66,7 @@ class SocketRoute:
         """The refusal, or the socket after its end. Raises Refused."""
         self._sockets.check_origin(request, self.binding.origins)
         check_upgrade(request)
-        arguments = self._binder.bind(request, b"", DEFAULT)
+        arguments = self._arguments(request)
         exchange = Exchange()
         opening = Opening(request, arguments, exchange, Session(request, self._messages, self._sockets))
         call = endless(self._runner.call(request, self.exposed, "raw", opening))
@@ -77,6 +77,13 @@ class SocketRoute:
             if running is not None and not exchange.ended:
                 self._sockets.env.tasks(self._last_words(opening, exchange, running), "the end of a websocket")
             raise
+
+    def _arguments(self, request: EdgeRequest) -> Any:
+        """A method that has no parameter but the socket may read the query in `ws.request`: then it is not checked."""
+        if self.exposed.endpoint.arguments is None:
+            check_required(request, self.binding.required_params)
+            return None
+        return self._binder.bind(request, b"", DEFAULT)
 
     async def _conversation(self, opening: Opening, exchange: Exchange) -> web.StreamResponse:
         await exchange.until(lambda: opening.session is not None)
@@ -124,5 +131,7 @@ def check_upgrade(request: web.BaseRequest) -> None:
     if said.get("Sec-WebSocket-Version", "") not in VERSIONS:
         headers = {"Sec-WebSocket-Version": VERSIONS[0]}
         raise Refused("INVALID_ARGUMENT", "WebSocket version 13 is spoken here", status=426, headers=headers)
-    if not web.WebSocketResponse().can_prepare(request):
+    asked = said.get("Sec-WebSocket-Protocol", "").split(",")
+    trial = web.WebSocketResponse(protocols=[each.strip() for each in asked])  # it would log those that it has not
+    if not trial.can_prepare(request):
         raise Refused("INVALID_ARGUMENT", "this is no WebSocket handshake: Connection or Sec-WebSocket-Key is wrong")

@@ -1,0 +1,224 @@
+"""Any sequence of what can happen to nodes and their registry, against a model of a few lines: who is there, with which record.
+
+Nodes are announced, updated, withdrawn, killed, made mute, and speak for lives that are over; the registry starts anew. A node
+that is there may be doubted, but never be gone from a view; a view never goes back; and once all is quiet every view shows exactly
+who is there, without a doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ...catalog.view import View, merge
+from ...contracts import Change, Lease, NodeRecord, Provider, Registry, Taken
+from ...errors import Unavailable
+from ..virtual_time import virtual_time
+from .company import QUICK, Company, Member
+
+NAMES = ("a", "b", "c", "d")
+QUIET_S = 5 * QUICK.lease
+A_MOMENT_S = 0.15
+
+nodes = st.sampled_from(NAMES)
+services = st.sets(st.sampled_from(["shop", "cart"]), min_size=1).map(sorted)
+
+
+class Observer:
+    """Follows a watch of everything and checks that it keeps the rules."""
+
+    def __init__(self, member: Member) -> None:
+        self.view, self._member = View(), member
+        self._seen: dict[int, int] = {}
+        self.broken = ""
+        self.stop = member.env.tasks(self._follow(member.registry), "observer")
+
+    async def _follow(self, registry: Registry) -> None:
+        async for change in registry.watch(None):
+            self._check(change)
+            self.view = merge(self.view, change, self._member.env.clock.now(), QUIET_S)
+
+    def _check(self, change: Change) -> None:
+        last = self._seen.get(change.epoch)
+        if last is None and not change.snapshot:
+            self.broken = f"epoch {change.epoch} began without a snapshot"
+        elif last is not None and change.revision <= last and not (change.snapshot and change.revision == last):
+            self.broken = f"revision {change.revision} came after {last}"
+        elif self.view.epoch != change.epoch and last is not None:
+            self.broken = f"epoch {change.epoch} came again"
+        self._seen[change.epoch] = change.revision
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """The rules. Runs an event loop of its own, in virtual time where `virtual`."""
+
+    def __init__(self, provider: Provider[Registry], options: msgspec.Struct, *, virtual: bool) -> None:
+        super().__init__()
+        self._loop = asyncio.SelectorEventLoop()
+        self._time = contextlib.ExitStack()
+        self._company = Company(provider, options, QUICK)
+        self._members: dict[str, Member] = {}
+        self._virtual = virtual
+        # ---- the model
+        self.there: dict[str, NodeRecord] = {}
+        self.leases: dict[str, Lease] = {}
+        self.over: list[tuple[str, Lease]] = []
+        self.muted: set[str] = set()  # in the life that runs
+        self.ghosts: set[str] = set()  # died in silence: it may take long until they are given up
+
+    def _run(self, work: Any) -> Any:
+        return self._loop.run_until_complete(work)
+
+    @initialize()
+    def begin(self) -> None:
+        """Four nodes, of which the last only watches."""
+        self._run(self._begin())
+
+    async def _begin(self) -> None:
+        if self._virtual:
+            self._time.enter_context(virtual_time())
+        for name in (*NAMES, "watcher"):
+            self._members[name] = await self._company.join(name)
+        self._observer = Observer(self._members["watcher"])
+        await asyncio.sleep(A_MOMENT_S)
+
+    # ---- what can happen ---------------------------------------------------------------------------------------------
+    @rule(node=nodes, services=services)
+    def announce(self, node: str, services: list[str]) -> None:
+        """A node is announced, for the first time or anew."""
+        if not self._members[node].seat.mute:
+            self._run(self._announce(node, self._members[node].record(*services)))
+
+    async def _announce(self, node: str, record: NodeRecord) -> None:
+        lease = await self._members[node].registry.announce(record)
+        if node in self.leases:
+            self.over.append((node, self.leases[node]))
+        self.leases[node], self.there[node] = lease, record
+        self.ghosts.discard(node)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), services=services)
+    def update(self, data: Any, services: list[str]) -> None:
+        """A node says something else of itself."""
+        node = data.draw(st.sampled_from(sorted(self.leases)))
+        if not self._members[node].seat.mute:
+            record = self._members[node].record(*services)
+            self._run(self._update(node, record))
+
+    async def _update(self, node: str, record: NodeRecord) -> None:
+        try:
+            await self.leases[node].update(record)
+        except Unavailable:  # the registry started anew just now: the node is announced anew as well
+            await self._announce(node, record)
+        self.there[node] = record
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def withdraw(self, data: Any) -> None:
+        """A node leaves, and is gone at once."""
+        node = data.draw(st.sampled_from(sorted(self.leases)))
+        if not self._members[node].seat.mute:
+            self._run(self.leases[node].withdraw())
+            self._forget(node)
+            self._run(asyncio.sleep(A_MOMENT_S))
+            assert node not in self._observer.view.nodes, f"{node} was withdrawn and is still known"
+
+    def _forget(self, node: str) -> None:
+        self.over.append((node, self.leases.pop(node)))
+        del self.there[node]
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def die(self, data: Any) -> None:
+        """A node's process ends without a word."""
+        node = data.draw(st.sampled_from(sorted(self.leases)))
+        self._run(self._members[node].die())
+        self._forget(node)
+        self.ghosts |= {node} & self.muted
+        self.muted.discard(node)
+
+    @rule(node=nodes)
+    def fall_silent(self, node: str) -> None:
+        """Nothing a node says is heard any more, but nothing was seen to end."""
+        self._members[node].seat.mute = True
+        self.muted.add(node)
+
+    @rule(node=nodes)
+    def speak_again(self, node: str) -> None:
+        """It is heard again."""
+        self._members[node].seat.mute = False
+
+    @rule()
+    def lose_the_registry(self) -> None:
+        """It starts anew, and empty."""
+        self._run(self._company.hub.end())
+
+    @precondition(lambda self: self.over)
+    @rule(data=st.data())
+    def speak_for_a_life_that_is_over(self, data: Any) -> None:
+        """Stale messages change nothing: the other rules would see it."""
+        node, lease = data.draw(st.sampled_from(self.over))
+        if not self._members[node].seat.mute:
+            self._run(self._stale(node, lease))
+
+    async def _stale(self, node: str, lease: Lease) -> None:
+        with contextlib.suppress(Unavailable):
+            await lease.update(self._members[node].record("stale"))
+        await lease.withdraw()
+
+    @rule(seconds=st.floats(0.0, 2 * QUICK.lease))
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self._run(asyncio.sleep(seconds))
+
+    @rule()
+    def settle(self) -> None:
+        """All are heard again and nothing happens for a while: every view is right."""
+        for member in self._members.values():
+            member.seat.mute = False
+        self._run(self._settle())
+
+    async def _settle(self) -> None:
+        for _ in range(10):
+            await self._tend()
+            await asyncio.sleep(QUIET_S / 10)
+        known = {node: each for node, each in self._observer.view.nodes.items() if each.until is None}
+        well = {node: each.record for node, each in known.items() if not each.doubt}
+        assert well == self.there, f"{sorted(well)} are known, {sorted(self.there)} are there"
+        assert set(known) - set(well) <= self.ghosts, f"doubts were left: {known}"
+
+    # ---- what always holds -------------------------------------------------------------------------------------------
+    async def _tend(self) -> None:
+        """Do as a node does: announce again what was lost."""
+        for node, lease in list(self.leases.items()):
+            if lease.lost.done() and not self._members[node].seat.mute:
+                assert not isinstance(lease.lost.result(), Taken), f"nobody took {node}: {lease.lost.result()}"
+                await self._announce(node, self.there[node])
+
+    @invariant()
+    def a_node_that_is_there_is_known(self) -> None:
+        """Doubted perhaps, but never gone."""
+        if not self._members:
+            return
+        self._run(self._tend())
+        self._run(asyncio.sleep(A_MOMENT_S))
+        self._run(self._tend())
+        heard = {node: each for node, each in self.there.items() if not self._members[node].seat.mute}
+        missing = sorted(set(heard) - set(self._observer.view.nodes))
+        assert not missing, f"{missing} are there and not known"
+        assert not self._observer.broken, self._observer.broken
+
+    def teardown(self) -> None:
+        """At the end all is quiet once more."""
+        try:
+            if self._members:
+                self.settle()
+            self._run(self._company.aclose())
+        finally:
+            self._time.close()
+            self._loop.close()
