@@ -28,7 +28,7 @@ KINDS = {
     "serializer": '[transports.tcp]\nserializer = "$plugin"',
     "balancer": '[clients.default]\nbalancer = "$plugin"',
     "middleware": '[middleware]\nserver = ["logging", "$plugin"]',
-    "authenticator": "[security]\n# names it, as soon as it has a key for that",
+    "authenticator": '[security]\nauthenticator = "$plugin"',
     "hooks": '[plugins]\n# it is loaded by being installed; to switch it off: disable = ["$plugin"]',
 }
 """Kind -> what a file says to use such a plugin."""

@@ -113,11 +113,9 @@ class Dispatcher:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-        if route.examined or len(self.running) >= self._room:
-            if (refusal := forbidden(route, call)) is not None:
-                return self._refuse(call, sink, *refusal, route)
-            if self._is_full(route):
-                return self._refuse(call, sink, "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do", route)
+        refusal = self._examined(route, call) if route.examined or len(self.running) >= self._room else None
+        if refusal is not None:
+            return self._refuse(call, sink, *refusal, route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
@@ -138,6 +136,11 @@ class Dispatcher:
             self._sweeping = True
             self._loop.call_later(SWEEP_S, self._sweep)
         return invocation
+
+    def _examined(self, route: Route, call: Call) -> tuple[Code, str] | None:
+        if (refusal := forbidden(route, call)) is not None:
+            return refusal
+        return ("RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do") if self._is_full(route) else None
 
     def _is_full(self, route: Route) -> bool:
         if route.limit is not None and route.counters.in_flight >= route.limit:

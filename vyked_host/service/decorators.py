@@ -5,7 +5,7 @@ same method callable between services and over HTTP. The ancestor's classes use 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from ..errors import ServiceError, UsageError
@@ -13,7 +13,7 @@ from ..model.description import Periodic
 from .annotations import answers_with_stream
 from .endpoints import Decorated, Endpoint, Event, Marks, Route, StreamEndpoint
 from .publishing import publish as publish
-from .subscriptions import STRATEGIES, Background, StrategyName, Subscribed, WebSocketRoute, note
+from .subscriptions import STRATEGIES, Background, StrategyName, Subscribed, note
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -176,25 +176,6 @@ delete: Final = RouteDecorator("DELETE")
 head: Final = RouteDecorator("HEAD")
 options: Final = RouteDecorator("OPTIONS")
 trace: Final = RouteDecorator("TRACE")
-
-
-def websocket(
-    path: str | Sequence[str], *, origins: Sequence[str] = (), required_params: str | Sequence[str] | None = None,
-    timeout: float | None = None,
-) -> Callable[[Callable[Concatenate[S, P], Awaitable[None]]], Callable[Concatenate[S, P], Awaitable[None]]]:  # fmt: skip
-    """Serve a WebSocket at `path`. The method runs as long as the socket is open; it gets the socket in the parameter that is
-    annotated ``WebSocket[In, Out]``, and the others from path and query. `origins` are the pages of other origins that may
-    open it ("*": all); those of this host always may. `timeout` in seconds bounds the life of a socket; without one it has
-    no end of its own."""
-    route = WebSocketRoute(
-        paths=texts(path), origins=tuple(origins), required_params=texts(required_params), timeout=timeout
-    )
-
-    def decorate(handler: Callable[Concatenate[S, P], Awaitable[None]]) -> Callable[Concatenate[S, P], Awaitable[None]]:
-        note(handler, route)
-        return handler
-
-    return decorate
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
