@@ -30,9 +30,8 @@ from ..runtime.hosted import Attached, Hosted
 from ..runtime.last_known import LastKnown
 from ..runtime.links import Link
 from ..runtime.membership import Membership
-from ..runtime.moments import Departures, Moments
+from ..runtime.moments import Moments
 from ..runtime.node import Node
-from ..runtime.observer import Observer
 from ..runtime.pending import Pending
 from ..runtime.publisher import Publisher
 from ..runtime.routes import Route
@@ -42,8 +41,8 @@ from ..runtime.trail import EventTrail
 from ..service.base import attach
 from ..service.binding import handler, subscription_handler
 from ..service.clients import proxy
-from .control import serve_control
-from .environment import Workshop, bounds, node_name
+from .control import observe
+from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
 from .hubs import EMBEDDED, Hubs, meeting_place
 from .services import Planned, refuse_twins
@@ -259,22 +258,10 @@ class Composition:
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
-        self._observed(node, moments)
+        observe(self, node, moments)
         self._join_hooks(node)
         watch_certificates(workshop.certificates, node, workshop.tasks, settings.timing.scale)
         return node
-
-    def _observed(self, node: Node, moments: Moments) -> None:
-        """Make `node` answer questions about itself."""
-        workshop, departures = self.workshop, Departures(self.directory, self.workshop.clock)
-        node.watching.append(departures.follow)
-        self.failures.load = lambda: (len(self.dispatcher.running), node.lag.lag_s)
-        environment = workshop.environment("host")
-        observer = Observer(
-            node, failures=self.failures, trail=self.trail, moments=moments, departures=departures, pending=self.pending,
-            name=node_name(self.settings), mesh=environment.namespace, generation=environment.generation,
-        )  # fmt: skip
-        serve_control(self, node, observer)
 
     def _last_known(self) -> LastKnown | None:
         """The file of the nodes known last; None for a host that keeps to itself, or has no folder of its own."""
