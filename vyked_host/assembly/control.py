@@ -14,12 +14,14 @@ import msgspec
 from ..errors import ServiceError
 from ..model.report import CONTROL, Failures, Moment, NodeReport, Trail, View
 from ..model.values import Value
+from ..runtime.moments import Departures, Moments
 from ..runtime.observer import Observer
 from ..runtime.routes import Route
 from ..service.base import Service
 from ..service.binding import handler
 from ..service.decorators import api
 from ..service.inspect import describe
+from .environment import node_name
 
 if TYPE_CHECKING:
     from ..runtime.node import Node
@@ -94,6 +96,20 @@ class Control(Service, name=CONTROL, version="1.0.0"):
             phase, running, of = self.observer.progress()
             yield Progress(phase=phase, running=running, of=of)
             await asyncio.sleep(PROGRESS_S)
+
+
+def observe(composition: Composition, node: Node, moments: Moments) -> None:
+    """Let `node` look at itself, and tell what it sees to who asks."""
+    workshop, departures = composition.workshop, Departures(composition.directory, composition.workshop.clock)
+    node.watching.append(departures.follow)
+    composition.failures.load = lambda: (len(node.dispatcher.running), node.lag.lag_s)
+    environment = workshop.environment("host")
+    observer = Observer(
+        node, failures=composition.failures, trail=composition.trail, moments=moments, departures=departures,
+        pending=composition.pending, name=node_name(composition.settings), mesh=environment.namespace,
+        generation=environment.generation,
+    )  # fmt: skip
+    serve_control(composition, node, observer)
 
 
 def serve_control(composition: Composition, node: Node, observer: Observer) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
-from ..catalog.view import View, forget, merge
+from ..catalog.view import Known, View, forget, merge
 from ..contracts import Balancer
 from ..errors import NotFound, Unavailable, VersionMismatch
 from ..model.message import Call
 from ..model.settings import ClientTable
-from ..model.topology import Change, Doubt, NodeRecord
+from ..model.topology import Change, Doubt, Generation, NodeRecord
 from ..model.version import compatible, parse
 from .links import Link
 
@@ -144,6 +144,12 @@ class Directory:
         self._home.record = record
         self.nodes[record.node_id] = record
         self._refresh()
+
+    def recall(self, records: Mapping[str, NodeRecord]) -> None:
+        """Begin with what was known before, all of it suspect. Only before anything was heard."""
+        life = Generation(epoch=0, counter=0)
+        known = {node_id: Known(generation=life, record=each, doubt="suspect") for node_id, each in records.items()}
+        self._seen(View(nodes=known))
 
     def apply(self, change: Change, now: float) -> list[Link]:
         """Take in a change; returns links to nodes that are gone, for the caller to close."""
