@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from . import memory, mesh, report, rpc, startup
+from . import events, memory, mesh, report, rpc, startup
 from .peers import PEERS
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
@@ -24,11 +24,12 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Figures, as ratios to others beside us.")
-    which = parser.add_subparsers(required=True, metavar="rpc|startup|memory|mesh")
+    which = parser.add_subparsers(required=True, metavar="rpc|startup|memory|mesh|events")
     _rpc(which.add_parser("rpc", help="echo over loopback TCP: throughput, CPU per call, latency"))
     _startup(which.add_parser("startup", help="--help, and the demo until it is ready; with 200 installed plugins"))
     _memory(which.add_parser("memory", help="resident memory idle, under load, and what is lost per call"))
     _mesh(which.add_parser("mesh", help="a change seen by all hosts; heartbeats of many nodes"))
+    _events(which.add_parser("events", help="fan-out and acked events between processes; the holder's memory"))
     for one in which.choices.values():
         one.add_argument("--save", type=Path, metavar="FILE", help="write every round to FILE as JSON")
     return parser
@@ -61,6 +62,17 @@ def _mesh(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
     parser.add_argument("--seconds", type=float, default=defaults.seconds, help="of heartbeats")
     parser.set_defaults(run=lambda asked: mesh.run(_settings(mesh.Settings, asked)))
+
+
+def _events(parser: argparse.ArgumentParser) -> None:
+    defaults = events.Settings()
+    for name in ("rounds", "events", "acked", "many"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
+    parser.add_argument(
+        "--compare", dest="peers", type=lambda text: tuple(dict.fromkeys(("vyked", *text.split(",")))), metavar="NAMES",
+        default=defaults.peers, help=f"of {','.join(events.FAN_OUT)}",
+    )  # fmt: skip
+    parser.set_defaults(run=lambda asked: events.run(_settings(events.Settings, asked)))
 
 
 def _load(parser: argparse.ArgumentParser) -> None:

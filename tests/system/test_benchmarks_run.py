@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import fake_plugins, memory, report, rpc, startup
+from benchmarks import events, fake_plugins, memory, report, rpc, startup
 from benchmarks.processes import DidNotStart, environment, running
 
 
@@ -77,3 +77,14 @@ def test_medians_are_taken_field_by_field() -> None:
 
 def test_a_table_is_aligned() -> None:
     assert report.table(("peer", "x"), [("a", "1"), ("grpc", "100")]) == "peer    x\na       1\ngrpc  100"
+
+
+@pytest.mark.timeout(180)
+def test_the_benchmark_of_events_counts_all_of_them_beside_redis(capsys: pytest.CaptureFixture[str]) -> None:
+    found = events.run(events.Settings(peers=("vyked", "redis"), rounds=1, events=2000, acked=500, many=0))
+    for peer, count in (("vyked", 2000), ("redis", 2000), ("vyked-acked", 500)):
+        (got,) = found.rounds[peer]
+        assert (got.received, got.lost) == (count, 0)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        "bus", "vyked", "redis", "vyked-acked",
+    ]  # fmt: skip

@@ -97,6 +97,11 @@ def holds(host):
     return host.process.poll() is None and "this node holds the hub" in host.words
 
 
+def the_holder(hosts):
+    until(lambda: any(map(holds, hosts)))
+    return next(filter(holds, hosts))
+
+
 def accepted(folder):
     return {each["accepted"] for each in history(folder) if "accepted" in each}
 
@@ -105,13 +110,13 @@ def ended(folder):
     return {each.get("handled") or each.get("dead") for each in history(folder) if "handled" in each or "dead" in each}
 
 
+@pytest.mark.timeout(180)
 def test_nothing_that_was_accepted_is_lost_to_kill_9(launch, folder):
     hosts = [launch(folder=folder).ready() for _ in range(3)]
     for _ in range(3):
         before = len(accepted(folder)) if (folder / "history.jsonl").exists() else 0
         until(lambda before=before: (folder / "history.jsonl").exists() and len(accepted(folder)) > before + 100)
-        until(lambda: any(map(holds, hosts)))
-        holder = next(filter(holds, hosts))
+        holder = the_holder(hosts)
         holder.signal(signal.SIGKILL)
         holder.ends()
         hosts = [each for each in hosts if each is not holder] + [launch(folder=folder).ready()]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vyked_host.builtin.embedded.events.queue_file import QueueFile
 from vyked_host.contracts import Verdict
 from vyked_host.errors import StartError, Unavailable
 from vyked_host.testing.conformance.pubsub import ACK, Inbox, event, to
@@ -106,6 +107,25 @@ async def test_a_second_holder_of_the_file_is_refused_by_its_name(parties: Parti
     await parties(path="events.db").member()
     with pytest.raises(StartError, match=r"events\.db, is in use by another host"):
         await parties(path="events.db").member()
+
+
+async def test_a_file_that_a_hung_holder_keeps_is_waited_for_while_the_hub_opens(
+    party: Party, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder, second = [await party.member() for _ in range(2)]
+    await (await second.bus.subscribe(to("g", "m"), Inbox())).aclose()
+    sent = [(await second.publish()).id for _ in range(5)]
+    await holder.crash()
+    hung = QueueFile(str(party.folder / "events.db"))
+    hung.open()
+    publishing = asyncio.ensure_future(second.publish(last := event(), within=20))
+    await eventually(lambda: second.holds and "events wait until it can be used" in caplog.text)
+    assert not publishing.done()
+    hung.close()
+    await publishing
+    inbox = Inbox()
+    await second.bus.subscribe(to("g", "m"), inbox)
+    await eventually(lambda: inbox.ids == [*sent, last.id])
 
 
 async def test_a_graceful_stop_leaves_the_file_to_the_next_holder(party: Party) -> None:

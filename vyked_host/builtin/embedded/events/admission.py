@@ -38,7 +38,7 @@ class Admission:
         self.used = self._queued = 0
         self._publishers: deque[_Publisher] = deque()
         self.is_open = opens_at <= clock.now()
-        self._cancel_opening = nothing if self.is_open else clock.at(opens_at, self._open)
+        self._cancel_opening = nothing if self.is_open else clock.at(opens_at, self.open)
 
     def has_room(self, groups: int, parcel: Parcel) -> bool:
         """Is there room for `parcel` in so many groups? Who came first is served first: an event never overtakes one that
@@ -76,7 +76,9 @@ class Admission:
         if self._publishers:
             self.admit()
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Let in from now on. Idempotent."""
+        self._cancel_opening()
         self.is_open = True
         self.admit(whole=True)
 

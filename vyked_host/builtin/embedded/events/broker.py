@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
 from ....contracts import Environment, Subscription, Verdict
@@ -30,9 +30,12 @@ NODE_QUEUES = 16
 
 
 class Broker:
-    """Everything that has to be in one place. `opens_at`: nothing is accepted before, in monotonic seconds."""
+    """Everything that has to be in one place. `opens_at`: nothing is accepted before, in monotonic seconds, or
+    before all sessions in `expected` are back."""
 
-    def __init__(self, options: BusOptions, env: Environment, store: Store, opens_at: float) -> None:
+    def __init__(
+        self, options: BusOptions, env: Environment, store: Store, opens_at: float, expected: frozenset[str]
+    ) -> None:
         self._options, self._clock, self._log, self._store = options, env.clock, env.log, store
         self._born, self._reconnect_s = env.rng.getrandbits, RECONNECT_S * env.timing.scale
         self.admission = Admission(options.memory, env.clock, opens_at, self.offer, self._crowded)
@@ -47,7 +50,7 @@ class Broker:
         self.sessions: dict[str, Session] = {}
         self._numbers = itertools.count(1)
         self._awake: dict[GroupQueue, None] = {}
-        self._rests = False
+        self._rests, self._expected = False, set(expected)
 
     # ---- publishing --------------------------------------------------------------------------------------------------
     def publish(self, parcel: Parcel, deadline: float) -> Awaitable[None]:
@@ -137,6 +140,19 @@ class Broker:
             found = self.sessions[name] = Session(name, self._born(53), most)
             self._end_later(found)
         return found
+
+    def attach(self, session: Session, ready: Callable[[], None]) -> int:
+        """A node takes what it is due: `ready` tells it when there is something. The number of its stream."""
+        stream = session.attach(ready)
+        if session.name in self._expected:
+            self._expected.discard(session.name)
+            if not self._expected:
+                self.admission.open()
+        return stream
+
+    def roster(self) -> list[str]:
+        """The sessions that subscribe to something."""
+        return [name for name, each in self.sessions.items() if each.feeds or each.members]
 
     def detach(self, session: Session, stream: int) -> None:
         """The stream of this number is over."""

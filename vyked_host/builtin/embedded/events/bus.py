@@ -58,12 +58,12 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         self._here: Here | None = None
         self._changed = asyncio.Event()
         self._trouble: VykedError | None = None
-        self._terms, self._told_all = 0, False
+        self._terms, self._told_all, self._roster = 0, False, frozenset[str]()
         self._cancel: Callable[[], None] | None = None
         self._closed = False
 
     def _desk(self) -> BusDesk:
-        return BusDesk.furnished(self._options, self._env, self._path, settles=self._terms > 0)
+        return BusDesk.furnished(self._options, self._env, self._path, settles=self._terms > 0, roster=self._roster)
 
     # ---- following the hub -------------------------------------------------------------------------------------------
     def _start(self) -> None:
@@ -123,7 +123,7 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
 
     def _lose(self, link: Link) -> None:
         self._link = self._here = None
-        self._told_all = link.told_all
+        self._told_all, self._roster = link.told_all, link.roster
         self._outbox.stop()
         self._settlements.stop()
         link.close()

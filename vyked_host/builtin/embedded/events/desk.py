@@ -10,17 +10,18 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import Context as Variables
 from typing import Self
 
 from ....contracts import Environment, Term
-from ....errors import CallError, NotSupported, ServiceError
+from ....errors import CallError, NotSupported, ServiceError, StartError
 from ....service.base import Service
 from ....service.context import CURRENT
 from ....service.decorators import api
 from ....wire.envelope import MalformedEnvelope
 from ..options import MIB, BusOptions
 from .broker import Broker
-from .entry import MemoryStore, Store
+from .entry import MemoryStore, Store, nothing
 from .estate import bequeath, inherit
 from .journal import Journal
 from .letters import BATCH_BYTES, Batch, DeadLetter, Heirloom, Joined, Letter, Refusal, Settlement, Taken, Wanted
@@ -33,8 +34,10 @@ MARGIN_S = 5.0
 SETTLING_S = 0.5
 """After the hub has changed hands nothing is accepted for so long: its nodes come back first ([timing] scale applies)."""
 
-PATIENCE_S = 10.0
-"""An earlier holder gets so long to let go of the file ([timing] scale applies)."""
+ROSTER_S = 10.0
+"""The same, where the earlier holder has told which nodes to wait for: less as soon as they are all there."""
+FILE_S = 0.1
+"""Between two tries to open a file that an earlier holder has not let go of ([timing] scale applies)."""
 
 
 class Moving(ServiceError, code="moving", status=503):
@@ -48,34 +51,69 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
     store: Store
 
     @classmethod
-    def furnished(cls, options: BusOptions, env: Environment, path: str | None, *, settles: bool) -> Self:
-        """A desk for one term. `settles`: there was a term before this one; `path` is absolute."""
+    def furnished(
+        cls, options: BusOptions, env: Environment, path: str | None, *, settles: bool, roster: frozenset[str]
+    ) -> Self:
+        """A desk for one term. `settles`: there was a term before this one, and `roster` are its sessions, as far as they are
+        known; `path` is absolute."""
         desk = cls()
         desk._env = env
-        patience = PATIENCE_S * env.timing.scale if settles else 0.0
-        desk.store = MemoryStore() if path is None else Journal(path, env, patience)
-        opens_at = env.clock.now() + SETTLING_S * env.timing.scale if settles else -math.inf
-        desk.broker = Broker(options, env, desk.store, opens_at)
+        desk._settles = settles
+        desk.store = MemoryStore() if path is None else Journal(path, env)
+        wait = (ROSTER_S if roster else SETTLING_S) * env.timing.scale if settles else -math.inf
+        desk.broker = Broker(options, env, desk.store, env.clock.now() + wait, roster)
         return desk
 
     def __init__(self) -> None:
         self.is_moving = False
         self._streams: set[asyncio.Event] = set()
-        self._ended = asyncio.Event()
+        self._ended, self._opened = asyncio.Event(), asyncio.Event()
+        self._settles = False
+        self._cancel: Callable[[], None] = nothing
         self._env: Environment
 
     # ---- contracts.Desk ----------------------------------------------------------------------------------------------
     async def open(self) -> None:
-        """Take up what the file has. Raises StartError when somebody else holds it, or it can't be used."""
+        """Take up what the file has. Raises StartError when somebody else holds it, or it can't be used; after an earlier term
+        it is waited for instead: a holder that hangs with the file must not keep the rest of the hub from opening."""
+        if self._settles and isinstance(self.store, Journal):
+            self._cancel = Variables().run(self._env.tasks, self._open_later(self.store), "opening the events' file")
+        else:
+            await self._open()
+
+    async def _open(self) -> None:
         if isinstance(self.store, Journal):
             await self.store.open()
             self.store.restore(self.broker)
+        self._opened.set()
+
+    async def _open_later(self, store: Journal) -> None:
+        told = ""
+        while True:
+            try:
+                await self._open()
+            except StartError as error:
+                if str(error) != told:
+                    self._env.log.warning("events wait until it can be used: %s", error)
+                told = str(error)
+                await asyncio.sleep(FILE_S * self._env.timing.scale)
+            else:
+                return
+
+    async def ready(self) -> None:
+        """Until what was kept is there. Raises Moving."""
+        if not self._opened.is_set():
+            await self._opened.wait()
+        if self.is_moving:
+            raise Moving("this holder gives up the hub")
 
     async def finish(self, within: float) -> None:
         """Accept nothing more, tell every node what it is due within so many seconds, let go of the file. Idempotent."""
         if self.is_moving:
             return
         self.is_moving = True
+        self._cancel()
+        self._opened.set()  # who waits for it hears that it is over
         self.broker.rest()
         for ready in self._streams:
             ready.set()
@@ -99,7 +137,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
     @api(raises=[Moving])
     async def publish(self, letters: list[Letter]) -> Taken:
         """Accept events in their order: as many as there is room for now, at least the first one once there is."""
-        self._stays()
+        await self.ready()
         accepting: list[Awaitable[None]] = []
         for letter in letters:
             found = self._offered(letter, first=not accepting)
@@ -124,9 +162,9 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
 
     # ---- a node and its subscriptions --------------------------------------------------------------------------------
     @api(raises=[Moving])
-    def join(self, session: str, wanted: list[Wanted]) -> Joined:
+    async def join(self, session: str, wanted: list[Wanted]) -> Joined:
         """The session of a node, with these subscriptions. Idempotent."""
-        self._stays()
+        await self.ready()
         found = self.broker.session(session)
         refused: dict[int, str] = {}
         for each in wanted:
@@ -154,9 +192,9 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         self._with(session, self.broker.end)
 
     @api(raises=[Moving])
-    def settle(self, session: str, settlements: list[Settlement]) -> None:
+    async def settle(self, session: str, settlements: list[Settlement]) -> None:
         """What became of deliveries; those that are not known any more are ignored."""
-        self._stays()
+        await self.ready()
         self._with(session, lambda found: self._settle(found, settlements))
 
     def _settle(self, session: Session, settlements: list[Settlement]) -> None:
@@ -179,10 +217,6 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         if found is not None:
             do(found)
 
-    def _stays(self) -> None:
-        if self.is_moving:
-            raise Moving("this holder gives up the hub")
-
     @api
     async def attach(self, session: str, born: int, held: list[int]) -> AsyncIterator[Batch]:
         """All that a node is due, from now on. `held`: the deliveries that it has from an earlier stream."""
@@ -192,13 +226,13 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
             return
         ready = asyncio.Event()
         found.give_again(frozenset(held))
-        stream = found.attach(ready.set)
+        stream = self.broker.attach(found, ready.set)
         self._streams.add(ready)
         self._ended.clear()
         call = CURRENT.get(None)
         until = call.call.deadline - MARGIN_S if call is not None else math.inf
         try:
-            async for batch in batches(found, ready, until=until, now=self._env.clock.now, is_moving=self._is_leaving):
+            async for batch in batches(found, ready, until=until, now=self._env.clock.now, roster=self._roster):
                 yield batch
         finally:
             self._streams.discard(ready)
@@ -206,8 +240,8 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
                 self._ended.set()
             self.broker.detach(found, stream)
 
-    def _is_leaving(self) -> bool:
-        return self.is_moving
+    def _roster(self) -> list[str] | None:
+        return self.broker.roster() if self.is_moving else None
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
     @api
@@ -229,9 +263,9 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         return self.broker.known_groups(Topic(service, major, name))
 
     @api(raises=[Moving])
-    def discard(self, event_id: str, replay: bool) -> bool:
+    async def discard(self, event_id: str, replay: bool) -> bool:
         """Forget a dead letter, or put it back; False: there is none."""
-        self._stays()
+        await self.ready()
         return self.broker.discard(event_id, replay=replay)
 
     # ---- from one holder to the next ---------------------------------------------------------------------------------
@@ -243,7 +277,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
     @api(raises=[Moving])
     async def take_over(self, ids: list[str], estate: list[Heirloom]) -> int:
         """What an earlier holder leaves: ids of events it has accepted, and what waits. How many were new here."""
-        self._stays()
+        await self.ready()
         return await inherit(self.broker, self.store, ids, estate, self._env.clock.now())
 
 

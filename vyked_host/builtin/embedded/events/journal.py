@@ -26,7 +26,6 @@ from .queue_file import Kept, QueueFile, Write
 from .seen import WINDOW_S
 
 RETRY_S = 0.5
-LOCKED_S = 0.05
 LONGEST_S = 600.0
 """Nothing is due later than in so many seconds, whatever the wall clock did meanwhile."""
 
@@ -40,12 +39,12 @@ class _Job(NamedTuple):
 
 
 class Journal:
-    """The queues of one holder in one file. `patience_s`: how long another process may still hold it at `open`."""
+    """The queues of one holder in one file."""
 
     durable = True
 
-    def __init__(self, path: str, env: Environment, patience_s: float = 0.0) -> None:
-        self.path, self._patience_s = path, patience_s
+    def __init__(self, path: str, env: Environment) -> None:
+        self.path = path
         self._clock, self._log = env.clock, env.log
         self._file = QueueFile(path)
         self._thread: ThreadPoolExecutor | None = None
@@ -78,19 +77,13 @@ class Journal:
         self._found = cast("tuple[list[Kept], list[tuple[str, float]], int]", tuple(found))
 
     async def _locked(self) -> None:
-        until = self._clock.now() + self._patience_s
-        while True:
-            try:
-                await self._in_thread(self._file.open)
-            except BlockingIOError:
-                if self._clock.now() >= until:
-                    raise StartError(
-                        f"the file of the event bus, {self.path}, is in use by another host: one holder at a time may use "
-                        "it; give this host another [pubsub.embedded] path, or another address"
-                    ) from None
-                await asyncio.sleep(LOCKED_S)
-            else:
-                return
+        try:
+            await self._in_thread(self._file.open)
+        except BlockingIOError:
+            raise StartError(
+                f"the file of the event bus, {self.path}, is in use by another host: one holder at a time may use it; give "
+                "this host another [pubsub.embedded] path, or another address"
+            ) from None
 
     async def _in_thread(self, what: Callable[[], Any]) -> Any:
         assert self._thread is not None

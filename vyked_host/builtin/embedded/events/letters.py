@@ -85,11 +85,12 @@ class Handed(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 class Batch(msgspec.Struct, array_like=True, frozen=True):
     """What a node gets at once. `state` says why a stream ends: "again" (its time is up: attach again), "lost" (the session
-    is not known: join again), "moving" (the holder gives up the hub; everything was told)."""
+    is not known: join again), "moving" (the holder gives up the hub; everything was told, and `roster` names the sessions that the next holder waits for)."""
 
     runs: list[Run]
     handed: list[Handed]
     state: str = ""
+    roster: list[str] = []
 
 
 class Settlement(msgspec.Struct, array_like=True, frozen=True):

@@ -16,6 +16,7 @@ from .entry import nothing
 from .inbox import GroupDelivery, Inbox
 from .letters import Batch, DeadLetter, Letter, Settlement, Taken, Wanted
 from .parcel import Topic
+from .session import Session
 from .settlements import Settlements
 
 STREAM_S = 600.0
@@ -31,9 +32,9 @@ class Here:
     def __init__(self, term: Term, name: str, inbox: Inbox, env: Environment) -> None:
         self.term, self.desk = term, term.desk(BusDesk)
         self.broker = self.desk.broker
-        self._inbox, self._env = inbox, env
-        self._session = self.broker.session(name)
-        self.told_all = False
+        self._inbox, self._env, self._name = inbox, env, name
+        self._session: Session
+        self.told_all, self.roster = False, frozenset[str]()
 
     @property
     def born(self) -> int:
@@ -41,13 +42,15 @@ class Here:
         return self._session.born
 
     async def open(self, *, told_all: bool) -> None:
-        """Take up the subscriptions of this node."""
+        """Take up the subscriptions of this node, once the desk is ready. Raises Moving."""
+        await self.desk.ready()
+        self._session = self.broker.session(self._name)
         self._inbox.begin(self.born, told_all=told_all)
         for wanted in self._inbox.wanted():
             refused = await self.subscribe(wanted)
             if refused:
                 self._env.log.error("a subscription is lost: %s", refused)
-        self._session.attach(self._ready)
+        self.broker.attach(self._session, self._ready)
 
     def _ready(self) -> None:
         asyncio.get_running_loop().call_soon(self._take)
@@ -118,7 +121,7 @@ class Away:
         self._call_s = CALL_S * env.timing.scale
         self._cancel: Callable[[], None] = nothing
         self._is_listening = False
-        self.born, self.told_all = 0, False
+        self.born, self.told_all, self.roster = 0, False, frozenset[str]()
 
     async def open(self, *, told_all: bool) -> None:
         """Join, with the subscriptions of this node. Raises CallError, Moving."""
@@ -168,7 +171,7 @@ class Away:
                 something = True
                 self._take(batch)
                 if batch.state == "moving":
-                    self.told_all = True
+                    self.told_all, self.roster = True, frozenset(batch.roster)
                     await asyncio.wait({self.term.over})
         return something
 

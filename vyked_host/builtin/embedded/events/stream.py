@@ -12,10 +12,11 @@ from .session import Session, Told
 
 
 async def batches(
-    session: Session, ready: asyncio.Event, *, until: float, now: Callable[[], float], is_moving: Callable[[], bool]
-) -> AsyncIterator[Batch]:
+    session: Session, ready: asyncio.Event, *, until: float, now: Callable[[], float],
+    roster: Callable[[], list[str] | None],
+) -> AsyncIterator[Batch]:  # fmt: skip
     """All that `session` is due; it ends by itself at `until`, in monotonic seconds, once nothing waits, or when the holder
-    gives up the hub. `ready` is set when there is something new."""
+    gives up the hub, which it does once `roster` is a list. `ready` is set when there is something new."""
     stream = session.stream
     while session.stream == stream:
         ready.clear()
@@ -23,8 +24,8 @@ async def batches(
         if told or given:
             handed = [Handed(each.member.index, each.token, each.count, each.entry.parcel.packed) for each in given]
             yield Batch(_runs(told), handed)
-        elif is_moving():
-            yield Batch([], [], "moving")
+        elif (others := roster()) is not None:
+            yield Batch([], [], "moving", others)
             return
         elif now() >= until:
             yield Batch([], [], "again")
