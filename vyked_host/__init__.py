@@ -84,7 +84,6 @@ if TYPE_CHECKING:
     from .service.decorators import put as put
     from .service.decorators import subscribe as subscribe
     from .service.decorators import trace as trace
-    from .service.decorators import websocket as websocket
     from .service.decorators import xsubscribe as xsubscribe
     from .service.dependencies import client as client
     from .service.endpoints import BoundEvent as BoundEvent
@@ -93,6 +92,7 @@ if TYPE_CHECKING:
     from .service.endpoints import Published as Published
     from .service.endpoints import StreamEndpoint as StreamEndpoint
     from .service.websockets import WebSocket as WebSocket
+    from .service.websockets import websocket as websocket
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "aiohttp.web": ("Request", "Response"),
@@ -116,11 +116,11 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "vyked_host.service.context": ("Context", "Delivery", "Peer", "Reject", "Retry", "context"),
     "vyked_host.service.decorators": (
         "api", "apideprecated", "background", "delete", "every", "get", "head", "options", "patch", "post", "publish",
-        "put", "subscribe", "trace", "websocket", "xsubscribe",
+        "put", "subscribe", "trace", "xsubscribe",
     ),
     "vyked_host.service.dependencies": ("client",),
     "vyked_host.service.endpoints": ("BoundEvent", "Endpoint", "Event", "Published", "StreamEndpoint"),
-    "vyked_host.service.websockets": ("WebSocket",),
+    "vyked_host.service.websockets": ("WebSocket", "websocket"),
 }  # fmt: skip
 NAMES: dict[str, str] = {name: f"{module}:{name}" for module, names in _MODULES.items() for name in names}
 """Public name -> ``module:attribute``. `log` is a module, as the ancestor's is."""

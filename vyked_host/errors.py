@@ -40,6 +40,10 @@ class StartError(VykedError):
     exit_code = EXIT_START
 
 
+class Away(StartError):
+    """Nobody answers where this host should meet the others; with what it knew before it may start all the same."""
+
+
 class PluginError(StartError):
     """A plugin failed; `plugin` names the distribution and version."""
 

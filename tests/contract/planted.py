@@ -9,6 +9,8 @@ import pytest
 from vyked_host.builtin.balancers.strategies import RoundRobin
 from vyked_host.builtin.embedded import ledger
 from vyked_host.builtin.embedded.events.bus import EmbeddedBus
+from vyked_host.builtin.embedded.events.done import DONE
+from vyked_host.builtin.embedded.events.parcel import Parcel
 from vyked_host.builtin.embedded.options import BusOptions, RegistryOptions
 from vyked_host.builtin.embedded.provider import guarantees
 from vyked_host.builtin.embedded.registry import EmbeddedRegistry
@@ -234,6 +236,85 @@ class Ungrouped(EmbeddedBus):
         return await super().subscribe(msgspec.structs.replace(subscription, group=alone), deliver)
 
 
+class DropsOneInTen(EmbeddedBus):
+    count = 0
+
+    def publish(self, event, *, deadline):
+        self.count += 1
+        return DONE if self.count % 10 == 0 else super().publish(event, deadline=deadline)
+
+
+class AcksEarly(EmbeddedBus):
+    """What was handed over is done with, whatever becomes of the handler."""
+
+    async def subscribe(self, subscription, deliver):
+        def hasty(delivery):
+            if subscription.group:
+                delivery.settle(Verdict(action="ack"))
+                delivery = Deafened(delivery)
+            deliver(delivery)
+
+        return await super().subscribe(subscription, hasty)
+
+
+class Deafened(Wrapped):
+    def settle(self, verdict):
+        return DONE
+
+
+class ReordersEvents(EmbeddedBus):
+    held = None
+
+    def publish(self, event, *, deadline):
+        held, self.held = self.held, None if self.held else (event, deadline)
+        done = super().publish(event, deadline=deadline) if held else DONE
+        return super().publish(held[0], deadline=held[1]) if held else done
+
+
+class ForgetsTheCount(EmbeddedBus):
+    async def subscribe(self, subscription, deliver):
+        return await super().subscribe(subscription, lambda delivery: deliver(First(delivery)))
+
+
+class First(Wrapped):
+    count = 1
+
+
+class LosesDeadLetters(EmbeddedBus):
+    async def dead(self, subscription):
+        letters = [each async for each in super().dead(subscription)]
+        for each in letters[1:]:
+            yield each
+
+
+class TellsTwice(EmbeddedBus):
+    def publish(self, event, *, deadline):
+        super().publish(msgspec.structs.replace(event, source="twin"), deadline=deadline)
+        self._here and self._here.broker.seen.forget(Parcel(event).identity)
+        return super().publish(event, deadline=deadline)
+
+
+class KeepsTheGapToItself(EmbeddedBus):
+    async def subscribe(self, subscription, deliver):
+        return await super().subscribe(subscription, lambda delivery: deliver(Unbroken(delivery)))
+
+
+class Unbroken(Wrapped):
+    gap = 0
+
+
+class IgnoresConcurrency(EmbeddedBus):
+    async def subscribe(self, subscription, deliver):
+        return await super().subscribe(msgspec.structs.replace(subscription, concurrency=1000), deliver)
+
+
+class KeepsWhatMembersLeave(EmbeddedBus):
+    """What a member that left did not settle waits for the ack wait."""
+
+    async def leave(self, index):
+        self._inbox.remove(index)
+
+
 class BusSuite(PubSubConformance):
     ack_wait_s = 0.2
 
@@ -252,6 +333,42 @@ class TestNeverRetries(BusSuite):
 
 class TestGivesToAll(BusSuite):
     provider = pytest.fixture(lambda self: bus(Ungrouped))
+
+
+class TestDropsAnEvent(BusSuite):
+    provider = pytest.fixture(lambda self: bus(DropsOneInTen))
+
+
+class TestAcksEarly(BusSuite):
+    provider = pytest.fixture(lambda self: bus(AcksEarly))
+
+
+class TestReordersEvents(BusSuite):
+    provider = pytest.fixture(lambda self: bus(ReordersEvents))
+
+
+class TestForgetsTheCount(BusSuite):
+    provider = pytest.fixture(lambda self: bus(ForgetsTheCount))
+
+
+class TestLosesDeadLetters(BusSuite):
+    provider = pytest.fixture(lambda self: bus(LosesDeadLetters))
+
+
+class TestTellsTwice(BusSuite):
+    provider = pytest.fixture(lambda self: bus(TellsTwice))
+
+
+class TestKeepsTheGapToItself(BusSuite):
+    provider = pytest.fixture(lambda self: bus(KeepsTheGapToItself))
+
+
+class TestIgnoresConcurrency(BusSuite):
+    provider = pytest.fixture(lambda self: bus(IgnoresConcurrency))
+
+
+class TestKeepsWhatMembersLeave(BusSuite):
+    provider = pytest.fixture(lambda self: bus(KeepsWhatMembersLeave))
 
 
 # ---- registries ------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class TestJoined(PubSubConformance):
     @pytest_asyncio.fixture
     async def env(self, tmp_path: Path) -> AsyncIterator[Environment]:
         party = Party(tmp_path, ack_wait=0.2, scale=1.0)
-        holder, joined = await party.member(), await party.member()
+        _holder, joined = await party.member(), await party.member()
         self.joined = joined
         yield joined.env
         await party.aclose()
@@ -43,7 +43,7 @@ class TestJoinedDurable(TestJoined):
     @pytest_asyncio.fixture
     async def env(self, tmp_path: Path) -> AsyncIterator[Environment]:
         party = Party(tmp_path, ack_wait=0.2, scale=1.0, path="events.db")
-        holder, joined = await party.member(), await party.member()
+        _holder, joined = await party.member(), await party.member()
         self.joined = joined
         yield joined.env
         await party.aclose()

@@ -14,7 +14,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("quickstart", "concepts", "authors-guide", "semantics", "architecture")),
+    *(
+        f"docs/{name}.md"
+        for name in ("quickstart", "concepts", "authors-guide", "semantics", "architecture", "operating")
+    ),
 ]
 BLOCK = re.compile(r"^```(python|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")

@@ -122,6 +122,8 @@ class Events:
             acked = True
         except CallError as error:
             self.errors[f"{error.executed} {error.code}: {str(error)[:80]}"] += 1
+        except Exception as error:
+            self.errors[f"no CallError: {error!r}"] += 1
         finally:
             self._window.release()
         self.published.append(Publication(id, acked, time.monotonic(), self.source, "made", sequence))

@@ -227,6 +227,8 @@ class Mesh:
         self.file = folder / "vyked.toml"
         self.file.write_text(self.text(text))
         self.processes: list[Process] = []
+        self._read: dict[Path, int] = {}
+        self._lines: dict[str, list[dict[str, Any]]] = {}
         self._stack = AsyncExitStack()
 
     def text(self, more: str = "") -> str:
@@ -340,10 +342,15 @@ class Mesh:
     def lines(self, *kinds: str) -> list[dict[str, Any]]:
         """All lines of these kinds that handlers wrote, in order of time. A line that a kill cut in two can't be: each is one
         write."""
-        found = []
         for path in self.journals.glob("*.jsonl"):
-            found += [json.loads(line) for line in path.read_text().splitlines()]
-        return sorted((each for each in found if each["kind"] in kinds), key=lambda each: each["at"])
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                whole = file.read().rpartition(b"\n")[0]
+            self._read[path] = self._read.get(path, 0) + len(whole) + bool(whole)
+            for line in whole.splitlines():
+                found = json.loads(line)
+                self._lines.setdefault(found["kind"], []).append(found)
+        return sorted((each for kind in kinds for each in self._lines.get(kind, ())), key=lambda each: each["at"])
 
     def executions(self) -> list[Execution]:
         """Handlers of calls that began."""

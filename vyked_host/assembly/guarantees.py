@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from ..contracts import Provider, PubSub
 from ..errors import ConfigError, StartError, VykedError
-from ..model.description import SubscriptionDescription
 from ..model.message import Guarantees
+from ..routing.delivery import lack
 from .services import Planned
 
 
 def refuse_what_the_bus_lacks(bus: str, given: Guarantees, planned: Sequence[Planned]) -> None:
     """Raises ConfigError naming every subscription that asks for more than the bus gives, and the remedy."""
     faults = [
-        f"{each.description.name}.{wanted.handler}: {lack}"
+        f"{each.description.name}.{wanted.handler}: {lacking}"
         for each in planned
         for wanted in each.description.subscriptions
-        if (lack := _lack(wanted, given))
+        if (lacking := lack(wanted, given))
     ]
     if faults:
         remedy = 'choose another one with [pubsub] use = "embedded" or an installed back end that can'
@@ -40,15 +40,3 @@ async def verify_the_bus(provider: Provider[PubSub], bus: PubSub, planned: Seque
     except Exception as error:
         raise StartError(f"the bus {provider.name!r} could not be verified: {error!r}") from error
     refuse_what_the_bus_lacks(provider.name, given, planned)
-
-
-def _lack(wanted: SubscriptionDescription, given: Guarantees) -> str:
-    if wanted.exclusive and not given.at_least_once:
-        return "@xsubscribe needs at-least-once delivery to one instance"
-    if not wanted.exclusive and not given.fan_out:
-        return "@subscribe needs delivery to every instance"
-    if wanted.exclusive and wanted.strategy != "any" and wanted.strategy not in given.strategies:
-        return f"the strategy {wanted.strategy!r} is not offered (it has {', '.join(sorted(given.strategies))})"
-    if wanted.since is not None and not given.replay:
-        return "it asks for a replay"
-    return ""

@@ -67,11 +67,13 @@ def _outcomes(facts: EventFacts, topic: str, at: float, delivered: list[Delivery
     ]
     mine = [each for each in members if each.of.topic == topic]
     dead = {each.group: each for trail in facts.trails for each in trail.dead}
-    groups = sorted({each.of.group for each in mine if each.of.group is not None} | _former(delivered))
+    kept = {each.group: each.pending for trail in facts.trails for each in trail.groups if each.pending}
+    groups = sorted({each.of.group for each in mine if each.of.group is not None} | _former(delivered) | kept.keys())
     for group in groups:
         yield _group(
             group, [each for each in mine if each.of.group == group], at,
             sorted((each for each in delivered if each.group == group), key=lambda each: each.at), dead.get(group),
+            kept.get(group, -1),
         )  # fmt: skip
     for member in mine:
         if member.of.group is None:
@@ -99,7 +101,8 @@ def _nobody(topic: str, members: Sequence[Member]) -> Iterator[Finding]:
 
 
 def _group(
-    group: str, members: Sequence[Member], at: float, delivered: Sequence[DeliveryReport], dead: DeadLetter | None
+    group: str, members: Sequence[Member], at: float, delivered: Sequence[DeliveryReport], dead: DeadLetter | None,
+    kept: int,
 ) -> Finding:  # fmt: skip
     acked = next((each for each in delivered if each.verdict == "ack"), None)
     if acked is not None:
@@ -110,7 +113,7 @@ def _group(
     if dead is not None:
         return found("dead_letter", group=group, deliveries=dead.deliveries, cause=dead.cause, node="")
     if not members:
-        return found("no_member", group=group, deliveries=len(delivered))
+        return found("no_member", group=group, deliveries=len(delivered), pending=kept)
     if last is None:
         return _undelivered(group, members, at)
     about: dict[str, Fact] = {"who": group, "node": last.node, "count": last.count, "seconds": last.seconds}

@@ -18,6 +18,7 @@ from ..assembly.prepare import Prepared, find, prepare
 from ..catalog.findings import Silent, nearest
 from ..errors import StartError, UsageError, VykedError
 from ..model.report import NodeReport
+from ..model.settings import Settings
 from ..model.topology import NodeRecord
 from ..model.values import Value
 from .client import DEFAULT, checked, listening
@@ -26,6 +27,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 _BARE = ("services={}", "plugins.autoload=false")
 """Of a host that only asks: no service is imported, and no plugin runs that the file does not name."""
+_NO_BUS = ('pubsub.use="embedded"', 'pubsub.embedded.address="none"')
+PLACE = "127.0.0.1:4500"
 FIRST_S = 2.0
 """How long nodes are waited for, once the registry is joined."""
 
@@ -64,65 +67,80 @@ def mesh_options(function: F) -> F:
 
 
 # ---- joining ---------------------------------------------------------------------------------------------------------
-def ready(reach: Reach, addresses: tuple[str, ...] = ()) -> Prepared:
-    """The file of `reach` with its flags over it; `addresses`: these hosts instead of a registry."""
-    overrides = list(_BARE)
+def ready(reach: Reach, addresses: tuple[str, ...] = (), *, has_bus: bool = True) -> Prepared:
+    """The file of `reach` with its flags over it; `addresses`: these hosts instead of a registry. Without its bus a host can
+    look at a mesh whose bus is away."""
+    overrides = [*_BARE, *(() if has_bus else _NO_BUS)]
     if reach.mesh:
         overrides.append(f'host.mesh="{reach.mesh}"')
     if reach.registry:
         overrides += ['registry.use="embedded"', f'registry.embedded.address="{reach.registry}"']
+        overrides += _bus_at(reach, overrides) if has_bus else []
     if addresses:
         listed = ", ".join(f'"{each}"' for each in addresses)
         overrides += ['registry.use="static"', f"registry.static.nodes=[{listed}]"]
     return prepare(reach.file, text=None if reach.file else "", overrides=overrides)
 
 
+def _bus_at(reach: Reach, overrides: list[str]) -> list[str]:
+    """An embedded bus is where the registry is."""
+    loaded = prepare(reach.file, text=None if reach.file else "", overrides=overrides).loaded
+    uses_embedded = loaded.require().pubsub.use == "embedded"
+    return [f'pubsub.embedded.address="{reach.registry}"'] if uses_embedded else []
+
+
 @asynccontextmanager
-async def joined(reach: Reach) -> AsyncIterator[Host]:
-    """A host in the mesh, which sees at least one other. Raises StartError when nobody is there."""
-    prepared = ready(reach, (checked(reach.address),) if reach.address else ())
-    host = await _through_registry(prepared)
+async def joined(reach: Reach, *, has_bus: bool = False) -> AsyncIterator[Host]:
+    """A host in the mesh, which sees at least one other; `has_bus`: it takes part in events too. Raises StartError when nobody
+    is there."""
+    prepared = ready(reach, (checked(reach.address),) if reach.address else (), has_bus=has_bus)
+    host, refused = await _through_registry(prepared)
     if host is None:
-        host = await _by_address(reach, prepared)
+        host = await _by_address(reach, prepared, refused, has_bus)
     try:
         yield host
     finally:
         await host.stop()
 
 
-async def _through_registry(prepared: Prepared) -> Host | None:
-    """None: nobody is there, as far as the registry of the file can tell."""
+async def _through_registry(prepared: Prepared) -> tuple[Host | None, str]:
+    """None, with the place: nobody is there, as far as the registry of the file can tell."""
     settings = prepared.loaded.require()
+    place = getattr(settings.registry.options, "address", None) or PLACE
     host = Host.joining(prepared)
     try:
         await host.start()
     except StartError:
         if settings.registry.use != "embedded":
             raise
-        return None
+        return None, place
     if await _somebody(host):
-        return host
+        return host, ""
     await host.stop()
-    return None
+    return None, place if settings.registry.use == "embedded" else ""
 
 
-async def _by_address(reach: Reach, prepared: Prepared) -> Host:
+async def _by_address(reach: Reach, prepared: Prepared, refused: str, has_bus: bool) -> Host:
     """The hosts of the file where its transports listen: a host may keep its registry to itself."""
     settings = prepared.loaded.require()
-    addresses = (checked(reach.address),) if reach.address else tuple(listening(settings)) or (DEFAULT,)
-    if reach.registry is None:
-        host = await Host.joining(ready(reach, addresses)).start()
+    addresses = (checked(reach.address),) if reach.address else _listening(reach, settings)
+    if addresses:
+        host = await Host.joining(ready(reach, addresses, has_bus=has_bus)).start()
         if await _somebody(host):
             return host
-        refused = await _refusals(host, addresses)
+        refused = "; ".join(filter(None, (refused, await _refusals(host, addresses))))
         await host.stop()
-    else:
-        refused = reach.registry
     start = f"vyked-host run {reach.file or ''}".rstrip()
     raise StartError(
         f"no host of mesh {mesh_name(settings)!r} answers at {refused}, start one with `{start}`; "
         "or say which is meant: --mesh NAME, --registry HOST:PORT, --address tcp://HOST:PORT"
     )
+
+
+def _listening(reach: Reach, settings: Settings) -> tuple[str, ...]:
+    if reach.registry:
+        return ()
+    return tuple(listening(settings)) or (() if reach.file else (DEFAULT,))
 
 
 async def _refusals(host: Host, addresses: tuple[str, ...]) -> str:
@@ -148,7 +166,7 @@ async def _somebody(host: Host) -> bool:
 def others(host: Host) -> list[NodeRecord]:
     """The nodes that can be asked: hosts that only call have no address."""
     own = host.node.record.node_id
-    found = [each for each in host.node.directory.nodes.values() if each.node_id != own and each.addresses]
+    found = [each for each in host.node.directory.known.values() if each.node_id != own and each.addresses]
     return sorted(found, key=lambda each: each.node_id)
 
 
@@ -165,7 +183,8 @@ async def _asked(host: Host, record: NodeRecord, question: Callable[[Control], A
     try:
         return await question(host.ask(record))
     except VykedError as error:
-        return Silent(node=record.node_id, reason=str(error))
+        doubt = host.node.directory.doubts.get(record.node_id)
+        return Silent(node=record.node_id, reason=f"{doubt}, {error}" if doubt else str(error))
 
 
 async def reports(host: Host) -> tuple[list[NodeReport], list[Silent]]:

@@ -53,7 +53,7 @@ def command(
 
 async def _publish(reach: Reach, topic: str, payload: Any, how: tuple[int, float | None, str | None]) -> int:
     count, rate, key = how
-    async with joined(reach) as host:
+    async with joined(reach, has_bus=True) as host:
         service, name, major = split_topic(topic)
         major = major if major is not None else only_major(host, service)
         event = EventDescription(service=service, version=version_of(host, service, major), name=name, payload=Any)

@@ -42,7 +42,7 @@ def command(reach: Reach, topic: str, count: int | None) -> None:
 
 
 async def _follow(reach: Reach, topic: str, count: int | None) -> None:
-    async with joined(reach) as host:
+    async with joined(reach, has_bus=True) as host:
         service, event, major = split_topic(topic)
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         wanted = Subscription(

@@ -62,7 +62,7 @@ WORDS: dict[str, str] = {
     "other_major": "{handler} subscribes to {subscribed}, and this is {topic}: another major version is another topic",
     "handled": "{who}: handled at {node} at {at}, delivery {count}, in {seconds}",
     "dead_letter": "{group}: a dead letter after {deliveries} deliveries: {cause}",
-    "no_member": "{group}: no member of the group is alive; it got {deliveries} deliveries before",
+    "no_member": "{group}: no member of the group is alive, after {deliveries} deliveries; waiting for it: {pending}",
     "being_handled": "{who}: being handled at {node} for {seconds}, delivery {count}",
     "cut_off": "{who}: its handler at {node} was cut off after {seconds}, delivery {count}",
     "retried": "{who}: delivery {count} failed at {node} and comes again: {cause}",

@@ -5,15 +5,18 @@ The name must be that of an installed plugin, which is imported only then; the o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..contracts import Provider
 from ..errors import PluginError, StartError, VykedError
 from ..model.settings import Choice, MiddlewareTable, TransportTable
+from ..routing.delivery import lack
 from .expectation import literal
 from .faults import unknown_remedy
 from .installed import Installed
 from .paths import Path
+from .services import Service
 from .tables import Tables
 
 _ONE_OR_MORE = 'expected the name of a {kind}, or {{ use = "name", ... }}, got {got}'
@@ -46,6 +49,25 @@ class Choices:
         for key in data.keys() - {"use", bare}:
             self._unused(table, key, data[key])
         return Choice(use=use, options=self._options(table, use, data.get(bare, {}), (table, bare), (table, "use")))
+
+    def check_bus(self, chosen: Choice, services: Iterable[Service]) -> None:
+        """The bus gives what the services of the file ask of it: each subscription that it can't serve is told."""
+        path: Path = ("pubsub", "use")
+        if self._tables.findings.touches(("pubsub",)):
+            return
+        provider = self.provider("pubsub", chosen.use, path)
+        if provider is None:
+            return
+        given = provider.guarantees(provider.options() if chosen.options is None else chosen.options)
+        faults = [
+            f"{each.description.name}.{wanted.handler}: {lacking}"
+            for each in services
+            for wanted in each.description.subscriptions
+            if (lacking := lack(wanted, given))
+        ]
+        if faults:
+            text = f"the bus {chosen.use!r} can't give what services use: {'; '.join(faults)}"
+            self._tables.findings.add(path, text, 'use = "embedded", or an installed back end that can')
 
     def _unused(self, table: str, key: str, value: Any) -> None:
         """Options of a plugin that is not in use: it stays unimported, but has to be there."""

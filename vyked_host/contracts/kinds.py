@@ -123,6 +123,15 @@ class DeadLetters(Protocol):
         """Forget one, or put it back with its count at 0. Raises KeyError when there is none."""
 
 
+@runtime_checkable
+class KnowsGroups(Protocol):
+    """Optional, for a bus that keeps events for groups nobody of whom is there: `why event` asks."""
+
+    async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
+        """(group, members that are there, events that wait) of each group of one topic. Raises errors.VykedError."""
+        ...
+
+
 class Candidate(Protocol):
     """One instance that a call may go to."""
 

@@ -225,6 +225,14 @@ class DeadLetter(Value):
     deliveries: int
 
 
+class GroupState(Value):
+    """A consumer group as the bus knows it: how many members are there, how many events wait for it."""
+
+    group: str
+    members: int
+    pending: int
+
+
 class Trail(Value):
     """What one node knows of one event. `remembers_since` is the age of the oldest event it still remembers."""
 
@@ -232,4 +240,5 @@ class Trail(Value):
     published: tuple[Publication, ...] = ()
     delivered: tuple[DeliveryReport, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
+    groups: tuple[GroupState, ...] = ()
     remembers_since: float = 0.0

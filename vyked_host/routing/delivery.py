@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..model.description import Strategy
+from ..model.description import Strategy, SubscriptionDescription
+from ..model.message import Guarantees
 from .affinity import Rendezvous
 
 
@@ -51,3 +52,16 @@ class Group:
             return free[int(self._chance() * len(free))]
         self._turn += 1
         return free[self._turn % len(free)]
+
+
+def lack(wanted: SubscriptionDescription, given: Guarantees) -> str:
+    """What a subscription asks of a bus beyond what that one gives, in words; "" when it has all."""
+    if wanted.exclusive and not given.at_least_once:
+        return "@xsubscribe needs at-least-once delivery to one instance"
+    if not wanted.exclusive and not given.fan_out:
+        return "@subscribe needs delivery to every instance"
+    if wanted.exclusive and wanted.strategy != "any" and wanted.strategy not in given.strategies:
+        return f"the strategy {wanted.strategy!r} is not offered (it has {', '.join(sorted(given.strategies))})"
+    if wanted.since is not None and not given.replay:
+        return "it asks for a replay"
+    return ""

@@ -50,11 +50,13 @@ class Finding(Value):
 
 
 class Decision(Value):
-    """`join` or `hold` what stands at `place`, look `again` a little later, or `refuse` with `reason`."""
+    """`join` or `hold` what stands at `place`, look `again` a little later, or `refuse` with `reason`; `is_away`: since nobody
+    answers anywhere."""
 
     action: Literal["join", "hold", "again", "refuse"]
     place: Place | None = None
     reason: str = ""
+    is_away: bool = False
 
 
 def place(address: str) -> Place:
@@ -86,7 +88,8 @@ def decide(findings: Sequence[Finding], *, may_hold: bool, can_bind: frozenset[P
     free = [each.place for each in findings if each.found == "nobody" and each.place in can_bind]
     if free and may_hold:
         return Decision(action="hold", place=free[0])
-    return Decision(action="refuse", reason=_sentence(findings))
+    is_away = all(each.found in ("nobody", "silent") for each in findings)
+    return Decision(action="refuse", reason=_sentence(findings), is_away=is_away)
 
 
 def _sentence(findings: Sequence[Finding]) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
-from ..catalog.view import View, forget, merge
+from ..catalog.view import Known, View, forget, merge
 from ..contracts import Balancer
 from ..errors import NotFound, Unavailable, VersionMismatch
 from ..model.message import Call
 from ..model.settings import ClientTable
-from ..model.topology import Change, Doubt, NodeRecord
+from ..model.topology import Change, Doubt, Generation, NodeRecord
 from ..model.version import compatible, parse
 from .links import Link
 
@@ -136,7 +136,7 @@ class Directory:
     def follow(self, target: Target) -> Target:
         """Keep `target` up to date from now on."""
         self._targets.append(target)
-        target.update(self._known(), self._link_of, self.doubts)
+        target.update(self.known.values(), self._link_of, self.doubts)
         return target
 
     def set_home(self, record: NodeRecord) -> None:
@@ -144,6 +144,12 @@ class Directory:
         self._home.record = record
         self.nodes[record.node_id] = record
         self._refresh()
+
+    def recall(self, records: Mapping[str, NodeRecord]) -> None:
+        """Begin with what was known before, all of it suspect. Only before anything was heard."""
+        life = Generation(epoch=0, counter=0)
+        known = {node_id: Known(generation=life, record=each, doubt="suspect") for node_id, each in records.items()}
+        self._seen(View(nodes=known))
 
     def apply(self, change: Change, now: float) -> list[Link]:
         """Take in a change; returns links to nodes that are gone, for the caller to close."""
@@ -164,7 +170,7 @@ class Directory:
             for node_id, known in view.nodes.items()
             if known.doubt is not None and node_id != home.node_id
         }
-        known = {each.node_id: each for each in self._known()}
+        known = self.known
         gone = [link for node_id, link in self._links.items() if node_id not in known]
         self._links = {node_id: link for node_id, link in self._links.items() if node_id in known}
         for node_id, link in self._links.items():
@@ -172,10 +178,11 @@ class Directory:
         self._refresh()
         return gone
 
-    def _known(self) -> Iterable[NodeRecord]:
-        """Every node, also those that are down."""
+    @property
+    def known(self) -> dict[str, NodeRecord]:
+        """Every node, also those that are down, and this one."""
         home = self._home.record
-        return (self.view.records() | {home.node_id: home}).values()
+        return self.view.records() | {home.node_id: home}
 
     async def change(self) -> None:
         """Wait for the next change."""
@@ -189,7 +196,7 @@ class Directory:
 
     def _refresh(self) -> None:
         for target in self._targets:
-            target.update(self._known(), self._link_of, self.doubts)
+            target.update(self.known.values(), self._link_of, self.doubts)
         waiting, self._changed = self._changed, []
         for waiter in waiting:
             if not waiter.done():

@@ -122,11 +122,7 @@ class Dispatcher:
         try:
             arguments = codecs.decode(call.body)
         except ValueError as error:
-            fault = invalid_fault(route.endpoint, error)
-            counters.fault(fault.code, 0.0)
-            self.failures.served(route.endpoint.path, call, fault)
-            sink.fail(call, fault)
-            return None
+            return self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
         made = Streaming if route.streams else Invocation
         invocation = made(self, route, codecs, call, sink)
         counters.in_flight += 1
@@ -156,10 +152,13 @@ class Dispatcher:
         return sum(route.counters.in_flight for route in self.routes if route.endpoint.kind is Kind.WEBSOCKET)
 
     def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
-        if route is not None:
-            route.counters.fault(code, 0.0)
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
         fault = Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after)
+        return self._turn_away(call, sink, fault, route)
+
+    def _turn_away(self, call: Call, sink: Sink, fault: Fault, route: Route | None) -> Running | None:
+        if route is not None:
+            route.counters.fault(fault.code, 0.0)
         self.failures.served(route.endpoint.path if route is not None else f"endpoint {call.endpoint}", call, fault)
         sink.fail(call, fault)
         return None

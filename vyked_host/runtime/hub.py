@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from ..contracts import Clock, Desk, Hub, Term
-from ..errors import StartError, UsageError, VykedError
+from ..errors import Away, StartError, UsageError, VykedError
 from ..routing.backoff import Backoff
 from ..routing.meeting import Decision, Place, decide, elders
 from .desks import Counter, Serve
@@ -90,7 +90,8 @@ class MeshHub(Hub):
             attempt += 1
             refused = decision.action == "refuse" and attempt >= LOOKS
             if refused or self._clock.now() > until:
-                raise StartError(self._refusal(decision))
+                kind = Away if decision.is_away else StartError
+                raise kind(self._refusal(decision))
             await asyncio.sleep(self._again.delay(attempt, self._rng.random()))
 
     def _refusal(self, decision: Decision) -> str:

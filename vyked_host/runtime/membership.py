@@ -21,6 +21,7 @@ from .announcement import AGAIN, Announcement
 from .directory import Directory
 from .dispatcher import Dispatcher
 from .hosted import Hosted
+from .last_known import PAUSE_S, LastKnown
 from .links import Link
 from .tasks import TaskScope
 
@@ -31,6 +32,7 @@ class Membership:
     def __init__(
         self, *, record: NodeRecord, registry: Registry, directory: Directory, dispatcher: Dispatcher,
         hosted: Sequence[Hosted], tasks: TaskScope, clock: Clock, log: logging.Logger, first_s: float, scale: float = 1.0,
+        last_known: LastKnown | None = None,
     ) -> None:  # fmt: skip
         self._registry, self._directory, self._tasks = registry, directory, tasks
         self._clock, self._log, self._first_s, self._scale = clock, log, first_s, scale
@@ -41,6 +43,7 @@ class Membership:
         self._cancel_forgetting: Callable[[], None] = _nothing
         self._changed, self._seen = asyncio.Event(), asyncio.Event()
         self._leaving = False
+        self._last_known, self._recalled, self._saving = last_known, False, False
 
     @property
     def record(self) -> NodeRecord:
@@ -61,20 +64,45 @@ class Membership:
         """``name/version`` of each service -> required services without an active instance."""
         return self._activator.missing
 
+    # ---- without a registry ------------------------------------------------------------------------------------------
+    def recall(self) -> bool:
+        """Begin with what was known when this host, or another one of its folder, ran last. False: nothing was."""
+        found = self._last_known.load() if self._last_known is not None else {}
+        found.pop(self.record.node_id, None)
+        self._recalled = bool(found)
+        if found:
+            self._directory.recall(found)
+        return self._recalled
+
+    async def _save(self) -> None:
+        """Write down what is known, a moment after it changed."""
+        await asyncio.sleep(PAUSE_S * self._scale)
+        self._saving = False
+        others = {node_id: each for node_id, each in self._directory.nodes.items() if node_id != self.record.node_id}
+        if self._last_known is not None and others:
+            await self._last_known.save(others.values())
+
     # ---- joining -----------------------------------------------------------------------------------------------------
     async def join(self, addresses: tuple[Address, ...]) -> None:
         """Announce this node with its services waiting, follow the others, activate what can be. Raises StartError."""
         record = msgspec.structs.replace(self.record, addresses=addresses, instances=self._activator.instances)
         self._directory.set_home(record)
-        try:
-            await self.announcement.begin(record)
-        except Unavailable as error:
-            raise StartError(f"this node could not be announced: {error}") from error
+        await self._announce(record)
         await self._judge()
         self._cancels = [self._tasks(self._watch(), "registry watch"), self._tasks(self._judging(), "activation")]
         with contextlib.suppress(TimeoutError):  # a registry that is away: start with what is known, as after its loss
             async with asyncio.timeout(self._first_s):
                 await self._seen.wait()
+
+    async def _announce(self, record: NodeRecord) -> None:
+        if self._recalled:
+            self.announcement.begin_later(record)
+            self._seen.set()
+            return
+        try:
+            await self.announcement.begin(record)
+        except Unavailable as error:
+            raise StartError(f"this node could not be announced: {error}") from error
 
     async def _watch(self) -> None:
         attempt = 0
@@ -95,6 +123,9 @@ class Membership:
         self._cancel_forgetting()
         at = self._directory.view.forgets_at
         self._cancel_forgetting = _nothing if at is None else self._clock.at(at, self._forget)
+        if self._last_known is not None and not self._saving:
+            self._saving = True
+            self._tasks(self._save(), "nodes known last")
 
     def _forget(self) -> None:
         """The warm-up after a registry that started anew is over."""

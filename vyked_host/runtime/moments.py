@@ -61,10 +61,10 @@ class Departures:
 
     async def follow(self) -> None:
         """The body of the task that watches."""
-        before: dict[str, NodeRecord] = dict(self._directory.nodes)
+        before: dict[str, NodeRecord] = dict(self._directory.known)
         while True:
             await self._directory.change()
-            now = dict(self._directory.nodes)
+            now = dict(self._directory.known)
             for node_id in before.keys() - now.keys():
                 self._last.append(Departure(node=node_id, at=self._clock.unix(), services=services_of(before[node_id])))
             before = now
@@ -74,7 +74,7 @@ class Departures:
         found = {
             each.node: each
             for each in self._last
-            if each.node not in self._directory.nodes
+            if each.node not in self._directory.known
             and any(name.partition("@")[0] in services for name in each.services)
         }
         return tuple(found.values())

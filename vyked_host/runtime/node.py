@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol
 
 from ..contracts import Listener, PubSub, Registry, Transport
-from ..errors import StartError
+from ..errors import Away, StartError
 from ..model.phase import Phase, step
 from ..model.report import is_own
 from ..model.settings import Settings
@@ -144,8 +144,7 @@ class Node:
         self.tasks(self.lag.measure(), "loop lag")
         for watching in self.watching:
             self.tasks(watching(), "watch of the mesh")
-        await self.hubs.open()
-        await self.verify()
+        await self._meet()
         for name, manager in self.lifespans:
             await self._enter_lifespan(name, manager)
         for hosted in self.hosted:
@@ -157,6 +156,23 @@ class Node:
         for subscriber in self.subscribers:
             await subscriber.start(self.pubsub)
         await self.membership.join(self.addresses)
+
+    async def _meet(self) -> None:
+        """Find the others, and ask the bus what it gives; where nobody answers, those that were known last do. Raises
+        StartError, ConfigError."""
+        recalled = False
+        try:
+            await self.hubs.open()
+        except Away as error:
+            recalled = self.membership.recall()
+            if not recalled:
+                raise
+            self.log.warning("%s. Starting with the nodes that were known last", error)
+        try:
+            await self.verify()
+        except Away:  # a bus at the hub; what it declares was compared before
+            if not recalled:
+                raise
 
     async def _enter_lifespan(self, name: str, manager: AbstractAsyncContextManager[None]) -> None:
         try:

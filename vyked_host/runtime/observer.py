@@ -10,11 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 
-from ..contracts import DeadLetters, Generation
+from ..contracts import DeadLetters, Generation, KnowsGroups
 from ..errors import VykedError, __version__
+from ..model.names import split_topic
 from ..model.report import (
     DeadLetter,
     Failures,
+    GroupState,
     InstanceReport,
     NodeReport,
     Seen,
@@ -76,7 +78,7 @@ class Observer:
             service=found.service, version=found.version,
             status="draining" if node.phase == "draining" else found.status, since=self._since(hosted),
             needs=tuple(need(each) for one in hosted for each in one.description.dependencies),
-            missing=node.membership.missing.get(found.service, ()),
+            missing=node.membership.missing.get(f"{found.service}/{found.version}", ()),
             in_flight=sum(each.in_flight for each in counters),
             oldest=oldest.route.endpoint.path if oldest is not None else "",
             oldest_s=perf_counter() - oldest.began if oldest is not None else 0.0,
@@ -106,8 +108,7 @@ class Observer:
     # ---- the others ------------------------------------------------------------------------------------------------
     def view(self, services: frozenset[str]) -> View:
         """What this node knows of `services`."""
-        records = self._node.directory.nodes
-        doubts = getattr(self._node.directory, "doubts", {})
+        records, doubts = self._node.directory.known, self._node.directory.doubts
         seen = tuple(
             Seen(
                 node=record.node_id, service=each.service, version=each.version, status=each.status,
@@ -151,10 +152,23 @@ class Observer:
                             async for event, cause, count in bus.dead(each.subscription)
                             if event.id == event_id
                         ]
+        groups = [state for each in sorted(topics) for state in await groups_of(bus, each)]
         return Trail(
-            node=found.node, published=found.published, delivered=found.delivered, dead=tuple(dead),
+            node=found.node, groups=tuple(groups), published=found.published, delivered=found.delivered, dead=tuple(dead),
             remembers_since=found.remembers_since,
         )  # fmt: skip
+
+
+async def groups_of(bus: object, topic: str) -> list[GroupState]:
+    """What the bus knows of the groups of a topic; nothing where it does not keep any, or can't be asked."""
+    if not topic or not isinstance(bus, KnowsGroups):
+        return []
+    service, name, major = split_topic(topic)
+    try:
+        found = await bus.groups(service, major or 0, name)
+    except VykedError:
+        return []
+    return [GroupState(group=group, members=members, pending=pending) for group, members, pending in found]
 
 
 def _plain(cause: str) -> str:

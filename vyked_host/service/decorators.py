@@ -5,14 +5,15 @@ same method callable between services and over HTTP. The ancestor's classes use 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from ..errors import ServiceError, UsageError
 from ..model.description import Periodic
 from .annotations import answers_with_stream
 from .endpoints import Decorated, Endpoint, Event, Marks, Route, StreamEndpoint
-from .subscriptions import STRATEGIES, Background, StrategyName, Subscribed, WebSocketRoute, note
+from .publishing import publish as publish
+from .subscriptions import STRATEGIES, Background, StrategyName, Subscribed, note
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -177,52 +178,7 @@ options: Final = RouteDecorator("OPTIONS")
 trace: Final = RouteDecorator("TRACE")
 
 
-def websocket(
-    path: str | Sequence[str], *, origins: Sequence[str] = (), required_params: str | Sequence[str] | None = None,
-    timeout: float | None = None,
-) -> Callable[[Callable[Concatenate[S, P], Awaitable[None]]], Callable[Concatenate[S, P], Awaitable[None]]]:  # fmt: skip
-    """Serve a WebSocket at `path`. The method runs as long as the socket is open; it gets the socket in the parameter that is
-    annotated ``WebSocket[In, Out]``, and the others from path and query. `origins` are the pages of other origins that may
-    open it ("*": all); those of this host always may. `timeout` in seconds bounds the life of a socket; without one it has
-    no end of its own."""
-    route = WebSocketRoute(
-        paths=texts(path), origins=tuple(origins), required_params=texts(required_params), timeout=timeout
-    )
-
-    def decorate(handler: Callable[Concatenate[S, P], Awaitable[None]]) -> Callable[Concatenate[S, P], Awaitable[None]]:
-        note(handler, route)
-        return handler
-
-    return decorate
-
-
 # ---- events ----------------------------------------------------------------------------------------------------------
-@overload
-def publish(body: Callable[Concatenate[Any, P], T], /) -> Event[P, T]: ...
-@overload
-def publish(*, sensitive: Sequence[str]) -> PublishDecorator: ...
-def publish(body: Any = None, /, *, sensitive: Sequence[str] = ()) -> Any:
-    """Make a method an event: the body builds the payload, calling it hands the event to the bus. `sensitive` names fields
-    of the payload whose values `vyked-host tail` does not show."""
-    if body is None and sensitive:
-        return lambda found: _published(found, tuple(sensitive))
-    return _published(body, ())
-
-
-class PublishDecorator(Protocol):
-    """@publish with options."""
-
-    def __call__(self, body: Callable[Concatenate[Any, P], T], /) -> Event[P, T]:
-        """The event."""
-        ...
-
-
-def _published(body: Any, sensitive: tuple[str, ...]) -> Event[..., Any]:
-    if not inspect.isfunction(body):
-        raise UsageError("@publish decorates a method that returns the payload: put it right above the def")
-    return Event(body, sensitive=sensitive)
-
-
 class TopicDecorator(Protocol):
     """@subscribe with a topic: any payload type, since there is no class to compare with."""
 

@@ -1,12 +1,36 @@
-"""The socket that a @websocket method gets, and what a transport hands to the method's surroundings before it is open."""
+"""@websocket, the socket that its method gets, and what a transport hands to the method's surroundings before it is open."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from .decorators import texts
+from .subscriptions import WebSocketRoute, note
+
+P = ParamSpec("P")
+S = TypeVar("S")
 In_co = TypeVar("In_co", covariant=True)
 Out_contra = TypeVar("Out_contra", contravariant=True)
+
+
+def websocket(
+    path: str | Sequence[str], *, origins: Sequence[str] = (), required_params: str | Sequence[str] | None = None,
+    timeout: float | None = None,
+) -> Callable[[Callable[Concatenate[S, P], Awaitable[None]]], Callable[Concatenate[S, P], Awaitable[None]]]:  # fmt: skip
+    """Serve a WebSocket at `path`. The method runs as long as the socket is open; it gets the socket in the parameter that is
+    annotated ``WebSocket[In, Out]``, and the others from path and query. `origins` are the pages of other origins that may
+    open it ("*": all); those of this host always may. `timeout` in seconds bounds the life of a socket; without one it has
+    no end of its own."""
+    route = WebSocketRoute(
+        paths=texts(path), origins=tuple(origins), required_params=texts(required_params), timeout=timeout
+    )
+
+    def decorate(handler: Callable[Concatenate[S, P], Awaitable[None]]) -> Callable[Concatenate[S, P], Awaitable[None]]:
+        note(handler, route)
+        return handler
+
+    return decorate
 
 
 class WebSocket(Protocol[In_co, Out_contra]):

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from vyked_host import Service, client, get
+from vyked_host import Service, client, get, subscribe, xsubscribe
 
 
 class ShopOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,3 +67,11 @@ class NoService:
 
 def function() -> None:
     pass
+
+
+class Stock(Service, name="stock", version="1"):
+    @xsubscribe("shop.sold", version="1")
+    async def on_sold(self, event: dict[str, int]) -> None: ...
+
+    @subscribe("shop.sold", version="1")
+    async def all_of_them(self, event: dict[str, int]) -> None: ...

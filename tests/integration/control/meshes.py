@@ -36,8 +36,12 @@ class Meshed:
     def text(self, name: str, more: str = "") -> str:
         return (
             f'[host]\nmesh = "{self.mesh}"\nname = "{name}"\n{PLAIN}[registry]\nuse = "embedded"\n'
-            f'[registry.embedded]\naddress = "{self.place}"\n{more}'
+            f'[registry.embedded]\naddress = "{self.place}"\n'
+            f"{self._bus(more)}{more}"
         )
+
+    def _bus(self, more: str) -> str:
+        return "" if "[pubsub" in more else f'[pubsub.embedded]\naddress = "{self.place}"\n'
 
     async def host(self, *services: Any, name: str, more: str = "") -> Host:
         """One more host, that every other one knows."""
@@ -46,9 +50,9 @@ class Meshed:
         self.hosts.append(made)
         return made
 
-    async def asker(self) -> Host:
+    async def asker(self, more: str = "") -> Host:
         """A host that serves nothing."""
-        return await self._entered(Host(text=self.text("asker")))
+        return await self._entered(Host(text=self.text("asker", more)))
 
     async def _entered(self, made: Host) -> Host:
         await self._stack.enter_async_context(made)

@@ -171,7 +171,7 @@ async def test_a_dependency_whose_node_left_makes_no_waiting_but_a_degraded_serv
         left = node_of(store)
         await store.stop()
         mesh.hosts.remove(store)
-        await eventually(lambda: wants.node.membership.missing["wants1"] == ("store",))
+        await eventually(lambda: wants.node.membership.missing["wants1/1.0.0"] == ("store",))
         (found,) = await of_service(mesh, "wants1")
         assert found.causes == ("degraded", "lacks", "gone")
         assert f"store was at {left}, which left" in told((found,))
@@ -457,6 +457,33 @@ async def test_an_event_that_was_published_before_anybody_listened() -> None:
         assert await kinds(asker, event_id) == ["published", "subscribed_later"]
 
 
+async def test_an_event_whose_group_has_no_member_left_waits_for_one() -> None:
+    async with meshed() as mesh:
+        await mesh.host(Store, name="store")
+        books = await mesh.host(Books, name="books")
+        asker = await mesh.asker()
+        await asker.client(Store).sell("tin")
+        await eventually(lambda: books.node.subscribers[0].counters.ok == 1)
+        await books.stop()
+        mesh.hosts.remove(books)
+        event_id = await asker.client(Store).sell("tin")
+        found = why_event(await event_facts(asker, event_id))
+        assert [each.kind for each in found] == ["published", "no_member"]
+        assert "books@3: no member of the group is alive, after 0 deliveries; waiting for it: 1" in told(found)
+
+
+async def test_an_event_crosses_from_the_node_that_published_it_to_the_one_that_failed_on_it() -> None:
+    async with meshed() as mesh:
+        store = await mesh.host(Store, name="store")
+        books = await mesh.host(Books, name="books")
+        asker = await mesh.asker()
+        event_id = await asker.client(Store).sell("never")
+        await eventually(lambda: books.node.dispatcher.failures.deliveries)
+        found = why_event(await event_facts(asker, event_id))
+        assert [each.kind for each in found] == ["published", "dead_letter"]
+        assert (found[0].about["node"], found[1].about["node"]) == (node_of(store), node_of(books))
+
+
 async def test_an_event_that_was_never_published() -> None:
     async with meshed() as mesh:
         _, asker, _ = await event(mesh, "tin", Books)
@@ -469,7 +496,7 @@ async def test_an_event_that_the_bus_did_not_accept() -> None:
         async with meshed() as mesh:
             bus = f'[pubsub]\nuse = "redis"\n[pubsub.redis]\nurl = "{server.url}"\n'
             host = await mesh.host(Store, Screen, name="store", more=bus)
-            asker = await mesh.asker()
+            asker = await mesh.asker(bus)
             server.kill()
             with pytest.raises(CallError):
                 await asker.client(Store).sell("tin")

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,24 +18,7 @@ from vyked_host.contracts import Change
 from vyked_host.errors import Unavailable, VersionMismatch
 from vyked_host.testing.waiting import eventually
 
-H, T = 0.2, 0.6
-TEXT = """
-[host]
-mesh = "{mesh}"
-[plugins]
-autoload = false
-[registry.embedded]
-address = "127.0.0.1:{port}"
-[transports.tcp]
-port = 0
-[timing]
-scale = 0.04
-dial = 50
-hello = 50
-pong = 15
-start = 500
-stop = 250
-"""
+from .party import TEXT, H, Party, T, holder
 
 
 class Shop(Service, name="shop", version="1.2.0"):
@@ -73,65 +54,6 @@ class Cart(Service, name="cart", version="1.0.0"):
     @api
     async def where(self) -> str:
         return await self.shop.where()
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-    return port
-
-
-class Party:
-    """Hosts of one mesh."""
-
-    def __init__(self) -> None:
-        self.mesh, self.port = f"mesh-{secrets.token_hex(4)}", free_port()
-        self.hosts: list[Host] = []
-
-    async def host(self, *services: Any, more: str = "", **options: Any) -> Host:
-        text = TEXT.format(mesh=self.mesh, port=self.port) + more
-        host = Host(*services, text=text, **options)
-        self.hosts.append(host)
-        return await host.start()
-
-    async def kill(self, host: Host) -> None:
-        """End it without a word, as kill -9 would: nothing is withdrawn or handed over."""
-        self.hosts.remove(host)
-        node = host.node
-        node.membership.announcement._lease = None
-        hub: Any = next(iter(node.hubs._hubs.values()))  # type: ignore[attr-defined]
-        hub._may_hold = False
-        await host.stop()
-
-    def is_seen(self, by: Host, *hosts: Host) -> bool:
-        return set(by.node.directory.nodes) == {each.node.record.node_id for each in hosts}
-
-    async def meet_again(self, epoch: int) -> None:
-        """In another epoch than `epoch`."""
-        await eventually(lambda: all(each.node.directory.view.epoch != epoch for each in self.hosts))
-        await self.meet()
-
-    async def meet(self) -> None:
-        await eventually(lambda: all(self.is_seen(each, *self.hosts) and well(each) for each in self.hosts))
-
-
-def well(host: Host) -> bool:
-    return not host.node.directory.doubts
-
-
-def holder(hosts: Sequence[Host]) -> Host:
-    hubs: list[Any] = [next(iter(each.node.hubs._hubs.values())) for each in hosts]  # type: ignore[attr-defined]
-    return next(host for host, hub in zip(hosts, hubs, strict=True) if hub.holder == host.node.record.node_id)
-
-
-@pytest.fixture
-async def party() -> AsyncIterator[Party]:
-    party = Party()
-    yield party
-    async with asyncio.timeout(20):
-        for host in reversed(party.hosts):
-            await host.stop()
 
 
 @pytest.fixture
@@ -298,7 +220,7 @@ async def test_without_a_registry_the_last_known_stays_good_for_ever_and_nobody_
     assert cart.instance(Cart).told == ["active"]
     epoch = cart.node.directory.view.epoch
     assert epoch is not None
-    party.hosts.append(again := Host(Shop, text=TEXT.format(mesh=party.mesh, port=party.port)))
+    party.hosts.append(again := Host(Shop, text=TEXT.format(mesh=party.mesh, port=party.port, transport="tcp")))
     await again.start()
     await party.meet_again(epoch)
     assert cart.instance(Cart).told == ["active"]

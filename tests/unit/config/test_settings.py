@@ -23,6 +23,12 @@ def test_a_client_stands_on_the_default(load):
     assert (clients["b"].timeout, clients["b"].balancer.use, clients["b"].prefer_local) == (4, "hash", True)
 
 
+def test_registry_and_bus_may_meet_at_one_address(load):
+    text = '[registry.embedded]\naddress = "127.0.0.1:4500"\n[pubsub.embedded]\naddress = "127.0.0.1:4500"\n[transports.local]\n'
+    settings = load(text).require()
+    assert settings.registry.options.address == settings.pubsub.options.address == "127.0.0.1:4500"
+
+
 def test_without_transports_there_are_local_and_tcp(load):
     assert list(load("").require().transports) == ["local", "tcp"]
 

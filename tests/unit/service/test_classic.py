@@ -41,10 +41,10 @@ from vyked_host.service.decorators import (
     publish,
     subscribe,
     trace,
-    websocket,
     xsubscribe,
 )
 from vyked_host.service.inspect import describe
+from vyked_host.service.websockets import websocket
 
 from .doubles import Loopback, Raising, Remembering, hosted
 

@@ -21,11 +21,11 @@ from vyked_host.service.decorators import (
     publish,
     subscribe,
     trace,
-    websocket,
     xsubscribe,
 )
 from vyked_host.service.dependencies import client
 from vyked_host.service.inspect import describe
+from vyked_host.service.websockets import websocket
 
 Short = Annotated[str, Meta(max_length=3)]
 

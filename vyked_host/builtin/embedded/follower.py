@@ -14,7 +14,7 @@ import msgspec
 
 from ...catalog.query import touching
 from ...contracts import Change, Doubt
-from ...errors import StartError, VykedError
+from ...errors import Away, StartError, VykedError
 from .desk import RegistryDesk
 from .lease import AGAIN
 from .messages import Piece
@@ -137,6 +137,8 @@ class Follower:
             before = (self.inbox.epoch, self.inbox.position)
             try:
                 await self._stream()
+            except Away as error:
+                self._registry.log.debug("the registry is away: %s", error)
             except StartError as error:
                 self._registry.log.error("the registry can't be joined: %s", error)  # noqa: TRY400 - a person's matter
             except VykedError as error:

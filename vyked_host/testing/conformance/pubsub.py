@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from ...contracts import (
     DeadLetters,
@@ -25,10 +27,17 @@ from ...contracts import (
     Verdict,
 )
 from ...errors import CallError, NotSupported
+from ..surroundings import environment
 from ..waiting import WITHIN_S, eventually
+from .event_model import Subject, Surroundings
+from .histories import Histories
 from .suite import Suite
 
 ACK = Verdict(action="ack")
+HISTORIES = settings(
+    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), database=None,
+    phases=[Phase.generate],  # a lost event shows by waiting for it: making such a history shorter would take minutes
+)  # fmt: skip
 _numbers = itertools.count(1)
 
 
@@ -66,9 +75,11 @@ class Inbox:
 
 @pytest.mark.asyncio
 class PubSubConformance(Suite):
-    """Inherit, and write the fixture `provider`; `options` with a short ack wait, told in `ack_wait_s` (seconds)."""
+    """Inherit, and write the fixture `provider`; `options` with a short ack wait, told in `ack_wait_s` (seconds). `surroundings`
+    makes an Environment for each history that is tried."""
 
     ack_wait_s: ClassVar[float] = 30.0
+    surroundings: ClassVar[Surroundings] = staticmethod(environment)
 
     @pytest_asyncio.fixture
     async def bus(self, provider: Provider[PubSub], options: msgspec.Struct, env: Environment) -> AsyncIterator[PubSub]:
@@ -346,6 +357,14 @@ class PubSubConformance(Suite):
     async def test_an_event_over_the_limit_is_refused(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
         with pytest.raises(CallError):
             await publish(event(body=b"x" * (guarantees.max_message_bytes + 1)))
+
+    async def test_any_history_keeps_the_promises(
+        self, provider: Provider[PubSub], options: msgspec.Struct, guarantees: Guarantees
+    ) -> None:
+        subject = Subject(provider, options, guarantees, type(self).surroundings, self.ack_wait_s)
+        machine = type("Machine", (Histories,), {"subject": subject})
+        # in a thread: the machine has a loop of its own, one history after the other
+        await asyncio.to_thread(run_state_machine_as_test, machine, settings=HISTORIES)
 
     async def test_a_closed_bus_takes_nothing(self, bus: PubSub, publish: Any) -> None:
         await bus.aclose()

@@ -238,6 +238,10 @@ class Broker:
         for by_name in self.groups.values():
             yield from by_name.values()
 
+    def known_groups(self, topic: Topic) -> list[tuple[str, int, int]]:
+        """(group, members, events that wait) of one topic."""
+        return [(each.name, each.members, each.waiting) for each in self.groups.get(topic, {}).values()]
+
     def discard(self, event_id: str, *, replay: bool) -> bool:
         """Forget a dead letter in every group that has it, or put it back; False: there is none."""
         found = [

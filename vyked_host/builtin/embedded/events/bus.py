@@ -18,6 +18,7 @@ from ....contracts import (
     Environment,
     Event,
     Guarantees,
+    KnowsGroups,
     PubSub,
     Subscription,
     Term,
@@ -41,7 +42,7 @@ LEAVE_S = 2.0
 """Each step of leaving takes so long at most, so that a host whose hub is gone ends all the same ([timing] scale applies)."""
 
 
-class EmbeddedBus(PubSub, DeadLetters):
+class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
     """`contracts.PubSub` of one node."""
 
     def __init__(self, options: BusOptions, env: Environment) -> None:
@@ -247,6 +248,11 @@ class EmbeddedBus(PubSub, DeadLetters):
             return await self._link.pending(index)
         except CallError:
             return -1
+
+    async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
+        """(group, members, events that wait) of one topic. Raises CallError."""
+        link = await self._linked_within(self._env.timing.dial)
+        return await link.groups(Topic(service, major, name))
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
     async def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:

@@ -223,6 +223,11 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
                 break
         return letters
 
+    @api
+    def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
+        """(group, members, events that wait) of one topic."""
+        return self.broker.known_groups(Topic(service, major, name))
+
     @api(raises=[Moving])
     def discard(self, event_id: str, replay: bool) -> bool:
         """Forget a dead letter, or put it back; False: there is none."""

@@ -62,6 +62,11 @@ class GroupQueue:
         return sum(not entry.done for lane in self._lanes.values() for entry in lane) + len(self._delayed)
 
     @property
+    def members(self) -> int:
+        """How many are there to take events."""
+        return len(self._members)
+
+    @property
     def has_members(self) -> bool:
         """Is anybody there to take events?"""
         return bool(self._members)

@@ -92,6 +92,10 @@ class Here:
         found = self.broker.groups.get(topic, {}).get(group)
         return [(each.parcel.event, each.cause, each.count) for each in found.dead.values()] if found else []
 
+    async def groups(self, topic: Topic) -> list[tuple[str, int, int]]:
+        """(group, members, events that wait) of one topic."""
+        return self.broker.known_groups(topic)
+
     async def discard(self, event_id: str, *, replay: bool) -> bool:
         """Forget a dead letter, or put it back."""
         return self.broker.discard(event_id, replay=replay)
@@ -222,6 +226,10 @@ class Away:
         while page := await self._desk.dead.using(timeout=self._call_s)(*topic, group, len(found)):
             found += page
         return [(event, each.cause, each.count) for each in found if (event := self._event(each.packed)) is not None]
+
+    async def groups(self, topic: Topic) -> list[tuple[str, int, int]]:
+        """(group, members, events that wait) of one topic."""
+        return list(await self._desk.groups.using(timeout=self._call_s)(*topic))
 
     async def discard(self, event_id: str, *, replay: bool) -> bool:
         """Forget a dead letter, or put it back."""
