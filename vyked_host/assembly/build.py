@@ -47,7 +47,6 @@ from .environment import Workshop, bounds, node_name
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
 from .hubs import EMBEDDED, Hubs, meeting_place
 from .services import Planned, refuse_twins
-from .trust import watch_certificates
 
 ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
@@ -261,7 +260,6 @@ class Composition:
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
         self._observed(node, moments)
         self._join_hooks(node)
-        watch_certificates(workshop.certificates, node, workshop.tasks, settings.timing.scale)
         return node
 
     def _observed(self, node: Node, moments: Moments) -> None:
