@@ -44,7 +44,6 @@ from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
 from .hubs import Hubs, last_known, meeting_place
 from .services import Planned, refuse_twins
-from .trust import watch_certificates
 
 ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
@@ -258,7 +257,6 @@ class Composition:
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
         observe(self, node, moments)
         self._join_hooks(node)
-        watch_certificates(workshop.certificates, node, workshop.tasks, settings.timing.scale)
         return node
 
     def _join_hooks(self, node: Node) -> None:
