@@ -128,10 +128,11 @@ async def test_e2_an_ack_that_is_lost_is_told_again_and_one_that_never_comes_mea
     assert inbox.ids == [first.id]
     mode[0] = "all lost"
     await holder.publish(second := event())
-    await eventually(lambda: inbox.ids.count(second.id) == 2)
+    await eventually(lambda: inbox.ids.count(second.id) >= 2)
     mode[0] = ""
     await eventually(lambda: not holder.desk.broker.groups[_topic()]["g"].entries)
-    assert [each.count for each in inbox.deliveries if each.event.id == second.id] == [1, 2]
+    counts = [each.count for each in inbox.deliveries if each.event.id == second.id]
+    assert counts == list(range(1, len(counts) + 1))
 
 
 def _topic() -> Any:
@@ -159,7 +160,9 @@ async def test_e7_a_node_that_takes_nothing_loses_its_oldest_and_holds_up_nobody
     await stopped.bus.subscribe(to(None, "s", concurrency=5000), slow)
     await other.bus.subscribe(to(None, "o"), quick)
     link: Any = stopped.bus._link
+    await eventually(lambda: len(holder.desk._streams) == 2)
     link.close()  # it reads no more; its session lives on for a moment
+    await eventually(lambda: len(holder.desk._streams) == 1)
     sent = [(await holder.publish()).id for _ in range(500)]
     await eventually(lambda: sum(1 + each.gap for each in quick.deliveries) == 500)
     link._is_listening = False

@@ -25,6 +25,8 @@ from .session import Feed, Session
 
 RECONNECT_S = 3.0
 """A node whose stream broke keeps what it has for so long ([timing] scale applies)."""
+ESTATE = ""
+"""Stands in a roster for what a holder leaves. Events that are accepted before it has come would miss its groups."""
 NODE_QUEUES = 16
 """How many handlers' queues of fan-out events wait for one node."""
 
@@ -144,15 +146,19 @@ class Broker:
     def attach(self, session: Session, ready: Callable[[], None]) -> int:
         """A node takes what it is due: `ready` tells it when there is something. The number of its stream."""
         stream = session.attach(ready)
-        if session.name in self._expected:
-            self._expected.discard(session.name)
-            if not self._expected:
-                self.admission.open()
+        self.arrived(session.name)
         return stream
 
+    def arrived(self, name: str) -> None:
+        """A session, or what the holder before this one leaves: once all that is expected has come, events are accepted."""
+        if name in self._expected:
+            self._expected.discard(name)
+            if not self._expected:
+                self.admission.open()
+
     def roster(self) -> list[str]:
-        """The sessions that subscribe to something."""
-        return [name for name, each in self.sessions.items() if each.feeds or each.members]
+        """What the next holder has to wait for: the sessions that subscribe to something, and what this one leaves."""
+        return [ESTATE, *(name for name, each in self.sessions.items() if each.feeds or each.members)]
 
     def detach(self, session: Session, stream: int) -> None:
         """The stream of this number is over."""

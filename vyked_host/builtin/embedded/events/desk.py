@@ -20,7 +20,7 @@ from ....service.context import CURRENT
 from ....service.decorators import api
 from ....wire.envelope import MalformedEnvelope
 from ..options import MIB, BusOptions
-from .broker import Broker
+from .broker import ESTATE, Broker
 from .entry import MemoryStore, Store, nothing
 from .estate import bequeath, inherit
 from .journal import Journal
@@ -275,10 +275,14 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         return self.store.place if isinstance(self.store, Journal) else ""
 
     @api(raises=[Moving])
-    async def take_over(self, ids: list[str], estate: list[Heirloom]) -> int:
-        """What an earlier holder leaves: ids of events it has accepted, and what waits. How many were new here."""
+    async def take_over(self, ids: list[str], estate: list[Heirloom], is_all: bool) -> int:
+        """What an earlier holder leaves: ids of events it has accepted, and what waits; `is_all`: nothing follows. How many
+        were new here."""
         await self.ready()
-        return await inherit(self.broker, self.store, ids, estate, self._env.clock.now())
+        taken = await inherit(self.broker, self.store, ids, estate, self._env.clock.now())
+        if is_all:
+            self.broker.arrived(ESTATE)
+        return taken
 
 
 async def _outcome(accepting: list[Awaitable[None]], refused: Refusal | None) -> Taken:

@@ -35,6 +35,7 @@ async def bequeath(desk: BusDesk, heir: Term | None, env: Environment) -> None:
     try:
         there = heir.desk(type(desk))
         if isinstance(desk.store, Journal) and await there.place() == desk.store.place:
+            await there.take_over([], [], True)
             return  # the next holder has them: they are in the file
         await _give(there, desk.broker.seen.ids(), left)
     except VykedError as error:
@@ -47,9 +48,10 @@ async def bequeath(desk: BusDesk, heir: Term | None, env: Environment) -> None:
 
 async def _give(there: BusDesk, ids: Sequence[str], left: Sequence[Heirloom]) -> None:
     for at in range(0, len(ids), IDS):
-        await there.take_over(list(ids[at : at + IDS]), [])
+        await there.take_over(list(ids[at : at + IDS]), [], False)
     for batch in _batches(left):
-        await there.take_over([], batch)
+        await there.take_over([], batch, False)
+    await there.take_over([], [], True)
 
 
 def _batches(left: Sequence[Heirloom]) -> Iterator[list[Heirloom]]:

@@ -130,8 +130,7 @@ class Away:
             self._env.log.error("a subscription is lost: %s", refused)
         self._inbox.begin(joined.born, told_all=told_all)
         self.born = joined.born
-        if self._inbox.wanted():
-            self._listen()
+        self._listen()  # also who subscribes to nothing may be the next holder, and has to hear what that one waits for
 
     async def _join(self, wanted: list[Wanted]) -> Any:
         return await self._desk.join.using(timeout=self._call_s)(self._name, wanted)
