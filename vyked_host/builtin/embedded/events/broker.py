@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
 
 from ....contracts import Environment, Subscription, Verdict
@@ -34,7 +34,7 @@ class Broker:
     before all sessions in `expected` are back."""
 
     def __init__(
-        self, options: BusOptions, env: Environment, store: Store, opens_at: float, expected: frozenset[str]
+        self, options: BusOptions, env: Environment, store: Store, opens_at: float, expected: Collection[str]
     ) -> None:
         self._options, self._clock, self._log, self._store = options, env.clock, env.log, store
         self._born, self._reconnect_s = env.rng.getrandbits, RECONNECT_S * env.timing.scale
@@ -50,6 +50,7 @@ class Broker:
         self.sessions: dict[str, Session] = {}
         self._numbers = itertools.count(1)
         self._awake: dict[GroupQueue, None] = {}
+        self._inherited: set[str] = set()
         self._rests, self._expected = False, set(expected)
 
     # ---- publishing --------------------------------------------------------------------------------------------------
@@ -237,8 +238,11 @@ class Broker:
 
     # ---- what is left ------------------------------------------------------------------------------------------------
     def take_over(self, group: GroupQueue, parcel: Parcel, past: Past, number: int = 0) -> Entry | None:
-        """An event from before this term, whatever the budget says; None: it is here already. `number` 0: it is not in the
-        store yet."""
+        """An event from before this term, whatever the budget says; None: it is, or was, here already. `number` 0: it is not in
+        the store yet."""
+        if parcel.identity not in self._inherited and self.seen.knows(parcel.identity, self._clock.now()):
+            return None  # published again in this term: its group has had it
+        self._inherited.add(parcel.identity)
         entry = group.take_over(parcel, number or next(self._numbers), past)
         if entry is not None:
             self.admission.used += parcel.cost
