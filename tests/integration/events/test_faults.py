@@ -128,10 +128,11 @@ async def test_e2_an_ack_that_is_lost_is_told_again_and_one_that_never_comes_mea
     assert inbox.ids == [first.id]
     mode[0] = "all lost"
     await holder.publish(second := event())
-    await eventually(lambda: inbox.ids.count(second.id) == 2)
+    await eventually(lambda: inbox.ids.count(second.id) >= 2)
     mode[0] = ""
     await eventually(lambda: not holder.desk.broker.groups[_topic()]["g"].entries)
-    assert [each.count for each in inbox.deliveries if each.event.id == second.id] == [1, 2]
+    counts = [each.count for each in inbox.deliveries if each.event.id == second.id]
+    assert counts == list(range(1, len(counts) + 1))  # each one that came again says so
 
 
 def _topic() -> Any:

@@ -27,7 +27,7 @@ def kept(inbox: Inbox) -> dict[str, int]:
 
 @pytest.fixture
 def party(parties: Parties) -> Party:
-    return parties(path="events.db", ack_wait=3.0)
+    return parties(path="events.db", ack_wait=20.0)
 
 
 async def test_a_survivor_goes_on_with_the_file_of_a_dead_holder(party: Party) -> None:
