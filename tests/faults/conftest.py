@@ -35,3 +35,10 @@ async def new_mesh(tmp_path, timeline):
 async def mesh(new_mesh):
     """One mesh, nothing in it runs yet."""
     return new_mesh()
+
+
+def pytest_collection_modifyitems(items):
+    """Scenarios start several processes: on a machine that has other things to do that takes longer than a test may."""
+    for each in items:
+        if "tests/faults/" in each.path.as_posix():
+            each.add_marker(pytest.mark.timeout(180))

@@ -91,6 +91,12 @@ class Worker(Logged, name="worker", version="1.0.0"):
         """Stop the whole loop of this process."""
         time.sleep(seconds)  # noqa: ASYNC251 - the fault itself
 
+    @api
+    async def hoard(self, size: int) -> int:
+        """Leak so many bytes."""
+        self.kept = [*getattr(self, "kept", []), bytearray(size)]
+        return len(self.kept)
+
     @api(raises=[Broken])
     async def fail(self, how: Literal["declared", "error", "base", "exit", "junk", "cancel"]) -> int:
         """End in some way that no handler should."""

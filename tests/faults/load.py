@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -184,3 +185,16 @@ async def settles(figure: Callable[[], object], calm: float = 0.5, within: float
         await asyncio.sleep(0.02)
         if (now := figure()) != last:
             last, since = now, time.monotonic()
+
+
+async def comes(look: Callable[[], Any], within: float, pause: float = 0.05) -> bool:
+    """Did `look()` (a value, or something to await) come true in time? For what takes time to look at, and for what the history
+    checker says better than a wait that failed."""
+    until = time.monotonic() + within
+    while True:
+        found = look()
+        if await found if inspect.isawaitable(found) else found:
+            return True
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(pause)

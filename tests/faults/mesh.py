@@ -111,9 +111,9 @@ class Process:
     """One `vyked-host run`."""
 
     def __init__(self, name: str, words: Sequence[str], folder: Path, environ: dict[str, str]) -> None:
-        self.name, self.words, self.lines, self.began = name, list(words), [], time.monotonic()
+        self.name, self.lines = name, list[str]()
         self._process = subprocess.Popen(
-            [PROGRAM, "run", *words], cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            words, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True, errors="replace", preexec_fn=_die_with_parent,
         )  # fmt: skip
         self._stopped = False
@@ -227,6 +227,7 @@ class Mesh:
         self.file = folder / "vyked.toml"
         self.file.write_text(self.text(text))
         self.processes: list[Process] = []
+        self.environ: dict[str, str] = {}
         self._read: dict[Path, int] = {}
         self._lines: dict[str, list[dict[str, Any]]] = {}
         self._stack = AsyncExitStack()
@@ -260,9 +261,17 @@ class Mesh:
 
     def run(self, name: str, *sets: str, file: Path | None = None) -> Process:
         """Start a process with these settings."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("VYKED_", "_VYKED"))}
         words = [str(file or self.file), *(word for each in sets for word in ("--set", each))]
-        process = Process(name, words, self.folder, kept | {"PYTHONUNBUFFERED": "1"})
+        return self._launch(name, [PROGRAM, "run", *words])
+
+    async def script(self, name: str, module: str, *words: str) -> Process:
+        """Run a module of the suite beside the mesh, and wait until it says that it is ready."""
+        return await self._launch(name, [sys.executable, "-m", module, *words]).ready()
+
+    def _launch(self, name: str, words: Sequence[str]) -> Process:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("VYKED_", "_VYKED"))}
+        more = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parents[2]), **self.environ}
+        process = Process(name, words, self.folder, kept | more)
         self.processes.append(process)
         self.timeline.note(f"start {name}")
         return process

@@ -20,9 +20,10 @@ from .history import (
     breaches_of_emptiness,
     breaches_of_leases,
     breaches_of_views,
+    percentile,
 )
 from .load import Calls, Watching
-from .mesh import PING, PONG, H, S, T, at, hub_of, knows, meets, registry_at
+from .mesh import PING, PONG, SLACK, UNSCALED, H, S, T, at, hub_of, knows, meets, registry_at
 from .proxy import ITEM, Disorder, of
 
 
@@ -469,6 +470,48 @@ async def test_R11_of_two_that_claim_one_id_exactly_one_lives_and_the_other_is_t
     assert type(reason).__name__ == "Taken"  # not to be announced again: that would start a fight
     assert not second.lost.done()
     assert ledger.state.entries["twin"].generation == second.generation
+
+
+# ---- R12 ---------------------------------------------------------------------------------------------------------------
+def rss(pid):
+    with open(f"/proc/{pid}/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+STOPPED = 50
+
+
+async def test_R12_watchers_that_take_nothing_cost_the_registry_little_and_nobody_else_anything(new_mesh, timeline):
+    mesh = new_mesh(UNSCALED)
+    hub = await mesh.start("hub", "gauge")
+    driver = await mesh.driver()
+    watcher = watched(mesh, driver, "well")
+    await eventually(lambda: watcher.told)
+    crowd = await mesh.script("crowd", "tests.faults.crowd", str(mesh.file), str(STOPPED))
+
+    leases = [await driver.node.registry.announce(record(mesh, f"ghost-{each}")) for each in range(20)]
+
+    async def churn(turns):
+        delays = []
+        for turn in range(turns):
+            changed = record(mesh, f"ghost-{turn % 20}", service=f"{'x' * 50}-{turn}")
+            asked = time.monotonic()
+            await leases[turn % 20].update(changed)
+            await eventually(lambda changed=changed: watcher.nodes.get(changed.node_id, (None, None))[1] == changed)
+            delays.append(time.monotonic() - asked)
+        return delays
+
+    before = percentile(await churn(200), 0.9)
+    memory = rss(hub.pid)
+    crowd.freeze()
+    timeline.note(f"SIGSTOP of {STOPPED} watchers")
+    slack = mesh.slack()
+    during = percentile(await churn(600), 0.9)
+    grew = rss(hub.pid) - memory
+    timeline.note("R12", p90_before=before, p90_during=during, grew=grew / (1 << 20))
+    assert watcher.breaches() == []
+    assert grew < 16 << 20
+    assert during < 2 * before + slack() - SLACK + 0.02  # a look each 5 ms
 
 
 # ---- R13 ---------------------------------------------------------------------------------------------------------------

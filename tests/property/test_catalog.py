@@ -104,9 +104,11 @@ class Registry(RuleBasedStateMachine):
 
     @rule(who=generations)
     def lose_the_connection(self, who):
+        is_blind = self.now < self.state.blind_until or self.now - self.state.swept_at > 2.0
         self.step(Disconnected(node_id=who[0], generation=who[1]))
         holder = self.holders.get(who[0])
-        if holder is not None and holder[0] == who[1] and holder[3] is None and self.now - holder[2] <= 3.0:
+        is_fresh = holder is not None and holder[3] is None and self.now - holder[2] <= 3.0
+        if holder is not None and holder[0] == who[1] and is_fresh and not is_blind:
             holder[3] = self.now
             assert self.told.get(who[0], (0, 0, "down"))[2] == "down"
 

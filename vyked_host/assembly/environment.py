@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,8 +23,6 @@ from ..runtime.tasks import TaskScope
 from .trust import certificates, trust
 
 T = TypeVar("T")
-LONGEST_NAME = 57
-"""Of a folder's name as a mesh: names have at most 64 characters."""
 ALWAYS = ("msgpack", "json")
 """Serializers every host speaks: the native transport's default, and what HTTP and people read."""
 
@@ -37,11 +33,8 @@ def node_name(settings: Settings) -> str:
 
 
 def mesh_name(settings: Settings) -> str:
-    """The mesh: as given, else the name of the file's folder and a few digits of where that is, so that two projects in
-    folders of one name don't mix."""
-    folder = Path(settings.folder).resolve()
-    place = blake2b(os.fsencode(folder), digest_size=3).hexdigest()
-    return settings.host.mesh or f"{names.slug(folder.name, 'mesh')[:LONGEST_NAME]}-{place}"
+    """The mesh: as given, else that of the file's folder."""
+    return settings.host.mesh or names.of_folder(str(Path(settings.folder).resolve()))
 
 
 class Workshop:

@@ -13,6 +13,8 @@ LATE = 2.0
 """A sweep that comes after more than this many intervals is late: the registry was held up itself."""
 OVERDUE = 1.5
 """Heartbeats without a sign of life after which one is missing for certain (they come every 0.9 to 1.1)."""
+BLIND = 1.0
+"""Heartbeats without a sweep after which what is read may be old."""
 SUSPECT = 2.0
 """Heartbeats without a sign of life after which a node is suspect."""
 
@@ -54,3 +56,11 @@ def doubt(entry: Entry, rules: Rules, now: float) -> Doubt | None:
 def is_late(state: State, interval: float, now: float) -> bool:
     """Does a sweep at `now` come so late that signs of life may lie unread?"""
     return now - state.swept_at > LATE * interval
+
+
+def is_blind(state: State, now: float) -> bool:
+    """Was the registry held up for a heartbeat or longer, so that what it reads may be old? A beat that lay in the socket of
+    a connection which has ended since would make a node that was cut off look like one that has just died."""
+    return now < state.blind_until or now - state.swept_at > max(
+        BLIND * state.rules.heartbeat_s, state.rules.sweep_s * LATE
+    )

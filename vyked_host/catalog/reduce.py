@@ -110,7 +110,7 @@ def _disconnect(state: State, node_id: str, generation: Generation, now: float) 
     if leases.fault(state, node_id, generation) is not None:
         return state, ()
     entry = state.entries[node_id]
-    if entry.down_at is not None or leases.overdue(entry, state.rules, now):
+    if entry.down_at is not None or leases.overdue(entry, state.rules, now) or leases.is_blind(state, now):
         # who was silent before is cut off rather than dead (a ping found it), and so may all the others be
         return state, ()
     return _tell(_went(_with(state, replace(entry, down_at=now)), node_id, now), [node_id], now)
@@ -119,8 +119,9 @@ def _disconnect(state: State, node_id: str, generation: Generation, now: float) 
 def _sweep(state: State, step: Swept, now: float) -> Outcome:
     after = replace(state, swept_at=now)
     if leases.is_late(state, step.interval, now):
-        lateness = min(state.rules.lease_s, now - state.swept_at - step.interval)
-        return replace(after, held_until=max(state.held_until, now + lateness)), ()
+        held_until = max(state.held_until, now + min(state.rules.lease_s, now - state.swept_at - step.interval))
+        blind_until = held_until if leases.is_blind(state, now) else state.blind_until
+        return replace(after, held_until=held_until, blind_until=blind_until), ()
     lost: list[Effect] = []
     if now >= state.held_until:
         after, lost = _remove(after, step.chance, now)

@@ -17,6 +17,7 @@ class Rules(Value):
     heartbeat_s: float = 5.0
     lease_s: float = 15.0
     gone_after_s: float = 5.0
+    sweep_s: float = 1.0
 
 
 class Entry(Value):
@@ -62,6 +63,7 @@ class State(Value):
     fenced: int = 0
     swept_at: float = 0.0
     held_until: float = 0.0
+    blind_until: float = 0.0
     silenced: tuple[float, ...] = ()
     preserving: bool = False
     entries: Mapping[str, Entry] = {}

@@ -100,7 +100,7 @@ class Binding:
     def _host(self) -> HostTable:
         table = self._own("host", HostTable)
         folder = names.slug(self.document.folder.rpartition("/")[2], "host")
-        mesh = self._name(("host", "mesh"), table.mesh or folder, "mesh name")
+        mesh = self._name(("host", "mesh"), table.mesh or names.of_folder(self.document.folder), "mesh name")
         return msgspec.structs.replace(table, name=table.name or folder, mesh=mesh)
 
     def _security(self) -> SecurityTable:

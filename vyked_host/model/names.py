@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 
 from ..errors import UsageError
 
+_LONGEST = 64
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
 _METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _NOT_ALLOWED = re.compile(r"[^a-z0-9_-]+")
@@ -23,6 +25,13 @@ def slug(text: str, default: str) -> str:
     """The nearest valid name to `text` (a folder's name, a host's name), or `default` when nothing is left."""
     found = _NOT_ALLOWED.sub("-", text.lower()).strip("-_").lstrip("0123456789-_")[:64]
     return found if _NAME.match(found) else default
+
+
+def of_folder(folder: str) -> str:
+    """The mesh of the hosts of one folder (an absolute path), where their file names none: the folder's name and a few digits
+    of where it is, so that two projects in folders of one name don't mix."""
+    place = blake2b(folder.encode(errors="surrogateescape"), digest_size=3).hexdigest()
+    return f"{slug(folder.rpartition('/')[2], 'mesh')[: _LONGEST - len(place) - 1]}-{place}"
 
 
 def split_endpoint(text: str) -> tuple[str, str]:

@@ -113,9 +113,8 @@ class Dispatcher:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-        refusal = self._examined(route, call) if route.examined or len(self.running) >= self._room else None
-        if refusal is not None:
-            return self._refuse(call, sink, *refusal, route)
+        if (route.examined or len(self.running) >= self._room) and (why := self._examined(route, call)) is not None:
+            return self._refuse(call, sink, *why, route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"

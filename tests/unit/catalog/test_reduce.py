@@ -246,6 +246,17 @@ def test_a_registry_that_was_stopped_removes_nobody_for_a_whole_lease():
     assert len(state.entries) == 20
 
 
+def test_beats_that_were_read_late_out_of_connections_that_have_ended_since_make_nobody_look_dead():
+    state, _ = swept(mesh(20), 1.0, 2.0)
+    for at in range(20):
+        node_id = f"n{at:02}"
+        state = beating(state, 77.0, [node_id])  # it lay in the socket all the time, before the end of the connection
+        state, effects = reduce(state, Disconnected(node_id=node_id, generation=life(at + 1)), 77.0)
+        assert effects == ()
+    state, heard = swept(state, 77.1, 90.0)
+    assert not any(change.gone or "down" in change.doubts.values() for _, change in changes(heard))
+
+
 def test_a_registry_that_was_held_up_ends_no_lease_until_it_is_on_time_again():
     state = after((0, Announced(record=record())), (1, Swept(interval=1.0)))
     state, effects = reduce(state, Swept(interval=1.0), 11.0)

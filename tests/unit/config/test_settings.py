@@ -1,11 +1,13 @@
 """A right file, bound."""
 
+from vyked_host.model import names
 from vyked_host.model.settings import Settings
 
 
 def test_nothing_at_all_is_a_right_file(load, tmp_path):
     settings = load("[transports.tcp]\n").require()
-    assert settings.host.name == settings.host.mesh == tmp_path.name.replace("_", "_").lower()
+    assert settings.host.name == tmp_path.name.lower()
+    assert settings.host.mesh == names.of_folder(str(tmp_path))
     assert settings.folder == str(tmp_path)
     assert settings.limits == Settings().limits
 

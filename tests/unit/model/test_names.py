@@ -40,3 +40,17 @@ def test_what_is_no_endpoint_says_how_to_write_one(text: str) -> None:
 def test_a_topic_needs_a_number_as_its_version() -> None:
     with pytest.raises(UsageError, match="comes the major version"):
         names.split_topic("identity.changed@x")
+
+
+@given(st.text(max_size=200))
+def test_the_mesh_of_a_folder_is_a_valid_name_and_says_the_folders(folder: str) -> None:
+    found = names.of_folder(f"/srv/{folder}")
+    assert names.name(found) == found
+    assert found == names.of_folder(f"/srv/{folder}")
+
+
+def test_two_folders_of_one_name_are_two_meshes() -> None:
+    one, other = names.of_folder("/home/ada/shop"), names.of_folder("/home/bob/shop")
+    assert one != other
+    assert one.startswith("shop-")
+    assert other.startswith("shop-")

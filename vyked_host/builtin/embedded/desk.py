@@ -32,7 +32,8 @@ class RegistryDesk(Service, name="vyked-registry", version="1.0.0"):
             raise UsageError("a registry needs the environment of its host")
         self._env, self._timing = env, env.timing
         rules = Rules(
-            heartbeat_s=env.timing.heartbeat, lease_s=env.timing.lease, gone_after_s=env.timing.gone_after
+            heartbeat_s=env.timing.heartbeat, lease_s=env.timing.lease, gone_after_s=env.timing.gone_after,
+            sweep_s=env.timing.sweep,
         )  # fmt: skip
         state = State(
             namespace=env.namespace, epoch=env.rng.getrandbits(62), rules=rules, swept_at=env.clock.now()

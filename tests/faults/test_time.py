@@ -1,0 +1,137 @@
+"""Clocks, pauses and blocked loops: rows T1, T2 and L1."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from vyked_host.errors import DeadlineExceeded, VykedError
+from vyked_host.testing.waiting import eventually
+
+from .fleet import Worker
+from .history import breaches_of_calls, breaches_of_emptiness
+from .load import Calls, Watching
+from .mesh import PING, PONG, T, knows, meets
+from .test_registry import Census
+
+HOUR = 3600.0
+
+
+async def passes(seconds):
+    until = time.monotonic() + seconds
+    await eventually(lambda: time.monotonic() > until, seconds + 10)
+
+
+# ---- T1 ----------------------------------------------------------------------------------------------------------------
+async def test_T1_a_wall_clock_that_jumps_changes_nothing(mesh, timeline, monkeypatch):
+    """All hosts of this process; `make chaos` does it to processes with libfaketime."""
+    hosts = await mesh.hosts(5, Worker)
+    driver = await mesh.driver()
+    await meets(driver, "worker", 5)
+    watcher, census = Watching(driver, "driver"), Census(driver, "worker")
+    mesh.defer(watcher.aclose)
+    mesh.defer(census.aclose)
+    await eventually(lambda: watcher.told)
+    true, errors = time.time, []
+    async with Calls(driver, tasks=10, rate=100) as load:
+        for jump in (HOUR, -HOUR, 2 * HOUR, -2 * HOUR, 0.0):
+            monkeypatch.setattr(time, "time", lambda jump=jump: true() + jump)
+            assert abs(hosts[0].node.clock.unix() - true() - jump) < 60
+            slack = mesh.slack()
+            began = time.monotonic()
+            with pytest.raises(DeadlineExceeded):
+                await driver.client(Worker).work.using(timeout=0.3)(f"slow{jump}", 2.0)
+            errors.append(time.monotonic() - began - 0.3 - slack() + 0.25)
+            await passes(T)
+    monkeypatch.undo()
+    timeline.note("T1", deadlines_off_by=errors, failures=load.failures(), gone=watcher.gone)
+    runs = [each for each in mesh.executions() if not each.id.startswith("slow")]
+    assert breaches_of_calls(load.made, runs) + watcher.breaches() + breaches_of_emptiness(census.counts, least=5) == []
+    assert load.failed == []
+    assert watcher.gone == {}
+    assert max(errors) <= 0.1
+
+
+# ---- T2 ----------------------------------------------------------------------------------------------------------------
+async def test_T2_a_pause_of_all_processes_removes_nobody(mesh, timeline):
+    """A machine that slept: every process is stopped for 5 T, the registry's among them."""
+    processes = [mesh.spawn(f"w{each}", "worker") for each in range(4)]
+    for each in processes:
+        await each.ready()
+    driver = await mesh.driver()
+    await meets(driver, "worker", 4)
+    watcher = Watching(driver, "driver")
+    mesh.defer(watcher.aclose)
+    await eventually(lambda: len(watcher.nodes) >= 4)
+    for each in processes:
+        each.freeze()
+    timeline.note("SIGSTOP of all")
+    await passes(5 * T)
+    for each in processes:
+        each.thaw()
+    timeline.note("SIGCONT of all")
+    await passes(3 * T)
+    names = {each.node_id for each in processes}
+    timeline.note("T2", gone=watcher.gone, known=len(knows(driver, "worker")))
+    assert names & set(watcher.gone) == set()
+    assert watcher.breaches() == []
+    await eventually(lambda: knows(driver, "worker") == names)
+    async with Calls(driver, tasks=10, rate=100) as load:
+        await passes(T)
+    assert load.failed == []
+    assert set(load.nodes) == {each.name for each in processes}
+
+
+# ---- L1 ----------------------------------------------------------------------------------------------------------------
+def readiness(address):
+    """(status, body) of /-/ready."""
+    try:
+        with urlopen(f"{address}/-/ready", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+async def test_L1_a_blocked_loop_is_named_not_ready_and_cut_off_by_how_long_it_lasts(mesh, timeline):
+    process = await mesh.start("w1", "worker", sets=["transports.http.port=0"])
+    address = next(each for each in process.facts["addresses"] if each.startswith("http"))
+    driver = await mesh.driver()
+    await meets(driver, "worker", 1)
+    worker = driver.client(Worker)
+    await worker.look("before")
+    way = driver.node.directory._links[process.node_id].best
+
+    def blocked():
+        return [line for line in process.lines if "the event loop is blocked" in line]
+
+    # 0.1 s, half a heartbeat: nobody notices
+    channel = way.channel
+    await worker.block(0.1)
+    assert way.channel is channel
+    assert (await asyncio.to_thread(readiness, address))[0] == 200
+    # 1.3 s: named with its line, not ready for a moment; peers cut it off after PING + PONG
+    blocking = asyncio.ensure_future(worker.block.using(timeout=5)(1.3))
+    began = time.monotonic()
+    await eventually(channel.retired.done)
+    cut = time.monotonic() - began
+    status, body = await asyncio.to_thread(readiness, address)
+    with pytest.raises(VykedError):
+        await blocking
+    said = blocked()
+    await eventually(lambda: knows(driver, "worker"))
+    assert await worker.look("after") == "w1"
+    deadline = time.monotonic() + 5
+    while (await asyncio.to_thread(readiness, address))[0] != 200:
+        assert time.monotonic() < deadline
+    timeline.note("L1", cut_after=cut, ready=status, reasons=body[:160], named=len(said))
+    assert cut <= PING + PONG + mesh.slack()()
+    assert status == 503
+    assert "event loop" in body
+    assert len(blocked()) == 1
+    assert re.search(r"time\.sleep\(seconds\)", said[0])
