@@ -5,6 +5,7 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import settings
 
 from vyked_host.builtin.balancers.strategies import RoundRobin
 from vyked_host.builtin.embedded import ledger
@@ -28,11 +29,14 @@ from vyked_host.testing import (
     TransportConformance,
     waiting,
 )
+from vyked_host.testing.conformance import pubsub
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(waiting, "WITHIN_S", 0.4)
+    more = settings(pubsub.HISTORIES, max_examples=80, derandomize=True)  # what is found once is found each time
+    monkeypatch.setattr(pubsub, "HISTORIES", more)
 
 
 # ---- transports ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from vyked_host.testing import PubSubConformance
 
 
 class TestJoined(PubSubConformance):
-    ack_wait_s = 0.2
+    ack_wait_s = 1.0
 
     @pytest.fixture
     def provider(self):
@@ -23,7 +23,7 @@ class TestJoined(PubSubConformance):
 
     @pytest_asyncio.fixture
     async def env(self, tmp_path: Path) -> AsyncIterator[Environment]:
-        party = Party(tmp_path, ack_wait=0.2, scale=1.0)
+        party = Party(tmp_path, ack_wait=1.0, scale=1.0)
         _holder, joined = await party.member(), await party.member()
         self.joined = joined
         yield joined.env
@@ -31,7 +31,7 @@ class TestJoined(PubSubConformance):
 
     @pytest.fixture
     def options(self):
-        return BusOptions(ack_wait=0.2)
+        return BusOptions(ack_wait=1.0)
 
     @pytest_asyncio.fixture
     async def bus(self, env):
@@ -42,7 +42,7 @@ class TestJoined(PubSubConformance):
 class TestJoinedDurable(TestJoined):
     @pytest_asyncio.fixture
     async def env(self, tmp_path: Path) -> AsyncIterator[Environment]:
-        party = Party(tmp_path, ack_wait=0.2, scale=1.0, path="events.db")
+        party = Party(tmp_path, ack_wait=1.0, scale=1.0, path="events.db")
         _holder, joined = await party.member(), await party.member()
         self.joined = joined
         yield joined.env
@@ -50,11 +50,11 @@ class TestJoinedDurable(TestJoined):
 
     @pytest.fixture
     def options(self):
-        return BusOptions(ack_wait=0.2, path="events.db")
+        return BusOptions(ack_wait=1.0, path="events.db")
 
 
 class TestDurable(PubSubConformance):
-    ack_wait_s = 0.2
+    ack_wait_s = 1.0
 
     @pytest.fixture
     def provider(self):
@@ -63,4 +63,4 @@ class TestDurable(PubSubConformance):
 
     @pytest.fixture
     def options(self):
-        return BusOptions(ack_wait=0.2, path="events.db")
+        return BusOptions(ack_wait=1.0, path="events.db")

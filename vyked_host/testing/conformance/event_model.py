@@ -30,7 +30,8 @@ class Group:
         self.acked: set[str] = set()
         self.dead: dict[str, int] = {}
         self.counts: dict[str, int] = {}
-        self.with_whom: dict[str, tuple[Taker, float]] = {}
+        self.with_whom: dict[str, Taker] = {}
+        self.since: dict[str, float] = {}  # when each could be given out at the earliest
         self.faults: list[str] = []
         self.under_way: set[str] = set()  # might have been on its way to somebody who left
         self.is_known = False
@@ -47,15 +48,17 @@ class Group:
         elif name not in self.counts and name not in self.under_way and delivery.count != 1:
             self.faults.append(f"{name} came for the first time with count {delivery.count}")
         before = self.with_whom.get(name)
-        if before is not None and now - before[1] < ack_wait_s * 0.9:
-            self.faults.append(f"{name} went to {taker.name} while {before[0].name} had it")
+        if before is not None:
+            self.since[name] += ack_wait_s * 0.9
+            if now < self.since[name]:
+                self.faults.append(f"{name} went to {taker.name} while {before.name} had it")
         self.counts[name] = max(delivery.count, self.counts.get(name, 0))
-        self.with_whom[name] = (taker, now)
+        self.with_whom[name] = taker
 
     def left(self, taker: Taker) -> None:
         """All it had may go to others."""
         self.under_way |= set(self.owed)
-        self.with_whom = {name: (who, at) for name, (who, at) in self.with_whom.items() if who is not taker}
+        self.with_whom = {name: who for name, who in self.with_whom.items() if who is not taker}
 
 
 class Taker:

@@ -91,6 +91,7 @@ class Histories(RuleBasedStateMachine):
         for group in self.groups.values():
             if group.is_known:
                 group.owed |= {each.id: each for each in events}
+                group.since |= dict.fromkeys((each.id for each in events), self.env.clock.now())
         deadline = self.env.clock.now() + 5
         for accepted in [self.bus.publish(each, deadline=deadline) for each in events]:
             await accepted
@@ -176,13 +177,14 @@ class Histories(RuleBasedStateMachine):
             await eventually(lambda: taker.unsettled, MOMENT_S)
         deliveries = taker.unsettled[:count]
         for delivery in deliveries:
+            name, now = delivery.event.id, self.env.clock.now()
+            if action == "reject" and now - group.since[name] > self.subject.ack_wait_s / 2:
+                action = "ack"  # a verdict that may come too late is no verdict to compare with
             verdict = msgspec.convert({"action": action, "cause": "kit"}, Verdict)
             settling = delivery.settle(verdict)
-            name = delivery.event.id
-            has_it = group.with_whom.get(name, (None, 0.0))[0] is taker
+            has_it = group.with_whom.get(name) is taker
             if action == "extend":
-                if has_it:
-                    group.with_whom[name] = (taker, self.env.clock.now())
+                group.since[name] = now
             else:
                 taker.unsettled.remove(delivery)
                 self._settled(group, delivery, action, has_it)
@@ -190,14 +192,15 @@ class Histories(RuleBasedStateMachine):
 
     def _settled(self, group: Group, delivery: Delivery, action: str, has_it: bool) -> None:
         name = delivery.event.id
-        late = self.env.clock.now() - group.with_whom.get(name, (None, 0.0))[1] > self.subject.ack_wait_s * 0.9
         if has_it:
             del group.with_whom[name]
         if action == "ack":
             group.acked.add(name)
             group.dead.pop(name, None)
-        elif action == "reject" and has_it and not late:
+        elif action == "reject" and has_it:
             group.dead[name] = delivery.count
+        elif has_it:
+            group.since[name] = self.env.clock.now()
 
     @precondition(lambda self: self.subject.guarantees.dead_letter)
     @rule(at=PLACE, replay=st.booleans())
@@ -213,6 +216,7 @@ class Histories(RuleBasedStateMachine):
         for group in having:
             if replay:
                 group.counts.pop(name, None)
+                group.since[name] = self.env.clock.now()
             else:
                 group.acked.add(name)
         await self.bus.discard(name, replay=replay)
@@ -272,7 +276,7 @@ class Histories(RuleBasedStateMachine):
         return owed and (told or any(-1 in each.gaps for each in self.everything))
 
     def _has(self, group: str, taker: Taker, delivery: Delivery) -> bool:
-        return self.groups[group].with_whom.get(delivery.event.id, (None, 0.0))[0] is taker
+        return self.groups[group].with_whom.get(delivery.event.id) is taker
 
     async def _letters(self, group: str) -> list[str]:
         assert isinstance(self.bus, DeadLetters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
 
 from ....contracts import Environment, Subscription, Verdict
@@ -25,8 +25,6 @@ from .session import Feed, Session
 
 RECONNECT_S = 3.0
 """A node whose stream broke keeps what it has for so long ([timing] scale applies)."""
-ESTATE = ""
-"""Stands in a roster for what a holder leaves. Events that are accepted before it has come would miss its groups."""
 NODE_QUEUES = 16
 """How many handlers' queues of fan-out events wait for one node."""
 
@@ -36,7 +34,7 @@ class Broker:
     before all sessions in `expected` are back."""
 
     def __init__(
-        self, options: BusOptions, env: Environment, store: Store, opens_at: float, expected: frozenset[str]
+        self, options: BusOptions, env: Environment, store: Store, opens_at: float, expected: Collection[str]
     ) -> None:
         self._options, self._clock, self._log, self._store = options, env.clock, env.log, store
         self._born, self._reconnect_s = env.rng.getrandbits, RECONNECT_S * env.timing.scale
@@ -52,6 +50,7 @@ class Broker:
         self.sessions: dict[str, Session] = {}
         self._numbers = itertools.count(1)
         self._awake: dict[GroupQueue, None] = {}
+        self._inherited: set[str] = set()
         self._rests, self._expected = False, set(expected)
 
     # ---- publishing --------------------------------------------------------------------------------------------------
@@ -146,19 +145,15 @@ class Broker:
     def attach(self, session: Session, ready: Callable[[], None]) -> int:
         """A node takes what it is due: `ready` tells it when there is something. The number of its stream."""
         stream = session.attach(ready)
-        self.arrived(session.name)
-        return stream
-
-    def arrived(self, name: str) -> None:
-        """A session, or what the holder before this one leaves: once all that is expected has come, events are accepted."""
-        if name in self._expected:
-            self._expected.discard(name)
+        if session.name in self._expected:
+            self._expected.discard(session.name)
             if not self._expected:
                 self.admission.open()
+        return stream
 
     def roster(self) -> list[str]:
-        """What the next holder has to wait for: the sessions that subscribe to something, and what this one leaves."""
-        return [ESTATE, *(name for name, each in self.sessions.items() if each.feeds or each.members)]
+        """The sessions that subscribe to something."""
+        return [name for name, each in self.sessions.items() if each.feeds or each.members]
 
     def detach(self, session: Session, stream: int) -> None:
         """The stream of this number is over."""
@@ -243,8 +238,11 @@ class Broker:
 
     # ---- what is left ------------------------------------------------------------------------------------------------
     def take_over(self, group: GroupQueue, parcel: Parcel, past: Past, number: int = 0) -> Entry | None:
-        """An event from before this term, whatever the budget says; None: it is here already. `number` 0: it is not in the
-        store yet."""
+        """An event from before this term, whatever the budget says; None: it is, or was, here already. `number` 0: it is not in
+        the store yet."""
+        if parcel.identity not in self._inherited and self.seen.knows(parcel.identity, self._clock.now()):
+            return None  # published again in this term: its group has had it
+        self._inherited.add(parcel.identity)
         entry = group.take_over(parcel, number or next(self._numbers), past)
         if entry is not None:
             self.admission.used += parcel.cost

@@ -31,7 +31,7 @@ from ..provider import guarantees
 from .desk import BusDesk, Moving
 from .done import DONE
 from .inbox import GroupDelivery, Inbox
-from .letters import Wanted
+from .letters import Succession, Wanted
 from .links import Away, Here, Link
 from .outbox import Outbox
 from .parcel import Parcel, Topic
@@ -58,12 +58,13 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         self._here: Here | None = None
         self._changed = asyncio.Event()
         self._trouble: VykedError | None = None
-        self._terms, self._told_all, self._roster = 0, False, frozenset[str]()
+        self._terms, self._told_all = 0, False
+        self._before: Succession | None = None
         self._cancel: Callable[[], None] | None = None
         self._closed = False
 
     def _desk(self) -> BusDesk:
-        return BusDesk.furnished(self._options, self._env, self._path, settles=self._terms > 0, roster=self._roster)
+        return BusDesk.furnished(self._options, self._env, self._path, before=self._before)
 
     # ---- following the hub -------------------------------------------------------------------------------------------
     def _start(self) -> None:
@@ -123,7 +124,7 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
 
     def _lose(self, link: Link) -> None:
         self._link = self._here = None
-        self._told_all, self._roster = link.told_all, link.roster
+        self._told_all, self._before = link.told_all, link.succession
         self._outbox.stop()
         self._settlements.stop()
         link.close()

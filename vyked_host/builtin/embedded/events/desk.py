@@ -14,17 +14,30 @@ from contextvars import Context as Variables
 from typing import Self
 
 from ....contracts import Environment, Term
-from ....errors import CallError, NotSupported, ServiceError, StartError
+from ....errors import NotSupported, ServiceError, StartError
 from ....service.base import Service
 from ....service.context import CURRENT
 from ....service.decorators import api
 from ....wire.envelope import MalformedEnvelope
 from ..options import MIB, BusOptions
-from .broker import ESTATE, Broker
+from .acceptance import outcome
+from .broker import Broker
 from .entry import MemoryStore, Store, nothing
-from .estate import bequeath, inherit
+from .estate import bequeath, group_of, groups, inherit
 from .journal import Journal
-from .letters import BATCH_BYTES, Batch, DeadLetter, Heirloom, Joined, Letter, Refusal, Settlement, Taken, Wanted
+from .letters import (
+    BATCH_BYTES,
+    Batch,
+    DeadLetter,
+    Heirloom,
+    Joined,
+    Letter,
+    Refusal,
+    Settlement,
+    Succession,
+    Taken,
+    Wanted,
+)
 from .parcel import Parcel, Topic
 from .session import Session
 from .stream import batches
@@ -51,24 +64,24 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
     store: Store
 
     @classmethod
-    def furnished(
-        cls, options: BusOptions, env: Environment, path: str | None, *, settles: bool, roster: frozenset[str]
-    ) -> Self:
-        """A desk for one term. `settles`: there was a term before this one, and `roster` are its sessions, as far as they are
-        known; `path` is absolute."""
+    def furnished(cls, options: BusOptions, env: Environment, path: str | None, *, before: Succession | None) -> Self:
+        """A desk for one term. `before`: what the earlier holder said when it gave up the hub, None: there was none; `path` is
+        absolute."""
         desk = cls()
         desk._env = env
-        desk._settles = settles
+        desk._before = before
         desk.store = MemoryStore() if path is None else Journal(path, env)
-        wait = (ROSTER_S if roster else SETTLING_S) * env.timing.scale if settles else -math.inf
-        desk.broker = Broker(options, env, desk.store, env.clock.now() + wait, roster)
+        wait = -math.inf if before is None else (ROSTER_S if before.roster else SETTLING_S) * env.timing.scale
+        desk.broker = Broker(
+            options, env, desk.store, env.clock.now() + wait, before.roster if before is not None else ()
+        )
         return desk
 
     def __init__(self) -> None:
         self.is_moving = False
         self._streams: set[asyncio.Event] = set()
         self._ended, self._opened = asyncio.Event(), asyncio.Event()
-        self._settles = False
+        self._before: Succession | None = None
         self._cancel: Callable[[], None] = nothing
         self._env: Environment
 
@@ -76,7 +89,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
     async def open(self) -> None:
         """Take up what the file has. Raises StartError when somebody else holds it, or it can't be used; after an earlier term
         it is waited for instead: a holder that hangs with the file must not keep the rest of the hub from opening."""
-        if self._settles and isinstance(self.store, Journal):
+        if self._before is not None and isinstance(self.store, Journal):
             self._cancel = Variables().run(self._env.tasks, self._open_later(self.store), "opening the events' file")
         else:
             await self._open()
@@ -85,6 +98,8 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         if isinstance(self.store, Journal):
             await self.store.open()
             self.store.restore(self.broker)
+        for each in self._before.groups if self._before is not None else ():
+            group_of(self.broker, each)
         self._opened.set()
 
     async def _open_later(self, store: Journal) -> None:
@@ -142,11 +157,11 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         for letter in letters:
             found = self._offered(letter, first=not accepting)
             if isinstance(found, Refusal):
-                return await _outcome(accepting, found)
+                return await outcome(accepting, found)
             if found is None:
                 break
             accepting.append(found)
-        return await _outcome(accepting, None)
+        return await outcome(accepting, None)
 
     def _offered(self, letter: Letter, *, first: bool) -> Awaitable[None] | Refusal | None:
         try:
@@ -232,7 +247,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         call = CURRENT.get(None)
         until = call.call.deadline - MARGIN_S if call is not None else math.inf
         try:
-            async for batch in batches(found, ready, until=until, now=self._env.clock.now, roster=self._roster):
+            async for batch in batches(found, ready, until=until, now=self._env.clock.now, moving=self._moving):
                 yield batch
         finally:
             self._streams.discard(ready)
@@ -240,8 +255,8 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
                 self._ended.set()
             self.broker.detach(found, stream)
 
-    def _roster(self) -> list[str] | None:
-        return self.broker.roster() if self.is_moving else None
+    def _moving(self) -> Succession | None:
+        return Succession(self.broker.roster(), list(groups(self.broker))) if self.is_moving else None
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
     @api
@@ -275,29 +290,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         return self.store.place if isinstance(self.store, Journal) else ""
 
     @api(raises=[Moving])
-    async def take_over(self, ids: list[str], estate: list[Heirloom], is_all: bool) -> int:
-        """What an earlier holder leaves: ids of events it has accepted, and what waits; `is_all`: nothing follows. How many
-        were new here."""
+    async def take_over(self, ids: list[str], estate: list[Heirloom]) -> int:
+        """What an earlier holder leaves: ids of events it has accepted, and what waits. How many were new here."""
         await self.ready()
-        taken = await inherit(self.broker, self.store, ids, estate, self._env.clock.now())
-        if is_all:
-            self.broker.arrived(ESTATE)
-        return taken
-
-
-async def _outcome(accepting: list[Awaitable[None]], refused: Refusal | None) -> Taken:
-    for at, each in enumerate(accepting):
-        try:
-            await each
-        except CallError as error:
-            again = error.code == "UNAVAILABLE"
-            for rest in accepting[at + 1 :]:
-                _unheard(rest)
-            return Taken(at, Refusal(error.code, str(error), again, error.retry_after))
-    return Taken(len(accepting), refused)
-
-
-def _unheard(accepting: Awaitable[None]) -> None:
-    """Its outcome is told when the event comes again."""
-    if isinstance(accepting, asyncio.Future):
-        accepting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await inherit(self.broker, self.store, ids, estate, self._env.clock.now())

@@ -35,7 +35,6 @@ async def bequeath(desk: BusDesk, heir: Term | None, env: Environment) -> None:
     try:
         there = heir.desk(type(desk))
         if isinstance(desk.store, Journal) and await there.place() == desk.store.place:
-            await there.take_over([], [], True)
             return  # the next holder has them: they are in the file
         await _give(there, desk.broker.seen.ids(), left)
     except VykedError as error:
@@ -47,11 +46,10 @@ async def bequeath(desk: BusDesk, heir: Term | None, env: Environment) -> None:
 
 
 async def _give(there: BusDesk, ids: Sequence[str], left: Sequence[Heirloom]) -> None:
-    for at in range(0, len(ids), IDS):
-        await there.take_over(list(ids[at : at + IDS]), [], False)
     for batch in _batches(left):
-        await there.take_over([], batch, False)
-    await there.take_over([], [], True)
+        await there.take_over([], batch)
+    for at in range(0, len(ids), IDS):  # last: an event whose id is known there is not taken
+        await there.take_over(list(ids[at : at + IDS]), [])
 
 
 def _batches(left: Sequence[Heirloom]) -> Iterator[list[Heirloom]]:
@@ -78,13 +76,19 @@ async def _forget(store: Journal, broker: Broker) -> None:
 
 def estate(broker: Broker) -> Iterator[Heirloom]:
     """Every group, and every event in it, in order."""
+    yield from groups(broker)
     for group in broker.all_groups():
         service, major, name = group.topic
-        yield Heirloom(service, major, name, group.name, group.strategy)
         for entry, state, seconds in group.past():
             yield Heirloom(
                 service, major, name, group.name, group.strategy, entry.parcel.packed, entry.count, state, seconds, entry.cause
             )  # fmt: skip
+
+
+def groups(broker: Broker) -> Iterator[Heirloom]:
+    """Every group."""
+    for group in broker.all_groups():
+        yield Heirloom(*group.topic, group.name, group.strategy)
 
 
 async def inherit(broker: Broker, store: Store, ids: Sequence[str], left: Sequence[Heirloom], now: float) -> int:
@@ -92,7 +96,7 @@ async def inherit(broker: Broker, store: Store, ids: Sequence[str], left: Sequen
     taken: list[tuple[Entry, Heirloom]] = []
     touched: dict[GroupQueue, None] = {}
     for each in left:
-        group = _group(broker, each)
+        group = group_of(broker, each)
         touched[group] = None
         if each.packed is not None and (entry := _entry(broker, group, each)) is not None:
             taken.append((entry, each))
@@ -112,7 +116,8 @@ def _entry(broker: Broker, group: GroupQueue, each: Heirloom) -> Entry | None:
     return broker.take_over(group, parcel, Past(each.count, each.state, each.seconds, each.cause))
 
 
-def _group(broker: Broker, each: Heirloom) -> GroupQueue:
+def group_of(broker: Broker, each: Heirloom) -> GroupQueue:
+    """The group that an heirloom is of; made where it is not known."""
     topic = Topic(each.service, each.major, each.name)
     try:
         return broker.group(topic, each.group, each.strategy)

@@ -94,9 +94,6 @@ class Journal:
         (events, seen, highest), self._found = self._found, ([], [], 0)
         broker.count_from(highest)
         now, unix = self._clock.now(), self._clock.unix()
-        for identity, at in seen:
-            if 0 <= unix - at <= WINDOW_S:
-                broker.seen.add(identity, now - (unix - at))
         groups: dict[int, GroupQueue] = {}
         for (topic, name), (number, strategy) in list(self._queues.items()):
             groups[number] = broker.group(topic, name, cast("Strategy", strategy))
@@ -104,6 +101,9 @@ class Journal:
             group = groups.get(kept.queue)
             if group is not None:
                 broker.take_over(group, kept.parcel, self._past(kept, broker.ack_wait_s, unix), kept.number)
+        for identity, at in seen:
+            if 0 <= unix - at <= WINDOW_S:
+                broker.seen.add(identity, now - (unix - at))
 
     @staticmethod
     def _past(kept: Kept, ack_wait_s: float, unix: float) -> Past:

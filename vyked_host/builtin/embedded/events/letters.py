@@ -83,14 +83,37 @@ class Handed(msgspec.Struct, array_like=True, frozen=True, gc=False):
     packed: bytes
 
 
+class Heirloom(msgspec.Struct, array_like=True, frozen=True):
+    """One event of one group, for the next holder. `packed` None: the group alone. `seconds`: until something is due."""
+
+    service: str
+    major: int
+    name: str
+    group: str
+    strategy: Strategy
+    packed: bytes | None = None
+    count: int = 0
+    state: State = "waiting"
+    seconds: float = 0.0
+    cause: str = ""
+
+
+class Succession(msgspec.Struct, array_like=True, frozen=True):
+    """What the next holder has to know before it accepts anything: the sessions to wait for, and the groups that events are
+    kept for, also where nobody of theirs is there now."""
+
+    roster: list[str] = []
+    groups: list[Heirloom] = []
+
+
 class Batch(msgspec.Struct, array_like=True, frozen=True):
     """What a node gets at once. `state` says why a stream ends: "again" (its time is up: attach again), "lost" (the session
-    is not known: join again), "moving" (the holder gives up the hub; everything was told, and `roster` names the sessions that the next holder waits for)."""
+    is not known: join again), "moving" (the holder gives up the hub; everything was told)."""
 
     runs: list[Run]
     handed: list[Handed]
     state: str = ""
-    roster: list[str] = []
+    succession: Succession | None = None
 
 
 class Settlement(msgspec.Struct, array_like=True, frozen=True):
@@ -114,18 +137,3 @@ class DeadLetter(msgspec.Struct, array_like=True, frozen=True):
     packed: bytes
     cause: str
     count: int
-
-
-class Heirloom(msgspec.Struct, array_like=True, frozen=True):
-    """One event of one group, for the next holder. `packed` None: the group alone. `seconds`: until something is due."""
-
-    service: str
-    major: int
-    name: str
-    group: str
-    strategy: Strategy
-    packed: bytes | None = None
-    count: int = 0
-    state: State = "waiting"
-    seconds: float = 0.0
-    cause: str = ""

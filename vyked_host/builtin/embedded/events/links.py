@@ -14,7 +14,7 @@ from ....wire.envelope import MalformedEnvelope, unpack
 from .desk import BusDesk, Moving
 from .entry import nothing
 from .inbox import GroupDelivery, Inbox
-from .letters import Batch, DeadLetter, Letter, Settlement, Taken, Wanted
+from .letters import Batch, DeadLetter, Letter, Settlement, Succession, Taken, Wanted
 from .parcel import Topic
 from .session import Session
 from .settlements import Settlements
@@ -34,7 +34,7 @@ class Here:
         self.broker = self.desk.broker
         self._inbox, self._env, self._name = inbox, env, name
         self._session: Session
-        self.told_all, self.roster = False, frozenset[str]()
+        self.told_all, self.succession = False, Succession()
 
     @property
     def born(self) -> int:
@@ -121,7 +121,7 @@ class Away:
         self._call_s = CALL_S * env.timing.scale
         self._cancel: Callable[[], None] = nothing
         self._is_listening = False
-        self.born, self.told_all, self.roster = 0, False, frozenset[str]()
+        self.born, self.told_all, self.succession = 0, False, Succession()
 
     async def open(self, *, told_all: bool) -> None:
         """Join, with the subscriptions of this node. Raises CallError, Moving."""
@@ -170,7 +170,7 @@ class Away:
                 something = True
                 self._take(batch)
                 if batch.state == "moving":
-                    self.told_all, self.roster = True, frozenset(batch.roster)
+                    self.told_all, self.succession = True, batch.succession or Succession()
                     await asyncio.wait({self.term.over})
         return something
 

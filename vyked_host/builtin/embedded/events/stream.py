@@ -7,16 +7,16 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from .letters import BATCH_BYTES, Batch, Handed, Run
+from .letters import BATCH_BYTES, Batch, Handed, Run, Succession
 from .session import Session, Told
 
 
 async def batches(
     session: Session, ready: asyncio.Event, *, until: float, now: Callable[[], float],
-    roster: Callable[[], list[str] | None],
+    moving: Callable[[], Succession | None],
 ) -> AsyncIterator[Batch]:  # fmt: skip
     """All that `session` is due; it ends by itself at `until`, in monotonic seconds, once nothing waits, or when the holder
-    gives up the hub, which it does once `roster` is a list. `ready` is set when there is something new."""
+    gives up the hub, which it does once `moving` says who comes next. `ready` is set when there is something new."""
     stream = session.stream
     while session.stream == stream:
         ready.clear()
@@ -24,8 +24,8 @@ async def batches(
         if told or given:
             handed = [Handed(each.member.index, each.token, each.count, each.entry.parcel.packed) for each in given]
             yield Batch(_runs(told), handed)
-        elif (others := roster()) is not None:
-            yield Batch([], [], "moving", others)
+        elif (succession := moving()) is not None:
+            yield Batch([], [], "moving", succession)
             return
         elif now() >= until:
             yield Batch([], [], "again")
