@@ -216,11 +216,13 @@ class Process:
 class Mesh:
     """A project and all that runs of it."""
 
-    def __init__(self, folder: Path, timeline: Timeline, *, text: str = "", name: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, timeline: Timeline, *, text: str = "", name: str | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.folder, self.timeline = folder, timeline
         self.name = name or f"faults-{secrets.token_hex(4)}"
         self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{host}:{self.port}"
         self.journals = folder / "journals"
         self.journals.mkdir(parents=True)
         shutil.copy(fleet.__file__, folder / "fleet.py")
@@ -248,21 +250,23 @@ class Mesh:
         return free_port()
 
     # ---- processes -------------------------------------------------------------------------------------------------
-    def spawn(self, name: str, *services: str, sets: Iterable[str] = (), options: str = "") -> Process:
-        """Start a process that serves these classes of the fleet."""
+    def spawn(
+        self, name: str, *services: str, sets: Iterable[str] = (), options: str = "", prefix: Sequence[str] = ()
+    ) -> Process:
+        """Start a process that serves these classes of the fleet. `prefix`: a command that starts it, in a namespace for one."""
         words = [f"host.name={name}", *sets]
         for each in services:
             words += [f"services.{each}.use=fleet:{each.capitalize()}", *self._options(each, name, options)]
-        return self.run(name, *words)
+        return self.run(name, *words, prefix=prefix)
 
     def _options(self, service: str, node: str, more: str) -> list[str]:
         values = [f"log={self.journals}", f"node={node}", *more.split()]
         return [f"services.{service}.options.{each}" for each in values]
 
-    def run(self, name: str, *sets: str, file: Path | None = None) -> Process:
+    def run(self, name: str, *sets: str, file: Path | None = None, prefix: Sequence[str] = ()) -> Process:
         """Start a process with these settings."""
         words = [str(file or self.file), *(word for each in sets for word in ("--set", each))]
-        return self._launch(name, [PROGRAM, "run", *words])
+        return self._launch(name, [*prefix, PROGRAM, "run", *words])
 
     async def script(self, name: str, module: str, *words: str) -> Process:
         """Run a module of the suite beside the mesh, and wait until it says that it is ready."""
@@ -276,9 +280,11 @@ class Mesh:
         self.timeline.note(f"start {name}")
         return process
 
-    async def start(self, name: str, *services: str, sets: Iterable[str] = (), options: str = "") -> Process:
+    async def start(
+        self, name: str, *services: str, sets: Iterable[str] = (), options: str = "", prefix: Sequence[str] = ()
+    ) -> Process:
         """Start one and wait until it serves."""
-        return await self.spawn(name, *services, sets=sets, options=options).ready()
+        return await self.spawn(name, *services, sets=sets, options=options, prefix=prefix).ready()
 
     def slack(self) -> Callable[[], float]:
         """What may be added to a limit, in seconds, from now until the answer is called: the fixed slack, and the time for which
