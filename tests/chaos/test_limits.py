@@ -78,9 +78,14 @@ async def test_S7_the_kernel_kills_who_takes_too_much_memory_and_it_dies_alone(g
     limit = group("memory", limit_in_bytes=192 << 20)
     limit.take(victim.pid)
     async with Calls(driver) as load:
-        with pytest.raises(CallError) as caught:
+        worker = driver.client(Worker)
+
+        async def hoard():
             for _ in range(8):
-                await driver.client(Worker).hoard.using(instance=victim.node_id, timeout=5)(64 << 20)
+                await worker.hoard.using(instance=victim.node_id, timeout=5)(64 << 20)
+
+        with pytest.raises(CallError) as caught:
+            await hoard()
         code = await victim.ended()
         died = timeline.note("killed by the kernel")
         await eventually(lambda: victim.node_id in watcher.gone, 10)
