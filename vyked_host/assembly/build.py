@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,7 +26,6 @@ from ..runtime.dispatcher import Dispatcher
 from ..runtime.failures import FailureLog
 from ..runtime.health import Health, LoopLag
 from ..runtime.hosted import Attached, Hosted
-from ..runtime.last_known import LastKnown
 from ..runtime.links import Link
 from ..runtime.membership import Membership
 from ..runtime.moments import Moments
@@ -44,9 +42,8 @@ from ..service.clients import proxy
 from .control import observe
 from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
-from .hubs import EMBEDDED, Hubs, meeting_place
+from .hubs import Hubs, last_known, meeting_place
 from .services import Planned, refuse_twins
-from .trust import watch_certificates
 
 ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
@@ -244,7 +241,7 @@ class Composition:
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
             tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=workshop.environment("host").timing.dial,
-            scale=settings.timing.scale, last_known=self._last_known(),
+            scale=settings.timing.scale, last_known=last_known(workshop, is_alone=self._is_alone),
         )  # fmt: skip
         timing = workshop.environment("host").timing  # scaled
         node = Node(
@@ -260,15 +257,7 @@ class Composition:
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
         observe(self, node, moments)
         self._join_hooks(node)
-        watch_certificates(workshop.certificates, node, workshop.tasks, settings.timing.scale)
         return node
-
-    def _last_known(self) -> LastKnown | None:
-        """The file of the nodes known last; None for a host that keeps to itself, or has no folder of its own."""
-        if self._is_alone or self.settings.registry.use.rpartition(":")[2] != EMBEDDED:
-            return None
-        env = self.workshop.environment("host")
-        return LastKnown(Path(env.state_dir), env.namespace, self.log)
 
     def _join_hooks(self, node: Node) -> None:
         hooks = self.catalogue.hooks

@@ -36,6 +36,7 @@ from .environment import mesh_name
 from .exposure import warn_of_exposure
 from .prepare import Prepared, prepare
 from .services import Planned, described, plan, prepared, without_waiting
+from .trust import watch_certificates
 
 S = TypeVar("S")
 E = TypeVar("E")
@@ -96,6 +97,7 @@ class Host(ClassicHost):
         self._made.clear()
         self._composition, self._node = self._compose()
         warn_of_exposure(self._composition.settings, self._composition.log)
+        watch_certificates(self._composition.workshop, self._node)
         try:
             await self._node.start()
         except BaseException:

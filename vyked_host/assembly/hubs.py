@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +15,7 @@ from ..routing.meeting import Place, place, places
 from ..runtime.codecs import Codecs
 from ..runtime.desks import Counter
 from ..runtime.hub import AGAIN, MeshHub
+from ..runtime.last_known import LastKnown
 from ..runtime.pending import Pending
 from ..runtime.private_hub import PrivateHub
 from ..runtime.probe import Probe
@@ -138,3 +140,11 @@ def _roomier(limits: LimitsTable) -> LimitsTable:
         connections_per_peer="none",
         in_flight_per_connection="none",
     )
+
+
+def last_known(workshop: Workshop, *, is_alone: bool) -> LastKnown | None:
+    """The file of the nodes known last; None for a host that keeps to itself, or that others find without a hub."""
+    if is_alone or workshop.settings.registry.use.rpartition(":")[2] != EMBEDDED:
+        return None
+    env = workshop.environment("host")
+    return LastKnown(Path(env.state_dir), env.namespace, workshop.log)

@@ -6,13 +6,14 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ..contracts import Authenticator, TaskScope, Tls, Trust
+from ..contracts import Authenticator, Tls, Trust
 from ..model.settings import SecurityTable, Settings
 from ..wire.proof import Seal
 
 if TYPE_CHECKING:
     from ..runtime.node import Node
     from .certificates import Certificates
+    from .environment import Workshop
 
 
 def trust(table: SecurityTable, mesh: str, authenticator: Authenticator | None) -> Trust:
@@ -37,14 +38,14 @@ def certificates(settings: Settings, log: logging.Logger) -> Certificates | Tls:
     return Certificates(settings.security.tls, os.path.abspath(settings.folder), log)
 
 
-def watch_certificates(found: Certificates | Tls, node: Node, tasks: TaskScope, scale: float) -> None:
+def watch_certificates(workshop: Workshop, node: Node) -> None:
     """Read them again on change while `node` runs, and let readiness tell of their end."""
-    if found is _plain:
+    if workshop.certificates is _plain:
         return
-    watched = cast("Certificates", found)
-    node.lifespans.append(("[security.tls]", watched.watched(tasks, scale)))
-    node.health.add([("certificate", watched.health)])
-    node.health.note("certificate", watched.note)
+    found = cast("Certificates", workshop.certificates)
+    node.lifespans.append(("[security.tls]", found.watched(workshop.tasks, workshop.settings.timing.scale)))
+    node.health.add([("certificate", found.health)])
+    node.health.note("certificate", found.note)
 
 
 def _plain(_side: Literal["server", "client"], /, **_: Any) -> None:
