@@ -34,6 +34,7 @@ from .history import Execution, Handling
 from .proxy import Proxy
 
 PROGRAM = str(Path(sys.executable).with_name("vyked-host"))
+ROOT = Path(__file__).parents[2]
 START_S = 30.0
 
 # ---- times: those of docs/configuration.md, scaled so that a heartbeat takes 0.2 s ------------------------------------
@@ -271,12 +272,11 @@ class Mesh:
 
     async def script(self, name: str, module: str, *words: str) -> Process:
         """Run a module of the suite beside the mesh, and wait until it says that it is ready."""
-        return await self._launch(name, [sys.executable, "-m", module, *words]).ready()
+        return await self._launch(name, [sys.executable, "-m", module, *words], PYTHONPATH=str(ROOT)).ready()
 
-    def _launch(self, name: str, words: Sequence[str]) -> Process:
+    def _launch(self, name: str, words: Sequence[str], **environ: str) -> Process:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("VYKED_", "_VYKED"))}
-        more = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parents[2]), **self.environ}
-        process = Process(name, words, self.folder, kept | more)
+        process = Process(name, words, self.folder, kept | {"PYTHONUNBUFFERED": "1"} | self.environ | environ)
         self.processes.append(process)
         self.timeline.note(f"start {name}")
         return process
