@@ -22,8 +22,8 @@ async def new_mesh(tmp_path, timeline):
     """Makes meshes, each with a folder and an address of its own; all is killed at the end."""
     made = []
 
-    def new(text="", *, name=None):
-        made.append(Mesh(tmp_path / f"project{len(made)}", timeline, text=text, name=name))
+    def new(text="", **how):
+        made.append(Mesh(tmp_path / f"project{len(made)}", timeline, text=text, **how))
         return made[-1]
 
     yield new

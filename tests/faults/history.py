@@ -137,15 +137,10 @@ def breaches_of_delivery(
 
 
 def breaches_of_flags(handled: Iterable[Handling]) -> list[str]:
-    """Whoever gets an event that its group has had before is told so by a count above 1."""
-    seen: set[tuple[str, str]] = set()
-    unflagged = []
-    for each in sorted(handled, key=lambda one: one.at):
-        key = (each.group, each.id)
-        if key in seen and each.count <= 1:
-            unflagged.append(each.id)
-        seen.add(key)
-    return _say("delivered again without being told", unflagged)
+    """Of all runs for one event in one group at most one may think that it is the first: the others are told so by a count above
+    1. Which of them comes first is not said: who was frozen with a delivery handles it whenever it goes on."""
+    firsts = Counter((each.group, each.id) for each in handled if each.count <= 1)
+    return _say("delivered again without being told", (id for (_, id), runs in firsts.items() if runs > 1))
 
 
 def breaches_of_calm(

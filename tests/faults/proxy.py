@@ -130,9 +130,10 @@ class Proxy:
         self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # ---- faults ----------------------------------------------------------------------------------------------------
     @property
@@ -174,21 +175,29 @@ class Proxy:
     # ---- passing on ------------------------------------------------------------------------------------------------
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        if self.refuses:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        try:
+            await self._join(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            self._writers.discard(writer)
             writer.transport.abort()
-            return
+        finally:
+            self._tasks.discard(task)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connect to the target, unless this proxy refuses or the client went meanwhile: then OSError."""
+        if self.refuses:
+            raise ConnectionRefusedError
         await self.to_host.wait()  # a partition lets no SYN through; who gave up meanwhile never was there
         if reader._eof or writer.transport.is_closing():  # type: ignore[attr-defined]
-            writer.transport.abort()
-            return
-        try:
-            host_reader, host_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.transport.abort()
-            return
+            raise ConnectionAbortedError
+        host_reader, host_writer = await asyncio.open_connection(*self._target)
         for each in (writer, host_writer):
             each.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._writers |= {writer, host_writer}
+        self._writers.add(host_writer)
         cutter = Cutter(lambda: self.rule)
         for pair in ((reader, host_writer, True), (host_reader, writer, False)):
             task = asyncio.ensure_future(self._pass(*pair, cutter))

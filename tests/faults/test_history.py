@@ -114,8 +114,13 @@ def test_an_unflagged_duplicate_is_caught():
     assert "without being told" in breaches_of_flags([handling("a"), handling("a", at=1.0)])[0]
 
 
-def test_the_flag_on_the_wrong_one_of_two_is_caught():
-    assert breaches_of_flags([handling("a", count=2, at=0.0), handling("a", count=1, at=1.0)])
+def test_who_was_frozen_may_come_after_the_one_that_was_told():
+    assert breaches_of_flags([handling("a", count=2, at=0.0), handling("a", count=1, at=1.0)]) == []
+
+
+def test_one_flag_among_three_is_not_enough():
+    handled = [handling("a"), handling("a", count=2, at=1.0), handling("a", at=2.0)]
+    assert "1 delivered again" in breaches_of_flags(handled)[0]
 
 
 def test_a_calm_run_has_one_run_per_event_and_group():

@@ -23,17 +23,14 @@ WARM_S = 0.6
 
 
 async def fleet_of_three(mesh):
-    """Three workers whose handlers take 20 ms, and a host that serves none and is most likely the holder of the hub; a driver
-    that knows them."""
-    processes = [
-        mesh.spawn("hub", "gauge"),
-        *(mesh.spawn(f"w{each}", "worker", options="delay=0.02") for each in (1, 2, 3)),
-    ]
-    for each in processes:
+    """A host that serves none and holds the hub, three workers whose handlers take 20 ms, a driver that knows them."""
+    await mesh.start("hub", "gauge")
+    workers = [mesh.spawn(f"w{each}", "worker", options="delay=0.02") for each in (1, 2, 3)]
+    for each in workers:
         await each.ready()
     driver = await mesh.driver()
     await meets(driver, "worker", 3)
-    return processes[1:], driver
+    return workers, driver
 
 
 def check(mesh, load, *more):

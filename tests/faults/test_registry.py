@@ -1,4 +1,4 @@
-"""The registry on bad days: rows R1 to R16. Timers are those of mesh.py: H = 0.2 s, T = 3 H, S = 0.04 s."""
+"""The registry on bad days: rows R1 to R16. Timers are those of mesh.py: H = 0.2 s, T = 3 H, S = 0.1 s."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ async def test_done_when_4_kill_9_of_any_one_under_load_over_loopback_tls(secure
     async with Calls(driver, rate=200) as load:
         sending = asyncio.ensure_future(source.send(800, pause=0.004))
         for which in ("a guest", "the holder"):
-            await eventually(lambda seen=len(source.published): len(source.published) > seen + 150, 20)
+            sent = len(source.published)
+            await eventually(lambda sent=sent: len(source.published) > sent + 150, 20)
             holder = hub_of(driver).holder
             victim = next(each for each in nodes if (each.node_id == holder) == (which == "the holder"))
             kills.append(victim.kill())
