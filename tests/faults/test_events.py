@@ -280,8 +280,8 @@ def rss(pid):
         return int(file.read().split()[1]) * 4096
 
 
-@pytest.mark.xfail(strict=True, reason="a waiting event is kept twice, packed and decoded: 32 MiB for a bound of 16")
-async def test_E8_a_full_bus_blocks_publishers_until_their_deadline_and_then_says_so(mesh, timeline):
+async def test_E8_a_full_bus_blocks_publishers_until_their_deadline_and_then_says_so(new_mesh, timeline):
+    mesh = new_mesh(UNSCALED)
     hub = await mesh.start("hub", "source", sets=[f"pubsub.embedded.memory={16 * MIB}"])
     consumer = await mesh.start("c1", "stock")
     driver = await mesh.driver()

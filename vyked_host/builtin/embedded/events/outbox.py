@@ -90,13 +90,19 @@ class Outbox:
         if waiting.accepted.done():
             return
         if not waiting.sent:
-            text = f"event {waiting.parcel.event.id} of {waiting.parcel.topic}: {self._why()}"
-            waiting.accepted.set_exception(Unavailable(text, executed="not_sent"))
+            waiting.accepted.set_exception(self._unsent(waiting.parcel))
         elif self._clock.now() < waiting.deadline + GRACE_S:
             waiting.cancel_deadline = self._clock.at(waiting.deadline + GRACE_S, lambda: self._late(waiting))
         else:
             text = f"event {waiting.parcel.event.id} of {waiting.parcel.topic}: the holder of the hub did not answer"
             waiting.accepted.set_exception(DeadlineExceeded(text, executed="unknown"))
+
+    def _unsent(self, parcel: Parcel) -> CallError:
+        what = f"event {parcel.event.id} of {parcel.topic}"
+        if self._holder is None:
+            return Unavailable(f"{what}: {self._why()}", executed="not_sent")
+        text = f"{what}: those before it still wait for the bus to have room"
+        return Overloaded(text, executed="not_sent", retry_after=RETRY_AFTER_S)
 
     # ---- holders come and go -----------------------------------------------------------------------------------------
     def resume(self, holder: Publishes) -> None:

@@ -10,6 +10,9 @@ from ....wire.envelope import pack, unpack
 
 OVERHEAD = 1024
 """What an event costs beside its body, in bytes: generous, so that the sum stays under the bound."""
+SMALL = OVERHEAD
+"""Bytes up to which an event is kept packed beside its decoded self: what is larger is packed whenever it travels, so that its
+body is in memory once."""
 
 
 class Topic(NamedTuple):
@@ -24,7 +27,7 @@ class Topic(NamedTuple):
 
 
 class Parcel:
-    """One event. An event that came packed is not packed again, and within one process none ever is. `identity`: two of the
+    """One event. A small one that came packed is not packed again, and within one process none ever is. `identity`: two of the
     same are the same event; an author may give ids, and the same one to events of different topics."""
 
     __slots__ = ("_packed", "event", "identity", "topic")
@@ -37,14 +40,17 @@ class Parcel:
     @classmethod
     def of(cls, packed: bytes) -> Parcel:
         """The event in `packed`. Raises wire.envelope.MalformedEnvelope."""
-        return cls(unpack(packed), packed)
+        return cls(unpack(packed), packed if len(packed) <= SMALL else None)
 
     @property
     def packed(self) -> bytes:
         """The event as it travels."""
-        if self._packed is None:
-            self._packed = pack(self.event)
-        return self._packed
+        if self._packed is not None:
+            return self._packed
+        packed = pack(self.event)
+        if len(packed) <= SMALL:
+            self._packed = packed
+        return packed
 
     @property
     def cost(self) -> int:
