@@ -17,7 +17,7 @@ from ....model.description import Strategy
 from ..options import BusOptions
 from .admission import Admission
 from .done import DONE
-from .entry import Entry, Means, Past, Store
+from .entry import Entry, Means, Past, Store, nothing
 from .group import GroupQueue
 from .parcel import Parcel, Topic
 from .seen import Seen
@@ -47,6 +47,8 @@ class Broker:
         self.seen = Seen()
         self._feeds: dict[Topic, list[Feed]] = {}
         self.groups: dict[Topic, dict[str, GroupQueue]] = {}
+        self.revision = 0  # of the set of groups; `regrouped` is called when there is a new one
+        self.regrouped: Callable[[], None] = nothing
         self.sessions: dict[str, Session] = {}
         self._numbers = itertools.count(1)
         self._awake: dict[GroupQueue, None] = {}
@@ -191,6 +193,8 @@ class Broker:
         found = groups.get(name)
         if found is None:
             found = groups[name] = GroupQueue(topic, name, strategy, self._means)
+            self.revision += 1
+            self.regrouped()
         elif found.strategy != strategy and not found.has_members:
             found.change(strategy)  # its members of now decide
         elif found.strategy != strategy:

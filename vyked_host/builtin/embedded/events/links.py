@@ -169,8 +169,9 @@ class Away:
             async for batch in batches:
                 something = True
                 self._take(batch)
+                self.succession = batch.succession or self.succession
                 if batch.state == "moving":
-                    self.told_all, self.succession = True, batch.succession or Succession()
+                    self.told_all = True
                     await asyncio.wait({self.term.over})
         return something
 
