@@ -228,6 +228,14 @@ class Broker:
         elif group is None or not group.settle_late(event_id, verdict):
             self._log.debug("%s of event %s by %s: it is not here any more", verdict.action, event_id, session.name)
 
+    def written(self) -> Awaitable[None]:
+        """Once all that was settled so far is written, where it is written at all; what can't be written now is owed."""
+        if not self._store.durable:
+            return DONE
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._store.keep((), lambda _why_not: None if done.done() else done.set_result(None))
+        return done
+
     def _wake(self, group: GroupQueue) -> None:
         if not self._awake:
             asyncio.get_running_loop().call_soon(self._pump)

@@ -210,6 +210,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         """What became of deliveries; those that are not known any more are ignored."""
         await self.ready()
         self._with(session, lambda found: self._settle(found, settlements))
+        await self.broker.written()
 
     def _settle(self, session: Session, settlements: list[Settlement]) -> None:
         for each in settlements:
