@@ -69,7 +69,7 @@ async def test_retry_reject_and_dead_letters_work_across_nodes(party: Party) -> 
         return [each async for each in away.bus.dead(subscription)]
 
     async with asyncio.timeout(5):
-        while not await dead():
+        while not await dead():  # noqa: ASYNC110 - nobody says when
             await asyncio.sleep(0.01)
     assert await dead() == [(sent, "poison", 3)]
     assert await consumer.pending() == 0

@@ -57,7 +57,7 @@ async def test_a_survivor_goes_on_with_the_file_of_a_dead_holder(party: Party) -
         return [each async for each in second.bus.dead(to("dead", "s"))]
 
     async with asyncio.timeout(5):
-        while len(await letters()) < 21:
+        while len(await letters()) < 21:  # noqa: ASYNC110 - nobody says when
             await asyncio.sleep(0.01)
     assert [(each.id, cause, count) for each, cause, count in (await letters())[:20]] == [
         (each, "poison", 1) for each in sent
@@ -99,7 +99,7 @@ async def test_an_id_accepted_by_a_dead_holder_is_known_to_the_next(party: Party
 async def consumed(holder: Any) -> bool:
     """The file says so too."""
     async with asyncio.timeout(5):
-        while not holder.desk.store._idle.is_set():
+        while not holder.desk.store._idle.is_set():  # noqa: ASYNC110 - nobody says when
             await asyncio.sleep(0.005)
     return True
 

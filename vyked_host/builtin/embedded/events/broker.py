@@ -17,7 +17,7 @@ from ....model.description import Strategy
 from ..options import BusOptions
 from .admission import Admission
 from .done import DONE
-from .entry import Entry, Means, Past, Store
+from .entry import Entry, Means, Past, Store, nothing
 from .group import GroupQueue
 from .parcel import Parcel, Topic
 from .seen import Seen
@@ -47,6 +47,8 @@ class Broker:
         self.seen = Seen()
         self._feeds: dict[Topic, list[Feed]] = {}
         self.groups: dict[Topic, dict[str, GroupQueue]] = {}
+        self.revision = 0  # of the set of groups; `regrouped` is called when there is a new one
+        self.regrouped: Callable[[], None] = nothing
         self.sessions: dict[str, Session] = {}
         self._numbers = itertools.count(1)
         self._awake: dict[GroupQueue, None] = {}
@@ -191,6 +193,8 @@ class Broker:
         found = groups.get(name)
         if found is None:
             found = groups[name] = GroupQueue(topic, name, strategy, self._means)
+            self.revision += 1
+            self.regrouped()
         elif found.strategy != strategy and not found.has_members:
             found.change(strategy)  # its members of now decide
         elif found.strategy != strategy:
@@ -223,6 +227,14 @@ class Broker:
             given.entry.group.settle(given, verdict)
         elif group is None or not group.settle_late(event_id, verdict):
             self._log.debug("%s of event %s by %s: it is not here any more", verdict.action, event_id, session.name)
+
+    def written(self) -> Awaitable[None]:
+        """Once all that was settled so far is written, where it is written at all; what can't be written now is owed."""
+        if not self._store.durable:
+            return DONE
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._store.keep((), lambda _why_not: None if done.done() else done.set_result(None))
+        return done
 
     def _wake(self, group: GroupQueue) -> None:
         if not self._awake:

@@ -29,7 +29,6 @@ from ....routing.backoff import Backoff
 from ..options import MIB, BusOptions
 from ..provider import guarantees
 from .desk import BusDesk, Moving
-from .done import DONE
 from .inbox import GroupDelivery, Inbox
 from .letters import Succession, Wanted
 from .links import Away, Here, Link
@@ -217,8 +216,7 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
     def settle(self, delivery: GroupDelivery, verdict: Verdict) -> Awaitable[None]:
         """What became of a delivery, told to whoever holds the hub."""
         if self._here is not None:
-            self._here.settle(delivery, verdict)
-            return DONE
+            return self._here.settle(delivery, verdict)
         if self._closed:
             return _failed(Unavailable("the event bus of this host is closed", executed="not_sent"))
         return self._settlements.settle(delivery, verdict)

@@ -23,10 +23,9 @@ from ..options import MIB, BusOptions
 from .acceptance import outcome
 from .broker import Broker
 from .entry import MemoryStore, Store, nothing
-from .estate import bequeath, group_of, groups, inherit
+from .estate import bequeath, dead_letters, group_of, inherit, succession
 from .journal import Journal
 from .letters import (
-    BATCH_BYTES,
     Batch,
     DeadLetter,
     Heirloom,
@@ -75,6 +74,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         desk.broker = Broker(
             options, env, desk.store, env.clock.now() + wait, before.roster if before is not None else ()
         )
+        desk.broker.regrouped = desk._rouse
         return desk
 
     def __init__(self) -> None:
@@ -130,8 +130,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         self._cancel()
         self._opened.set()  # who waits for it hears that it is over
         self.broker.rest()
-        for ready in self._streams:
-            ready.set()
+        self._rouse()
         if self._streams:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):
@@ -211,6 +210,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         """What became of deliveries; those that are not known any more are ignored."""
         await self.ready()
         self._with(session, lambda found: self._settle(found, settlements))
+        await self.broker.written()
 
     def _settle(self, session: Session, settlements: list[Settlement]) -> None:
         for each in settlements:
@@ -247,7 +247,9 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         call = CURRENT.get(None)
         until = call.call.deadline - MARGIN_S if call is not None else math.inf
         try:
-            async for batch in batches(found, ready, until=until, now=self._env.clock.now, moving=self._moving):
+            async for batch in batches(
+                found, ready, until=until, now=self._env.clock.now, moving=self._moving, news=self._news
+            ):
                 yield batch
         finally:
             self._streams.discard(ready)
@@ -255,22 +257,24 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
                 self._ended.set()
             self.broker.detach(found, stream)
 
+    def _rouse(self) -> None:
+        """Every node has something to hear."""
+        for ready in self._streams:
+            ready.set()
+
     def _moving(self) -> Succession | None:
-        return Succession(self.broker.roster(), list(groups(self.broker))) if self.is_moving else None
+        return succession(self.broker, self.broker.roster()) if self.is_moving else None
+
+    def _news(self, known: int) -> tuple[int, Succession] | None:
+        """The groups, when there are others than at revision `known`: any node may be the next holder, without a word."""
+        revision = self.broker.revision
+        return (revision, succession(self.broker)) if revision != known else None
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
     @api
     def dead(self, service: str, major: int, name: str, group: str, after: int) -> list[DeadLetter]:
         """Dead letters of a group, oldest first, without the first `after` ones: as many as fit in a batch."""
-        found = self.broker.groups.get(Topic(service, major, name), {}).get(group)
-        letters: list[DeadLetter] = []
-        size = 0
-        for entry in list(found.dead.values())[after:] if found is not None else ():
-            letters.append(DeadLetter(entry.parcel.packed, entry.cause, entry.count))
-            size += len(entry.parcel.packed)
-            if size >= BATCH_BYTES:
-                break
-        return letters
+        return dead_letters(self.broker, Topic(service, major, name), group, after)
 
     @api
     def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:

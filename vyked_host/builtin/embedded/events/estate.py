@@ -14,7 +14,7 @@ from .broker import Broker
 from .entry import Entry, Past, Store, nothing
 from .group import GroupQueue
 from .journal import Journal
-from .letters import BATCH_BYTES, Heirloom
+from .letters import BATCH_BYTES, DeadLetter, Heirloom, Succession
 from .parcel import Parcel, Topic
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def _forget(store: Journal, broker: Broker) -> None:
 
 def estate(broker: Broker) -> Iterator[Heirloom]:
     """Every group, and every event in it, in order."""
-    yield from groups(broker)
+    yield from succession(broker).groups
     for group in broker.all_groups():
         service, major, name = group.topic
         for entry, state, seconds in group.past():
@@ -85,10 +85,23 @@ def estate(broker: Broker) -> Iterator[Heirloom]:
             )  # fmt: skip
 
 
-def groups(broker: Broker) -> Iterator[Heirloom]:
-    """Every group."""
-    for group in broker.all_groups():
-        yield Heirloom(*group.topic, group.name, group.strategy)
+def succession(broker: Broker, roster: Sequence[str] = ()) -> Succession:
+    """What the next holder has to know: every group, and whom to wait for."""
+    groups = [Heirloom(*group.topic, group.name, group.strategy) for group in broker.all_groups()]
+    return Succession(list(roster), groups)
+
+
+def dead_letters(broker: Broker, topic: Topic, group: str, after: int) -> list[DeadLetter]:
+    """Dead letters of a group, oldest first, without the first `after` ones: as many as fit in a batch."""
+    found = broker.groups.get(topic, {}).get(group)
+    letters: list[DeadLetter] = []
+    size = 0
+    for entry in list(found.dead.values())[after:] if found is not None else ():
+        letters.append(DeadLetter(entry.parcel.packed, entry.cause, entry.count))
+        size += len(entry.parcel.packed)
+        if size >= BATCH_BYTES:
+            break
+    return letters
 
 
 async def inherit(broker: Broker, store: Store, ids: Sequence[str], left: Sequence[Heirloom], now: float) -> int:

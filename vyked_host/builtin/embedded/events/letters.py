@@ -108,7 +108,8 @@ class Succession(msgspec.Struct, array_like=True, frozen=True):
 
 class Batch(msgspec.Struct, array_like=True, frozen=True):
     """What a node gets at once. `state` says why a stream ends: "again" (its time is up: attach again), "lost" (the session
-    is not known: join again), "moving" (the holder gives up the hub; everything was told)."""
+    is not known: join again), "moving" (the holder gives up the hub; everything was told). `succession` without a state has
+    the groups alone: the holder may be gone before it can say more."""
 
     runs: list[Run]
     handed: list[Handed]

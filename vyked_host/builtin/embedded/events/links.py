@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context as Variables
 from typing import Any
 
@@ -73,10 +73,11 @@ class Here:
             self.broker.pause(self._session, wanted.index)
         return ""
 
-    def settle(self, delivery: GroupDelivery, verdict: Verdict) -> None:
-        """What became of a delivery."""
+    def settle(self, delivery: GroupDelivery, verdict: Verdict) -> Awaitable[None]:
+        """What became of a delivery; awaiting: it is written, where the bus writes."""
         token = delivery.token if delivery.born == self.born else 0
         self.broker.settle(self._session, token, delivery.index, delivery.event.id, verdict)
+        return self.broker.written()
 
     def pause(self, index: int) -> None:
         """Nothing new for this subscription."""
@@ -169,8 +170,9 @@ class Away:
             async for batch in batches:
                 something = True
                 self._take(batch)
+                self.succession = batch.succession or self.succession
                 if batch.state == "moving":
-                    self.told_all, self.succession = True, batch.succession or Succession()
+                    self.told_all = True
                     await asyncio.wait({self.term.over})
         return something
 

@@ -74,7 +74,7 @@ class Settlements:
         """There is no holder for now."""
         self._holder = None
 
-    def empty_into(self, settle: Callable[[GroupDelivery, Verdict], None]) -> None:
+    def empty_into(self, settle: Callable[[GroupDelivery, Verdict], Awaitable[None]]) -> None:
         """The holder is here: it is told all that waits."""
         self._holder = None
         waiting, self._waiting = self._waiting, deque()

@@ -13,13 +13,16 @@ from .session import Session, Told
 
 async def batches(
     session: Session, ready: asyncio.Event, *, until: float, now: Callable[[], float],
-    moving: Callable[[], Succession | None],
+    moving: Callable[[], Succession | None], news: Callable[[int], tuple[int, Succession] | None],
 ) -> AsyncIterator[Batch]:  # fmt: skip
     """All that `session` is due; it ends by itself at `until`, in monotonic seconds, once nothing waits, or when the holder
     gives up the hub, which it does once `moving` says who comes next. `ready` is set when there is something new."""
-    stream = session.stream
+    stream, known = session.stream, 0
     while session.stream == stream:
         ready.clear()
+        if (found := news(known)) is not None:
+            known, groups = found
+            yield Batch([], [], "", groups)
         told, given = session.take(BATCH_BYTES)
         if told or given:
             handed = [Handed(each.member.index, each.token, each.count, each.entry.parcel.packed) for each in given]
