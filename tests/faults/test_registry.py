@@ -8,12 +8,13 @@ import time
 import pytest
 
 from vyked_host import Service, api
+from vyked_host.assembly import Host
 from vyked_host.builtin.embedded.messages import Speaker
 from vyked_host.contracts import Address, Generation, Instance, NodeRecord
 from vyked_host.errors import StartError, VykedError
 from vyked_host.testing.waiting import eventually
 
-from .fleet import Worker
+from .fleet import Front, Worker
 from .history import (
     Removal,
     breaches_of_calls,
@@ -149,6 +150,26 @@ async def test_R1_a_survivor_takes_over_from_a_killed_holder(mesh, timeline):
     assert back - killed <= 2 * H + slack()
     assert census.least >= 2
     assert len(knows(driver, "worker")) == 2
+
+
+async def test_R1_a_host_that_starts_while_the_registry_is_dead_begins_with_the_nodes_known_last(mesh, timeline):
+    holder = await mesh.start("hub", "gauge")
+    proxy = await mesh.proxy()
+    worker = await mesh.start("w1", "worker", sets=at(proxy.address))
+    await eventually(lambda: any(worker.node_id in each.read_text() for each in mesh.folder.glob(".vyked/*")))
+    holder.kill()
+    await holder.ended()
+    proxy.cut()  # a machine that is off: nobody answers, and nobody here can take its place
+    front = await mesh.start("f1", "front", sets=at(proxy.address))
+    await eventually(lambda: front.has_said("front is active"))
+    ready = Host(
+        text=f"[registry.static]\nnodes = ['{front.facts['addresses'][0]}']\n[registry]\nuse = 'static'\n{UNSCALED}"
+        f"[host]\nmesh = '{mesh.name}'\n"
+    )
+    caller = await mesh.enter(ready)
+    await meets(caller, "front", 1)
+    timeline.note("R1", answer=await caller.client(Front).ask("x"))
+    assert worker.is_alive
 
 
 # ---- R2, R3 --------------------------------------------------------------------------------------------------------------

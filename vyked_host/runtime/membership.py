@@ -78,9 +78,9 @@ class Membership:
         """Write down what is known, a moment after it changed."""
         await asyncio.sleep(PAUSE_S * self._scale)
         self._saving = False
-        others = {node_id: each for node_id, each in self._directory.nodes.items() if node_id != self.record.node_id}
-        if self._last_known is not None and others:
-            await self._last_known.save(others.values())
+        known = dict(self._directory.nodes)  # this node too: the file is read by the other hosts of its folder
+        if self._last_known is not None and known.keys() - {self.record.node_id}:
+            await self._last_known.save(known.values())
 
     # ---- joining -----------------------------------------------------------------------------------------------------
     async def join(self, addresses: tuple[Address, ...]) -> None:
