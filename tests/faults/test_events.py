@@ -12,6 +12,7 @@ import pytest
 from vyked_host.contracts import Subscription
 from vyked_host.testing.waiting import eventually
 
+from .fleet import Source
 from .history import Heard as Told
 from .history import (
     breaches_of_calm,
@@ -22,7 +23,7 @@ from .history import (
     percentile,
 )
 from .load import Events, comes, settles
-from .mesh import SCALE, UNSCALED, at
+from .mesh import SCALE, UNSCALED, at, hub_of
 from .proxy import REQUEST, of
 
 AW = 30.0 * SCALE
@@ -313,7 +314,6 @@ async def test_E9_what_is_published_in_a_shutdown_is_accepted_or_reported(mesh, 
     first, second = await mesh.start("n1", "source", "stock"), await mesh.start("n2", "source", "stock")
     leaver = first if holds else second
     driver = await mesh.driver()
-    from .fleet import Source
 
     await eventually(lambda: len(driver.node.directory.nodes) >= 3)
     burst = asyncio.ensure_future(driver.client(Source).burst.using(instance=leaver.node_id, timeout=20)("b", 2000))
@@ -359,9 +359,8 @@ async def test_E10_events_outlive_kill_9_of_a_lone_holder_only_where_it_has_a_pa
 # ---- the holder, under load ----------------------------------------------------------------------------------------------
 async def test_E1_kill_9_of_the_holder_under_load_loses_nothing_with_a_path(new_mesh, timeline):
     mesh = new_mesh(DURABLE)
-    nodes = [await mesh.start(f"n{each}", "source", "stock", "mail") for each in range(3)]
+    nodes = [await mesh.start(f"n{each}", "source", "stock", "mail", options="delay=0.1") for each in range(3)]
     drivers, sources, sending = await two_publishers(mesh, 1600, pause=0.005, timeout=10)
-    from .mesh import hub_of
 
     for turn in range(2):
         await eventually(lambda turn=turn: len(published(sources)) > 500 * (turn + 1), 30)
@@ -369,7 +368,7 @@ async def test_E1_kill_9_of_the_holder_under_load_loses_nothing_with_a_path(new_
         holder.kill()
         timeline.note(f"kill -9 of {holder.name}, the holder")
         nodes.remove(holder)
-        nodes.append(await mesh.start(f"n{turn}x", "source", "stock", "mail"))
+        nodes.append(await mesh.start(f"n{turn}x", "source", "stock", "mail", options="delay=0.1"))
         await eventually(lambda: hub_of(drivers[0]).holder is not None)
     await sending
     await all_finished(mesh, published(sources), within=20)
@@ -384,10 +383,9 @@ async def test_E1_kill_9_of_the_holder_under_load_loses_nothing_with_a_path(new_
 
 
 async def test_E9_a_graceful_stop_of_the_holder_loses_nothing_at_all(mesh, timeline):
-    """In memory: what waits is handed over."""
-    nodes = [await mesh.start(f"n{each}", "source", "stock") for each in range(3)]
-    drivers, sources, sending = await two_publishers(mesh, 1600, pause=0.005, timeout=10)
-    from .mesh import hub_of
+    """In memory: what waits is handed over, and there is always something: handlers are slower than the publishers."""
+    nodes = [await mesh.start(f"n{each}", "source", "stock", options="delay=0.2") for each in range(3)]
+    drivers, sources, sending = await two_publishers(mesh, 1200, pause=0.003, timeout=10)
 
     for turn in range(2):
         await eventually(lambda turn=turn: len(published(sources)) > 400 * (turn + 1), 30)
@@ -396,7 +394,7 @@ async def test_E9_a_graceful_stop_of_the_holder_loses_nothing_at_all(mesh, timel
         timeline.note(f"SIGTERM of {holder.name}, the holder")
         assert await holder.ended() == 0
         nodes.remove(holder)
-        nodes.append(await mesh.start(f"n{turn}x", "source", "stock"))
+        nodes.append(await mesh.start(f"n{turn}x", "source", "stock", options="delay=0.2"))
     await sending
     await all_finished(mesh, published(sources))
     handled = mesh.handlings()
