@@ -199,7 +199,8 @@ class MeshHub(Hub):
                     return
 
     async def _give_up(self, term: OwnTerm, reason: str, heir: Term | None) -> None:
-        term.over.set_result(reason)  # first: what runs here turns to the heir, before it could take the others for lost
+        # first: what runs here turns to the heir, before it could take the others for lost
+        term.over.set_result(reason)
         counter, self._counter = self._counter, None
         if counter is not None:
             await counter.close()
