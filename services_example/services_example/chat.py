@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -55,7 +55,7 @@ class Chat(Service, name="chat", version="1.0.0"):
 
     async def on_start(self) -> None:
         """Read the page, and start with an empty room."""
-        folder = files(__package__) / "chat_page"
+        folder = Path(__file__).with_name("chat_page")
         self.page = {name: (folder / name).read_bytes() for name in ("chat.html", "chat.css", "chat.js")}
         self.history: deque[Posted] = deque(maxlen=self.options.history)
         self.open: set[WebSocket[Say, Welcome | Posted]] = set()

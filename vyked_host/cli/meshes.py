@@ -27,7 +27,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 _BARE = ("services={}", "plugins.autoload=false")
 """Of a host that only asks: no service is imported, and no plugin runs that the file does not name."""
-_NO_BUS = ('pubsub.use="embedded"', 'pubsub.embedded.address="none"')
+_NO_BUS = ('pubsub.use="embedded"', 'pubsub.embedded={ address = "none" }')
+"""The whole table: a file of events that the table names belongs to the hosts that run."""
 PLACE = "127.0.0.1:4500"
 FIRST_S = 2.0
 """How long nodes are waited for, once the registry is joined."""
