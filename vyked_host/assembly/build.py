@@ -151,6 +151,7 @@ class Composition:
         invoker = ServiceClient(
             target=target, codecs=self.codecs, clock=self.workshop.clock, pending=self.pending, chain=self.chains.client,
             tasks=self.workshop.tasks, caller=consumer, balancer=balancer, failures=self.failures,
+            eject_s=self.workshop.environment("host").timing.ejection,
         )  # fmt: skip
         self.clients.append(invoker)
         return proxy(dependency, invoker)

@@ -182,6 +182,9 @@ class TimingTable(Table):
     gone_after: Annotated[
         Positive, Meta(description="a node whose connection to the registry was lost is forgotten after")
     ] = 5.0
+    ejection: Annotated[
+        Positive, Meta(description="an instance that failed five calls in a row is passed over for, the first time")
+    ] = 30.0
     start: Annotated[Positive, Meta(description="each on_start, and each hook of a plugin, may take")] = 30.0
     stop: Annotated[Positive, Meta(description="each on_stop, and each hook of a plugin at the end, may take")] = 10.0
 

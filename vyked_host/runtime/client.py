@@ -16,6 +16,7 @@ from ..contracts import Channel, Clock, Middleware, ObservesOutcomes, Running
 from ..errors import RULES, CallError, DeadlineExceeded, Unavailable
 from ..model.description import EndpointDescription, Kind
 from ..model.message import Call, Fault
+from ..routing.outliers import pause, speaks_against
 from ..service.clients import CallOptions
 from ..service.context import CURRENT
 from ..wire import metadata as headers
@@ -72,8 +73,9 @@ class ServiceClient:
 
     def __init__(
         self, *, target: Target, codecs: Codecs, clock: Clock, pending: Pending, chain: Sequence[Middleware],
-        tasks: TaskScope, caller: str, balancer: object, failures: FailureLog | None = None,
+        tasks: TaskScope, caller: str, balancer: object, failures: FailureLog | None = None, eject_s: float = 30.0,
     ) -> None:  # fmt: skip
+        self.eject_s = eject_s
         self.failures = failures or FailureLog(clock, "")
         self.target, self.codecs, self.clock, self.pending = target, codecs, clock, pending
         self.chain, self.tasks, self.caller = tuple(chain), tasks, caller
@@ -144,6 +146,8 @@ class Outgoing:
                 answer.running = None  # it has the answer as its sink: a circle no collector would find
                 self._counters.succeeded(perf_counter() - answer.began)
                 self._ended(answer, None)
+                if instance.failures:
+                    instance.failures = 0
                 return result
 
     def _send(self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel) -> Answer:
@@ -181,7 +185,20 @@ class Outgoing:
         if answer is not None:
             self._ended(answer, error if isinstance(error, CallError) else None)
             answer.abandon(Fault(code="CANCELLED", message="the caller waits no longer", executed="unknown"))
+            if isinstance(error, CallError) and speaks_against(error.code, error.executed):
+                self._failed(answer.instance)
         return isinstance(error, CallError) and self._may_retry(error, call)
+
+    def _failed(self, instance: Instance) -> None:
+        """Pass over an instance that fails again and again, while enough others are left."""
+        instance.failures += 1
+        every = self._client.target.instances
+        out = sum(not each.usable for each in every)
+        seconds = pause(instance.failures, instance.ejections, out, len(every), self._client.eject_s)
+        if seconds and instance.usable:
+            instance.usable = False
+            instance.ejections += 1
+            self._client.clock.at(self._now() + seconds, instance.recover)
 
     def _may_retry(self, error: CallError, call: Call) -> bool:
         if call.attempt >= ATTEMPTS or call.deadline <= self._now() or not self._client.target.instances:

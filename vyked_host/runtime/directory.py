@@ -16,6 +16,7 @@ from ..model.message import Call
 from ..model.settings import ClientTable
 from ..model.topology import Change, Doubt, Generation, NodeRecord
 from ..model.version import compatible, parse
+from ..routing.outliers import FAILURES
 from .links import Link
 
 _NONE: Mapping[str, Doubt] = {}
@@ -24,15 +25,17 @@ _NONE: Mapping[str, Doubt] = {}
 class Instance:
     """`contracts.Candidate`: one instance that a call may go to."""
 
-    __slots__ = ("ewma_s", "in_flight", "labels", "link", "node_id", "usable", "weight")
+    __slots__ = ("ejections", "ewma_s", "failures", "in_flight", "labels", "link", "node_id", "usable", "weight")
 
     def __init__(self, node_id: str, labels: Mapping[str, str], weight: float, link: Link) -> None:
         self.node_id, self.labels, self.weight, self.link = node_id, labels, weight, link
         self.in_flight, self.ewma_s, self.usable = 0, 0.0, True
+        self.failures = self.ejections = 0  # in a row; times that it was passed over for them
 
     def recover(self) -> None:
-        """It may be chosen again."""
+        """It may be chosen again; one more failure is enough, where it was out for too many."""
         self.usable = True
+        self.failures = min(self.failures, FAILURES - 1)
 
 
 class Target:

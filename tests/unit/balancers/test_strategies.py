@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from vyked_host.builtin.balancers.strategies import Hash, Random, RoundRobin
+from vyked_host.builtin.balancers.strategies import Hash, LeastPending, Random, RoundRobin
 from vyked_host.contracts import Call
 
 
@@ -29,7 +29,7 @@ def balanced(strategy, candidates, seed=1):
     return balancer
 
 
-@pytest.mark.parametrize("strategy", [Random, RoundRobin, Hash])
+@pytest.mark.parametrize("strategy", [Random, RoundRobin, LeastPending, Hash])
 def test_what_is_not_usable_is_passed_over_until_nothing_else_is_left(strategy):
     candidates = nodes(4)
     balancer = balanced(strategy, candidates)
@@ -47,7 +47,7 @@ def test_round_robin_is_even_and_starts_anywhere():
     assert len({balanced(RoundRobin, candidates, seed).choose(call()).node_id for seed in range(50)}) > 1
 
 
-@pytest.mark.parametrize("strategy", [Random, Hash])
+@pytest.mark.parametrize("strategy", [Random, LeastPending, Hash])
 def test_random_is_even(strategy):
     balancer = balanced(strategy, nodes(4))
     counts = Counter(balancer.choose(call()).node_id for _ in range(4000))
@@ -70,3 +70,17 @@ def test_hash_moves_only_the_keys_of_the_node_that_went():
     for at in range(1000):
         old, new = before.choose(call(f"e{at}")).node_id, after.choose(call(f"e{at}")).node_id
         assert new == old or old == "n4"
+
+
+def test_least_pending_shuns_who_is_busy_for_its_weight():
+    busy, idle, strong = Node("busy"), Node("idle"), Node("strong", weight=4.0)
+    busy.in_flight, strong.in_flight = 2, 4
+    balancer = balanced(LeastPending, [busy, idle, strong])
+    counts = Counter(balancer.choose(call()).node_id for _ in range(3000))
+    assert counts["busy"] == 0
+    assert counts["idle"] > counts["strong"] > 0
+
+
+def test_least_pending_has_no_choice_with_one():
+    only = Node("only")
+    assert balanced(LeastPending, [only]).choose(call()) is only

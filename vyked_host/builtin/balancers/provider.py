@@ -1,4 +1,4 @@
-"""Entry point of `balancer.random`, `balancer.round_robin` and `balancer.hash`."""
+"""Entry point of the balancers `random`, `round_robin`, `least_pending` and `hash`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from ...contracts import Balancer, Environment, NoOptions, Provider, hookimpl
 
 @hookimpl
 def vyked_balancers() -> Iterable[Provider[Balancer]]:
-    """The three strategies of the host itself."""
+    """The strategies of the host itself."""
     return [
         Provider(name="random", summary="any instance, with equal chance", build=_random),
         Provider(name="round_robin", summary="one instance after the other", build=_round_robin),
+        Provider(name="least_pending", summary="the less busy of two taken by chance", build=_least_pending),
         Provider(name="hash", summary="the same instance for the same entity, in every client", build=_hash),
     ]
 
@@ -27,6 +28,12 @@ def _round_robin(_options: NoOptions, env: Environment) -> Balancer:
     from .strategies import RoundRobin
 
     return RoundRobin(env.rng.random)
+
+
+def _least_pending(_options: NoOptions, env: Environment) -> Balancer:
+    from .strategies import LeastPending
+
+    return LeastPending(env.rng.random)
 
 
 def _hash(_options: NoOptions, env: Environment) -> Balancer:

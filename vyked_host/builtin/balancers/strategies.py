@@ -6,6 +6,7 @@ first choice is returned and the caller finds out why.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from ...contracts import Call, Candidate
@@ -34,6 +35,34 @@ class Random:
             return chosen
         usable = [candidate for candidate in candidates if candidate.usable]
         return usable[int(self._chance() * len(usable))] if usable else chosen
+
+
+class LeastPending:
+    """Of two taken by chance, the one with fewer calls in flight for its weight: nearly as even as asking all of them, at the
+    price of two (the power of two choices, https://www.eecs.harvard.edu/~michaelm/postscripts/handbook2001.pdf)."""
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._anywhere = Random(chance)
+        self._candidates: Sequence[Candidate] = ()
+
+    def update(self, candidates: Sequence[Candidate]) -> None:
+        """The candidates to choose from."""
+        self._candidates = candidates
+        self._anywhere.update(candidates)
+
+    def choose(self, call: Call) -> Candidate:
+        """The less busy of two; where neither is usable, any of those that are."""
+        candidates, count = self._candidates, len(self._candidates)
+        first = int(self._chance() * count)
+        one, other = candidates[first], candidates[(first + 1 + int(self._chance() * (count - 1))) % count]
+        if not (one.usable and other.usable):
+            return one if one.usable else other if other.usable else self._anywhere.choose(call)
+        return other if _load(other) < _load(one) else one
+
+
+def _load(candidate: Candidate) -> float:
+    return candidate.in_flight / candidate.weight if candidate.weight > 0 else math.inf
 
 
 class RoundRobin:
