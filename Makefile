@@ -66,6 +66,8 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks rpc $(ARGS)
 	$(BIN)/python -m benchmarks startup
 	$(BIN)/python -m benchmarks memory
+	$(BIN)/python -m benchmarks mesh
+	$(BIN)/python -m benchmarks events
 
 # Root, ip, iptables and libfaketime; about ten minutes. MINUTES is for the random run; FAULTS_SEED=n repeats one.
 chaos: $(VENV)/.installed-test
