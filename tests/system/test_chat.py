@@ -86,11 +86,13 @@ async def test_the_page_can_be_used_without_seeing_it(launch, mesh, tmp_path):
         assert await page.value("document.documentElement.lang") == "en"
 
 
-async def test_people_at_two_hosts_talk_over_redis(launch, mesh, valkey, tmp_path):
+@pytest.mark.parametrize("bus", ["embedded", "redis"])
+async def test_people_at_two_hosts_talk(launch, mesh, valkey, tmp_path, bus):
+    words = over(valkey) if bus == "redis" else ()
     folders = [tmp_path / name for name in "ab"]
     for folder in folders:
         folder.mkdir()
-    one, other = (host(launch, folder, mesh, *over(valkey)) for folder in folders)
+    one, other = (host(launch, folder, mesh, *words) for folder in folders)
     async with (
         chromium() as browser,
         browser.page(one.address(0) + "/chat") as ada,
