@@ -74,7 +74,8 @@ def _first(text: str) -> str:
 
 
 def _load(context: ssl.SSLContext, files: dict[str, str]) -> None:
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # 1.2 resumes sessions by their ids, which can't be switched off here, and would skip the look at the certificate
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     for key, path in files.items():
         _readable(key, path)
     try:

@@ -105,7 +105,11 @@ class MeshHub(Hub):
         while True:
             term = self._term
             assert term is not None
-            reason = await self._ended(term)
+            try:
+                reason = await self._ended(term)
+            except Exception:  # noqa: BLE001 - a desk that fails at its end must not leave this node without a hub for ever
+                self._log.exception("the term of node %s did not end well", term.node_id)
+                reason = "it ended"
             self._log.warning("node %s no longer holds the hub (%s): looking for the next", term.node_id, reason)
             await self._find_again()
 
@@ -131,6 +135,9 @@ class MeshHub(Hub):
                 reason = decision.reason
             except StartError as error:
                 reason = str(error)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next look may succeed
+                self._log.exception("looking for the hub failed")
+                reason = repr(error)
             if attempt == LOOKS:  # it is no longer a matter of moments
                 self._log.warning("the hub is away: %s", reason or "no place could be opened or joined")
 
@@ -194,8 +201,10 @@ class MeshHub(Hub):
             for place in earlier:
                 heir = await self._probe.joined(place, anew=True)
                 if heir is not None:
-                    await self._give_up(term, f"node {heir.node_id} holds it at {place.text}", heir)
-                    await heir.aclose()
+                    try:
+                        await self._give_up(term, f"node {heir.node_id} holds it at {place.text}", heir)
+                    finally:
+                        await heir.aclose()
                     return
 
     async def _give_up(self, term: OwnTerm, reason: str, heir: Term | None) -> None:
@@ -216,7 +225,7 @@ class MeshHub(Hub):
         term, self._term = self._term, None
         if isinstance(term, JoinedTerm):
             await self._say_goodbye(term)
-        elif term is not None:
+        elif term is not None and not term.over.done():  # one that is over was handed over then
             await self._bequeath(term)
 
     async def _say_goodbye(self, term: JoinedTerm) -> None:
@@ -233,9 +242,11 @@ class MeshHub(Hub):
         if counter is not None:
             await counter.close()
         heir = await self._heir() if has_heirs else None
-        await term.close("the host stops", heir)
-        if heir is not None:
-            await heir.aclose()
+        try:
+            await term.close("the host stops", heir)
+        finally:
+            if heir is not None:
+                await heir.aclose()
 
     async def _heir(self) -> JoinedTerm | None:
         until, attempt = self._clock.now() + HEIR_S, 0

@@ -28,6 +28,8 @@ from .statistics import CallCounters
 from .tasks import TaskScope
 from .trail import LOST, Delivered, EventTrail
 
+CAUSE_CHARACTERS = 2000
+"""Of what a handler raised, that travels with a dead letter."""
 _REDELIVERY = Backoff(first=1.0, most=120.0, factor=5.0)
 
 
@@ -154,7 +156,7 @@ class Subscriber:
             return self._again(delivery, retry.after, str(retry))
         except Reject as reject:
             entry.cause = str(reject)
-            return Verdict(action="reject", cause=str(reject))
+            return Verdict(action="reject", cause=_plain(str(reject)))
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # one event's failure is its own: redelivered, then dead-lettered
@@ -176,12 +178,18 @@ class Subscriber:
 
     def _again(self, delivery: Delivery, seconds: float, cause: str) -> Verdict:
         if delivery.count >= self._description.max_deliveries:
-            return Verdict(action="reject", cause=f"given up after {delivery.count} deliveries: {cause}")
-        return Verdict(action="retry", seconds=seconds, cause=cause)
+            return Verdict(action="reject", cause=_plain(f"given up after {delivery.count} deliveries: {cause}"))
+        return Verdict(action="retry", seconds=seconds, cause=_plain(cause))
 
     def _refused(self, cause: str) -> Verdict:
         self._log.error("%s: an event was refused: %s", self.path, cause)
         return Verdict(action="reject", cause=cause)
+
+
+def _plain(cause: str) -> str:
+    """What a bus can carry and keep of a cause: text that can be encoded, and not all of it (a name of a file, say, need not
+    be; what is cut is in the log)."""
+    return cause[:CAUSE_CHARACTERS].encode(errors="backslashreplace").decode()
 
 
 def _is_cancelled() -> bool:

@@ -46,6 +46,15 @@ AFTER_HELLO = {
 }
 
 
+async def test_a_hello_with_junk_behind_it_in_one_piece_is_a_fault_of_the_peer_and_not_of_ours(site, caplog):
+    async with connected(site.address) as evil:
+        evil.say(hello() + b"\xff" * 40)
+        await evil.closed()
+    assert site.transport.counters.protocol_errors == 1
+    assert "Traceback" not in caplog.text
+    assert not [each for each in caplog.records if each.name == "asyncio" and each.levelname == "ERROR"]
+
+
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 async def test_wrong_first_bytes_end_the_connection_and_nothing_else(site, data):
     channel = await site.dial()

@@ -185,7 +185,7 @@ def test_an_expired_certificate_is_refused_before_anything_is_bound(pki):
         pki.env("old", days=-1)
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2])
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_an_older_tls_is_refused(site, pki, version):
     table = pki.table("b2")

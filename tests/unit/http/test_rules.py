@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from vyked_host.builtin.http import headers, provider
 from vyked_host.builtin.http.census import is_remote
+from vyked_host.builtin.http.cors import is_same_origin
 from vyked_host.builtin.http.exchange import Exchange
 from vyked_host.builtin.http.framing import Frames, FrameSplitter, LineSplitter
 from vyked_host.builtin.http.negotiation import Negotiation, preferences
@@ -235,3 +237,10 @@ def test_the_provider_imports_no_aiohttp() -> None:
 
     code = "import sys, vyked_host.builtin.http.provider; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "", "http://elsewhere:1"])
+def test_what_is_no_origin_of_this_host_is_none_whatever_it_looks_like(origin: str) -> None:
+    request = SimpleNamespace(host="127.0.0.1:4501")
+    assert not is_same_origin(request, origin)  # type: ignore[arg-type]  # all that it looks at
+    assert is_same_origin(request, "http://127.0.0.1:4501")  # type: ignore[arg-type]  # likewise

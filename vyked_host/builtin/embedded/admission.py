@@ -7,10 +7,22 @@ one: who runs the registry is trusted with it.
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Final
 
-from ...contracts import NodeRecord, Trust
+from ...contracts import NodeRecord, Peer, Trust
 from ...errors import UsageError
 from ...service.context import context
+
+HOLDER: Final = object()
+"""Owns what the holder announces: no identity that a connection proves is the same."""
+
+
+def _peer() -> Peer | None:
+    """Who calls; None: the holder itself."""
+    try:
+        return context().call.peer
+    except UsageError:
+        return None
 
 
 class Admission:
@@ -18,18 +30,17 @@ class Admission:
 
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
-        self._owners: dict[str, str | None] = {}
+        self._owners: dict[str, object] = {}
 
     def refusal(self, node_id: str, record: NodeRecord | None, known: Container[str]) -> str:
         """Why who calls now may not speak for `node_id`, or announce `record` for it; empty when it may. `known` are the nodes
         that the registry still knows."""
-        try:
-            call = context().call
-        except UsageError:
-            return ""  # the holder itself
-        if call.peer is None:
+        peer = _peer()
+        if peer is None:
+            if record is not None:
+                self._owners[node_id] = HOLDER
             return ""
-        who = call.peer.identity
+        who = peer.identity
         if node_id in known and node_id in self._owners and self._owners[node_id] != who:
             return f"node {node_id} was announced by somebody else than {who or 'somebody without an identity'}"
         if record is None:

@@ -92,4 +92,7 @@ def allow(verbs: Verbs) -> str:
 
 def is_same_origin(request: web.BaseRequest, origin: str) -> bool:
     """Did a page of this very host send the request?"""
-    return urlsplit(origin).netloc.lower() == request.host.lower()
+    try:
+        return urlsplit(origin).netloc.lower() == request.host.lower()
+    except ValueError:  # no address at all, such as "http://["
+        return False

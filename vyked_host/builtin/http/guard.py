@@ -64,8 +64,10 @@ class Guard:
         """Let in who belongs to the mesh, as `request.peer`. Raises Refused (401, 403), also for a body that is another one
         than was signed."""
         signed = self._signed(request)
+        if peer.certified:
+            self._check_identity(peer)  # also of one that knows the secret
         if signed is None and self._trust.wants_proof:
-            self._check_certificate(peer)
+            self._needs_certificate(peer)
         elif (
             signed is not None
             and signed.digest != STREAM
@@ -84,12 +86,14 @@ class Guard:
         except (Unauthenticated, Refused):
             request.peer = msgspec.structs.replace(peer, identity=None)
 
-    def _check_certificate(self, peer: Peer) -> None:
+    def _check_identity(self, peer: Peer) -> None:
+        try:
+            self._trust.check(peer.identity)
+        except PermissionDenied as error:
+            raise Refused("PERMISSION_DENIED", str(error)) from None
+
+    def _needs_certificate(self, peer: Peer) -> None:
         if peer.certified:
-            try:
-                self._trust.check(peer.identity)
-            except PermissionDenied as error:
-                raise Refused("PERMISSION_DENIED", str(error)) from None
             return
         how = [*(["a certificate"] if self._trust.encrypted else []), *(["the mesh secret"] if self._signer else [])]
         raise _refused(f"this path is for hosts of the mesh: prove it with {' or '.join(how)} ([security])")

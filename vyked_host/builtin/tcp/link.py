@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import cast
 
 from ...contracts import Environment
-from ...errors import RemoteProtocolError
+from ...errors import LocalProtocolError, RemoteProtocolError
 from ...wire.connection import Connection
 from ...wire.hello import cap
-from ...wire.packets import Packet, Role
+from ...wire.packets import BROKEN, Packet, Role
 from .counters import Counters
 from .pulse import Pulse
 from .sockets import peer_address, tune
@@ -62,6 +62,12 @@ class Link(asyncio.Protocol):
             self._handle(packets, now)
         except RemoteProtocolError as error:
             self.break_off(error)
+        except LocalProtocolError:
+            # what came after broke the rules: the answer to what came before can't be said any more
+            broken = packets[-1][7] if packets and packets[-1][0] == BROKEN else None
+            if not isinstance(broken, RemoteProtocolError):
+                raise
+            self.break_off(broken)
 
     def _handle(self, packets: list[Packet], now: float) -> None:
         raise NotImplementedError

@@ -159,7 +159,7 @@ class Broker:
 
     def detach(self, session: Session, stream: int) -> None:
         """The stream of this number is over."""
-        if session.detach(stream):
+        if session.detach(stream) and not self._rests:  # what it has goes to the next holder as it is
             self._end_later(session)
 
     def _end_later(self, session: Session) -> None:
@@ -284,6 +284,8 @@ class Broker:
     def rest(self) -> None:
         """Publishers that wait are refused, and groups give out nothing more."""
         self._rests = True
+        for session in self.sessions.values():
+            session.cancel_end()
         self.admission.close()
 
     def close(self) -> None:

@@ -78,7 +78,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         return desk
 
     def __init__(self) -> None:
-        self.is_moving = False
+        self.is_moving = self._is_given = False
         self._streams: set[asyncio.Event] = set()
         self._ended, self._opened = asyncio.Event(), asyncio.Event()
         self._before: Succession | None = None
@@ -135,16 +135,15 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):
                     await self._ended.wait()
-        await self._let_go()
-
-    async def _let_go(self) -> None:
         if isinstance(self.store, Journal):
             await self.store.aclose()
 
     async def close(self, heir: Term | None) -> None:
-        """Give what waits to the next holder; what nobody takes is told."""
+        """Give what waits to the next holder, once; what nobody takes is told."""
         await self.finish(0.0)
-        await bequeath(self, heir, self._env)
+        if not self._is_given:
+            self._is_given = True
+            await bequeath(self, heir, self._env)
         self.broker.close()
 
     # ---- publishing --------------------------------------------------------------------------------------------------

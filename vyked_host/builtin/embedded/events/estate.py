@@ -37,12 +37,11 @@ async def bequeath(desk: BusDesk, heir: Term | None, env: Environment) -> None:
         if isinstance(desk.store, Journal) and await there.place() == desk.store.place:
             return  # the next holder has them: they are in the file
         await _give(there, desk.broker.seen.ids(), left)
-    except VykedError as error:
+        if isinstance(desk.store, Journal) and events:
+            await _forget(desk.store, desk.broker)
+    except (VykedError, OSError) as error:
         where = f"stay in {desk.store.path}" if isinstance(desk.store, Journal) else "are lost"
         env.log.warning("%d events could not be given to %s, and %s: %s", events, heir.node_id, where, error)
-        return
-    if isinstance(desk.store, Journal) and events:
-        await _forget(desk.store, desk.broker)
 
 
 async def _give(there: BusDesk, ids: Sequence[str], left: Sequence[Heirloom]) -> None:
@@ -57,7 +56,7 @@ def _batches(left: Sequence[Heirloom]) -> Iterator[list[Heirloom]]:
     size = 0
     for each in left:
         batch.append(each)
-        size += 256 + len(each.packed or b"")
+        size += 256 + len(each.packed or b"") + len(each.cause)
         if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0

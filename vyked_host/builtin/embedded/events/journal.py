@@ -49,9 +49,10 @@ class Journal:
         self._file = QueueFile(path)
         self._thread: ThreadPoolExecutor | None = None
         self._jobs: list[_Job] = []
-        self._busy = self._failing = False
+        self._busy = self._failing = self._is_closed = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._turn = asyncio.Event()  # something was written, or was not
         self._queues: dict[tuple[Topic, str], tuple[int, str]] = {}
         self._found: tuple[list[Kept], list[tuple[str, float]], int] = ([], [], 0)
 
@@ -64,6 +65,7 @@ class Journal:
     # ---- opening and closing -----------------------------------------------------------------------------------------
     async def open(self) -> None:
         """Open, lock and read the file. Raises StartError."""
+        self._is_closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vyked-queue")
         try:
             await self._locked()
@@ -115,8 +117,13 @@ class Journal:
         """Write what is under way, close the file, let go of the lock. Idempotent."""
         if self._thread is not None:
             while not self._failing and not self._idle.is_set():
-                await self._idle.wait()
+                self._turn.clear()
+                await self._turn.wait()
             await self._stop()
+            self._is_closed = True
+            jobs, self._jobs = self._jobs, []
+            for job in jobs:
+                self._write(job)
 
     async def _stop(self) -> None:
         await self._in_thread(self._file.close)
@@ -154,6 +161,10 @@ class Journal:
 
     # ---- group commit ------------------------------------------------------------------------------------------------
     def _write(self, job: _Job) -> None:
+        if self._is_closed:
+            if not job.lasts:
+                job.done("the event bus was closed")
+            return
         self._jobs.append(job)
         if self._idle.is_set():
             self._idle.clear()
@@ -166,6 +177,7 @@ class Journal:
         jobs, self._jobs = self._jobs, []
         if not jobs:
             self._idle.set()
+            self._turn.set()
             return
         self._busy = True
         writes = [write for job in jobs for write in job.writes]
@@ -174,6 +186,7 @@ class Journal:
 
     def _written(self, jobs: list[_Job], writing: asyncio.Future[None]) -> None:
         self._busy = False
+        self._turn.set()
         error = None if writing.cancelled() else writing.exception()
         if error is None and not writing.cancelled():
             self._failing = False

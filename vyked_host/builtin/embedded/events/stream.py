@@ -23,15 +23,15 @@ async def batches(
         if (found := news(known)) is not None:
             known, groups = found
             yield Batch([], [], "", groups)
+        if now() >= until:  # also of one that is never without something to say: the next stream says it
+            yield Batch([], [], "again")
+            return
         told, given = session.take(BATCH_BYTES)
         if told or given:
             handed = [Handed(each.member.index, each.token, each.count, each.entry.parcel.packed) for each in given]
             yield Batch(_runs(told), handed)
         elif (succession := moving()) is not None:
             yield Batch([], [], "moving", succession)
-            return
-        elif now() >= until:
-            yield Batch([], [], "again")
             return
         else:
             await _either(ready, until - now())
