@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from .sources import ROOT, imports, none, sources
 
+pytestmark = pytest.mark.timeout(300)  # a process for each module of the host
 HEAVY = {"redis", "rich", "jsonschema", "tree_sitter"}
 """Required dependencies that a run which does not use them never imports."""
 
@@ -36,6 +38,7 @@ def effects(modules: list[str], folder: Path = ROOT) -> dict[str, dict[str, list
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, list[str]]]:
+    compileall.compile_dir(ROOT / "vyked_host", quiet=2)  # once, not in each of the children: they write nothing
     return effects([each.module for each in sources() if not each.path.endswith("__main__.py")])
 
 
