@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(400)  # all of them run in one process, stateful machines among them
 CAUGHT_BY = {
     "TestDrops": "test_many_calls_at_once_are_not_mixed_up",
     "TestAnswersTwice": "test_an_answer_comes_back_whole[at once]",
