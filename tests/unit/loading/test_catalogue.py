@@ -75,7 +75,9 @@ def test_an_unknown_name_says_what_is_installed_and_what_was_meant(shelf: Shelf)
     with pytest.raises(UnknownPlugin) as caught:
         load(environ={}).provider("balancer", "randon")
     assert caught.value.suggestion == "random"
-    assert "no balancer 'randon' is installed; did you mean 'random'? installed: hash, least_pending, random" in str(caught.value)
+    assert "no balancer 'randon' is installed; did you mean 'random'? installed: hash, least_pending, random" in str(
+        caught.value
+    )
 
 
 def test_a_first_party_name_says_what_to_install() -> None:
