@@ -2,7 +2,7 @@
 
 ``Vyked-Proof: t=UNIX;n=NONCE;d=DIGEST;p=PROOF``. Signed are the mesh, the node that is meant, the verb, the path with its query, the
 time, the nonce, the digest of the body, and the headers that say who calls and for what; so none of them can be changed, and the
-whole is worth nothing at another node or a second time.
+whole is worth nothing a second time, nor at another node where one is named (who asks for the surface does not know it yet).
 """
 
 from __future__ import annotations
