@@ -114,8 +114,11 @@ class ClientTable(Table):
 
     timeout: Annotated[float, Meta(gt=0, le=600, description="seconds, for the whole chain")] = 10.0
     balancer: Annotated[Choice, Meta(description="name of a balancer, or { use = name, ... }")] = Choice(
-        use="round_robin"
+        use="least_pending"
     )
+    warm_up: Annotated[
+        float, Meta(ge=0, description="seconds until an instance that is new, or back, gets its full share; 0: at once")
+    ] = 10.0
     prefer_local: Annotated[bool, Meta(description="an instance in this process is taken first while it is ready")] = (
         True
     )
