@@ -104,6 +104,10 @@ class ServiceTable(Table):
             '{ create = ["..."], "*" = ["..."] }; what no key holds for, nobody may call; absent: everybody may'
         ),
     ] = None
+    weight: Annotated[
+        float,
+        Meta(ge=0, description="its share of calls beside other instances, where the balancer goes by it; 0: a spare"),
+    ] = 1.0
     http_prefix: Annotated[
         str, Meta(pattern=r"^(/[^/].*[^/]|/[^/]|)$", description='put before every route, such as "/v1"')
     ] = ""

@@ -12,7 +12,9 @@ def vyked_balancers() -> Iterable[Provider[Balancer]]:
     """The strategies of the host itself."""
     return [
         Provider(name="least_pending", summary="the less busy of two taken by chance", build=_least_pending),
-        Provider(name="ewma", summary="the one of two that answers sooner, by latency and calls in flight", build=_ewma),
+        Provider(
+            name="ewma", summary="the one of two that answers sooner, by latency and calls in flight", build=_ewma
+        ),
         Provider(name="random", summary="any instance, with equal chance", build=_random),
         Provider(name="weighted", summary="any instance, with chances by weight", build=_weighted),
         Provider(name="round_robin", summary="one instance after the other", build=_round_robin),

@@ -37,7 +37,9 @@ class Weighted:
     def update(self, candidates: Sequence[Candidate]) -> None:
         """The candidates to choose from, and their weights."""
         weights = [max(0.0, each.weight) for each in candidates]
-        self._columns = [(share, candidates[at], candidates[alias]) for at, (share, alias) in enumerate(aliases(weights))]
+        self._columns = [
+            (share, candidates[at], candidates[alias]) for at, (share, alias) in enumerate(aliases(weights))
+        ]
 
     def choose(self, call: Call) -> Candidate:
         """One of them: the fair die says which column, what is left of the same throw which end of it."""
@@ -75,7 +77,9 @@ class RoundRobin:
         last = self._candidates[self._next - 1].node_id if self._candidates else None
         self._candidates = sorted(candidates, key=_by_node)
         self._next = (
-            int(self._chance() * len(candidates)) if last is None else bisect_right(self._candidates, last, key=_by_node)
+            int(self._chance() * len(candidates))
+            if last is None
+            else bisect_right(self._candidates, last, key=_by_node)
         )
 
     def choose(self, call: Call) -> Candidate:
