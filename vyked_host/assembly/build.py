@@ -36,6 +36,7 @@ from ..runtime.routes import Route
 from ..runtime.subscriber import Subscriber
 from ..runtime.tasks import TaskScope
 from ..runtime.trail import EventTrail
+from ..runtime.warm_up import WarmUp
 from ..service.base import attach
 from ..service.binding import handler, subscription_handler
 from ..service.clients import proxy
@@ -147,7 +148,10 @@ class Composition:
         settings = self.client_settings(dependency.service)
         balancer = self.workshop.build("balancer", settings.balancer.use, settings.balancer.options)
         home = self.record.node_id
-        target = self.directory.follow(Target(dependency.service, dependency.version, settings, balancer, home))
+        warm_up = WarmUp(settings.warm_up, self.workshop.clock.now, self.workshop.rng.random)
+        target = self.directory.follow(
+            Target(dependency.service, dependency.version, settings, balancer, home, warm_up)
+        )  # fmt: skip
         invoker = ServiceClient(
             target=target, codecs=self.codecs, clock=self.workshop.clock, pending=self.pending, chain=self.chains.client,
             tasks=self.workshop.tasks, caller=consumer, balancer=balancer, failures=self.failures,

@@ -104,6 +104,10 @@ class ServiceTable(Table):
             '{ create = ["..."], "*" = ["..."] }; what no key holds for, nobody may call; absent: everybody may'
         ),
     ] = None
+    weight: Annotated[
+        float,
+        Meta(ge=0, description="its share of calls beside other instances, where the balancer goes by it; 0: a spare"),
+    ] = 1.0
     http_prefix: Annotated[
         str, Meta(pattern=r"^(/[^/].*[^/]|/[^/]|)$", description='put before every route, such as "/v1"')
     ] = ""
@@ -114,8 +118,11 @@ class ClientTable(Table):
 
     timeout: Annotated[float, Meta(gt=0, le=600, description="seconds, for the whole chain")] = 10.0
     balancer: Annotated[Choice, Meta(description="name of a balancer, or { use = name, ... }")] = Choice(
-        use="round_robin"
+        use="least_pending"
     )
+    warm_up: Annotated[
+        float, Meta(ge=0, description="seconds until an instance that is new, or back, gets its full share; 0: at once")
+    ] = 10.0
     prefer_local: Annotated[bool, Meta(description="an instance in this process is taken first while it is ready")] = (
         True
     )

@@ -240,10 +240,11 @@ class Outgoing:
     def _new(self, options: CallOptions, timeout: float) -> Call:
         deadline = self._now() + (options.timeout or timeout)
         outer = CURRENT.get(None)
-        metadata = headers.pack(options.metadata) if options.metadata else None
-        if outer is not None:
+        if outer is None:
+            metadata = headers.pack(options.metadata) if options.metadata else None
+        else:
             deadline = min(deadline, outer.call.deadline - HOP_S)
-            metadata = metadata or outer.call.metadata
+            metadata = outer.onward(options.metadata)
         return Call(
             0, 0, "", None, deadline, None, metadata, 1, options.entity, options.idempotency_key, self._client.caller
         )  # fmt: skip
