@@ -109,6 +109,21 @@ class ServiceTable(Table):
     ] = ""
 
 
+class RetryTable(Table):
+    """How often a call that failed is made again: docs/semantics.md says when it may be."""
+
+    attempts: Annotated[int, Meta(ge=1, le=5, description="of one call, the first included; 1: never again")] = 3
+    backoff: Annotated[
+        Positive, Meta(description="before the second try of the same instance; twice as long each time, ±20 %")
+    ] = 0.05
+    most: Annotated[Positive, Meta(description="the longest pause between two attempts")] = 1.0
+    budget: Annotated[
+        float,
+        Meta(ge=0, le=1, description="attempts beyond the first, over 10 s, as a share of the calls of that time"),
+    ] = 0.2
+    per_second: Annotated[float, Meta(ge=0, description="so many attempts a second on top of that share")] = 3.0
+
+
 class ClientTable(Table):
     """One ``[clients.NAME]``: how services of this host call NAME; ``[clients.default]`` holds for the others."""
 
@@ -120,6 +135,7 @@ class ClientTable(Table):
         True
     )
     transport: Annotated[str | None, Meta(description="call over this transport only")] = None
+    retry: Annotated[RetryTable, Meta(description="when a call that failed is made again")] = RetryTable()
 
 
 class MiddlewareTable(Table):

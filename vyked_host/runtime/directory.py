@@ -7,7 +7,7 @@ without a limit of time. A node that is "down" is no candidate; one that is "sus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..catalog.view import Known, View, forget, merge
 from ..contracts import Balancer
@@ -16,7 +16,7 @@ from ..model.message import Call
 from ..model.settings import ClientTable
 from ..model.topology import Change, Doubt, Generation, NodeRecord
 from ..model.version import compatible, parse
-from ..routing.outliers import FAILURES
+from ..routing.outliers import FAILURES, panic
 from .links import Link
 
 _NONE: Mapping[str, Doubt] = {}
@@ -25,17 +25,37 @@ _NONE: Mapping[str, Doubt] = {}
 class Instance:
     """`contracts.Candidate`: one instance that a call may go to."""
 
-    __slots__ = ("ejections", "ewma_s", "failures", "in_flight", "labels", "link", "node_id", "usable", "weight")
+    __slots__ = (
+        "ejected",
+        "ejections",
+        "ewma_s",
+        "failures",
+        "in_flight",
+        "labels",
+        "link",
+        "node_id",
+        "usable",
+        "weight",
+    )
 
     def __init__(self, node_id: str, labels: Mapping[str, str], weight: float, link: Link) -> None:
         self.node_id, self.labels, self.weight, self.link = node_id, labels, weight, link
         self.in_flight, self.ewma_s, self.usable = 0, 0.0, True
         self.failures = self.ejections = 0  # in a row; times that it was passed over for them
+        self.ejected = False  # passed over for its failures now
 
     def recover(self) -> None:
         """It may be chosen again; one more failure is enough, where it was out for too many."""
-        self.usable = True
+        self.usable, self.ejected = True, False
         self.failures = min(self.failures, FAILURES - 1)
+
+
+def pardon(instances: Sequence[Instance]) -> None:
+    """Where more than half can't be chosen, those that are passed over for their failures can be again."""
+    if panic(sum(not each.usable for each in instances), len(instances)):
+        for each in instances:
+            if each.ejected:
+                each.recover()
 
 
 class Target:
@@ -70,6 +90,7 @@ class Target:
                     found[node.node_id] = self._instance(node, each.weight, link_of)
         self._known, self._found = tuple(others), found
         self.instances = preferred(found, doubts)
+        pardon(self.instances)
         self._local = found.get(self._home) if self.settings.prefer_local else None
         if found:
             self._balancer.update(self.instances)
