@@ -29,6 +29,7 @@ NEEDS = {
     ("balancer", "hash"): {"affine": True},
     ("pubsub", "embedded"): {"ack_wait_s": 0.2, "changes": {"ack_wait": 0.2}},
     ("pubsub", "redis"): {"server": "valkey"},
+    ("pubsub", "redis-streams"): {"server": "valkey", "ack_wait_s": 0.3, "changes": {"ack_wait": 0.3}},
     ("transport", "http"): {"changes": {"port": 0}},
     ("transport", "tcp"): {"changes": {"port": 0}},
 }

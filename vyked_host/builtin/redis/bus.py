@@ -7,24 +7,22 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from redis.exceptions import NoPermissionError
-
 from ...contracts import Consumer, Delivery, Environment, Event, PubSub, Subscription
-from ...errors import CallError, NotSupported, StartError, TooLarge, Unavailable
+from ...errors import CallError, NotSupported, TooLarge, Unavailable
 from ...model.version import parse
 from ...routing.backlog import Backlog
 from ...wire.envelope import pack
-from .faults import Unreachable
 from .feed import Feed, Topic
 from .keeper import Keeper
 from .line import Line
 from .options import MIB, BusOptions
 from .outbox import Outbox
-from .server import FAILURES, Server, Wire, hang_up
+from .questions import asked
+from .server import Server, Wire
 
 ENVELOPE_BYTES = 64 << 10
 """Room for what stands in an envelope beside the body: headers, key, names."""
-KINDS = (b"redis_version:", b"valkey_version:")
+RIGHTS = "+publish &<prefix>:*"
 
 
 class RedisBus(PubSub):
@@ -38,7 +36,9 @@ class RedisBus(PubSub):
             "bus, listening", server, env, self._listen, joined=self._feed.joined, left=self._feed.left
         )
         self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
-        self._outbox = Outbox(options.outbox, env.clock, self._publishing.wake, self._away, server.words)
+        self._outbox = Outbox(
+            options.outbox, env.clock, self._publishing.wake, self._away, server.words, RIGHTS, "pubsub.redis"
+        )
         self._closed = False
 
     def _listen(self, wire: Wire) -> Line:
@@ -53,31 +53,8 @@ class RedisBus(PubSub):
     # ---- start -------------------------------------------------------------------------------------------------------
     async def verify(self) -> None:
         """Ask the server who it is. Raises StartError that says what to do."""
-        try:
-            async with asyncio.timeout(self._env.timing.dial):
-                await self._ask()
-        except TimeoutError:
-            raise self._unusable(f"{self._server.place} did not answer within {self._env.timing.dial:g} s") from None
-        except Unreachable as error:
-            raise self._unusable(str(error)) from None
-
-    async def _ask(self) -> None:
-        wire = await self._server.dial(self._env.timing.dial)
-        try:
-            await _reply(wire, "PING")
-            told = await _told(wire)
-            if not any(kind in told for kind in KINDS):
-                raise Unreachable(f"what answers at {self._server.place} is no Redis or Valkey")
-        except FAILURES as error:
-            raise Unreachable(self._server.words(error)) from None
-        finally:
-            await hang_up(wire)
-
-    def _unusable(self, cause: str) -> StartError:
-        return StartError(
-            f"the bus 'redis' can't be used: {cause}; start the server, correct [pubsub.redis] url, or choose "
-            'another bus with [pubsub] use = "embedded"'
-        )
+        async with asked(self._server, self._env, "redis"):
+            pass
 
     # ---- publishing --------------------------------------------------------------------------------------------------
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
@@ -91,7 +68,7 @@ class RedisBus(PubSub):
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {MIB}"
             return _failed(TooLarge(text, executed="not_sent"))
         channel = self._channel(Topic(event.service, parse(event.version).major, event.name))
-        return self._outbox.publish(name, channel, packed, deadline)
+        return self._outbox.publish(name, ("PUBLISH", channel, packed), len(packed), deadline)
 
     def _channel(self, topic: Topic) -> str:
         return f"{self._options.prefix}:{self._env.namespace}:{topic.service}@{topic.major}:{topic.name}"
@@ -139,19 +116,6 @@ def _refuse_what_it_lacks(subscription: Subscription) -> None:
         raise NotSupported("Redis PUBLISH reaches everybody who listens, never one of a group: use another bus")
     if subscription.since is not None:
         raise NotSupported("Redis keeps no published events: subscribe without from_, or use another bus")
-
-
-async def _told(wire: Wire) -> bytes:
-    try:
-        found = await _reply(wire, "INFO", "server")
-    except NoPermissionError:
-        return KINDS[0]  # nobody else refuses in these words
-    return found if isinstance(found, bytes) else b""
-
-
-async def _reply(wire: Wire, *words: str) -> object:
-    await wire.send_packed_command(wire.pack_commands([words]))
-    return await wire.read_response(disable_decoding=True, disconnect_on_error=False)
 
 
 def _failed(error: CallError) -> Awaitable[None]:

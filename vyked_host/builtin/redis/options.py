@@ -1,4 +1,4 @@
-"""Options of the Redis bus."""
+"""Options of the two buses over Redis."""
 
 from __future__ import annotations
 
@@ -9,6 +9,39 @@ from msgspec import Meta
 
 MIB = 1 << 20
 HIDDEN = "***"
+
+
+class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[pubsub.redis-streams]``."""
+
+    url: Annotated[str, Meta(description="as in [pubsub.redis]")] = "redis://127.0.0.1:6379/0"
+    prefix: Annotated[
+        str, Meta(pattern=r"^[!-~]{1,64}$", description="first part of every key, before the mesh's name")
+    ] = "vyked"
+    outbox: Annotated[
+        int, Meta(ge=2 * MIB, description="bytes of events that wait for the server; full: publishing is refused")
+    ] = 8 * MIB
+    queue: Annotated[
+        int, Meta(ge=1, description="events that wait for one @subscribe handler; full: the oldest goes")
+    ] = 1024
+    ack_wait: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="seconds until an event that was not settled goes to another instance; [timing] scale applies",
+        ),
+    ] = 30.0
+    keep: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="seconds for which events are kept that every group has handled, for replay and for hosts that come back",
+        ),
+    ] = 60.0
+
+    def __repr__(self) -> str:
+        shown = f"prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue}, ack_wait={self.ack_wait}, keep={self.keep}"
+        return f"StreamOptions(url={HIDDEN!r}, {shown})"
 
 
 class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, OutOfMemoryError
 
 from ...contracts import Clock
 from ...errors import CallError, DeadlineExceeded, Overloaded, PermissionDenied, Unavailable
@@ -28,10 +28,9 @@ class _Outgoing:
 
     __slots__ = ("_outbox", "accepted", "command", "cost", "forget_deadline", "name", "sent")
 
-    def __init__(self, outbox: Outbox, name: str, channel: str, packed: bytes) -> None:
-        self._outbox, self.name = outbox, name
-        self.command: tuple[Word, ...] = ("PUBLISH", channel, packed)
-        self.cost = len(packed) + EVENT_BYTES
+    def __init__(self, outbox: Outbox, name: str, command: tuple[Word, ...], size: int) -> None:
+        self._outbox, self.name, self.command = outbox, name, command
+        self.cost = size + EVENT_BYTES
         self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.sent = False
         self.forget_deadline: Callable[[], None] = _nothing
@@ -56,20 +55,22 @@ class _Outgoing:
 
 
 class Outbox:
-    """`wake` is called when there is something to take; `away` says why nobody takes it, "" while somebody does."""
+    """`wake` is called when there is something to take; `away` says why nobody takes it, "" while somebody does; `rights` are
+    what a user needs to publish, as ACL SETUSER takes them; `table` is that of the options."""
 
     def __init__(
         self, most: int, clock: Clock, wake: Callable[[], None], away: Callable[[], str],
-        words: Callable[[Exception], str],
+        words: Callable[[Exception], str], rights: str, table: str,
     ) -> None:  # fmt: skip
         self._most, self._clock, self._wake, self._away, self._words = most, clock, wake, away, words
+        self._rights, self._table = rights, table
         self._waiting: dict[int, _Outgoing] = {}  # in order of arrival; those that gave up leave it at once
         self._used = 0
         self._quiet: asyncio.Future[None] | None = None
 
-    def publish(self, name: str, channel: str, packed: bytes, deadline: float) -> Awaitable[None]:
-        """Hand over one event. Awaiting raises Overloaded, Unavailable, DeadlineExceeded, PermissionDenied."""
-        event = _Outgoing(self, name, channel, packed)
+    def publish(self, name: str, command: tuple[Word, ...], size: int, deadline: float) -> Awaitable[None]:
+        """Hand over one event of `size` bytes. Awaiting raises Overloaded, Unavailable, DeadlineExceeded, PermissionDenied."""
+        event = _Outgoing(self, name, command, size)
         if self._used + event.cost > self._most:
             event.fail(self._overloaded(name))
             return event.accepted
@@ -115,8 +116,10 @@ class Outbox:
         """An error reply of the server as the publisher sees it."""
         text = f"event {event.name} is not published: {self._words(error)}"
         if isinstance(error, NoPermissionError):
-            user = "ACL SETUSER <user> +publish &<prefix>:* lets this user publish"
-            return PermissionDenied(f"{text}; {user}", executed="not_executed")
+            remedy = f"ACL SETUSER <user> {self._rights} lets this user publish"
+            return PermissionDenied(f"{text}; {remedy}", executed="not_executed")
+        if isinstance(error, OutOfMemoryError):
+            return Overloaded(text, executed="not_executed", retry_after=RETRY_AFTER_S)
         return Unavailable(text, executed="not_executed")
 
     # ---- the ends of an event ------------------------------------------------------------------------------------------
@@ -143,7 +146,7 @@ class Outbox:
             self._quiet.set_result(None)
 
     def _overloaded(self, name: str) -> Overloaded:
-        text = f"event {name} is not published: {self._used} bytes of events wait for the server, [pubsub.redis] outbox = {self._most}"
+        text = f"event {name} is not published: {self._used} bytes of events wait for the server, [{self._table}] outbox = {self._most}"
         away = self._away()
         return Overloaded(f"{text}; {away}" if away else text, executed="not_sent", retry_after=RETRY_AFTER_S)
 

@@ -1,12 +1,14 @@
-"""Entry point of `pubsub.redis`."""
+"""Entry points of `pubsub.redis` and `pubsub.redis-streams`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import cast
 
+import msgspec
+
 from ...contracts import Environment, Guarantees, Provider, PubSub, hookimpl
-from .options import MIB, BusOptions
+from .options import MIB, BusOptions, StreamOptions
 
 GUARANTEES = Guarantees(
     fan_out=True,
@@ -14,6 +16,17 @@ GUARANTEES = Guarantees(
     durability="memory",  # the least there is; the server keeps nothing at all
     ordered="publisher",  # one connection per publisher and one per subscriber, both in order
     strategies=frozenset(),
+    max_message_bytes=MIB,
+)
+
+STREAMS = Guarantees(
+    fan_out=True,
+    at_least_once=True,
+    durability="process",  # in the server's memory; "disk" where the server says that it writes a log of commands
+    ordered="publisher",  # one connection per publisher; a stream keeps the order in which it got them
+    strategies=frozenset({"any", "random"}),
+    replay=True,
+    dead_letter=True,
     max_message_bytes=MIB,
 )
 
@@ -30,7 +43,15 @@ def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
             build=_bus,
             guarantees=lambda _options: GUARANTEES,
             verify=_verify,
-        )
+        ),
+        Provider(
+            name="redis-streams",
+            summary="events between hosts in streams of a Redis or Valkey server: kept until each group has handled them",
+            options=StreamOptions,
+            build=_streams_bus,
+            guarantees=_of_streams,
+            verify=_verify_streams,
+        ),
     ]
 
 
@@ -45,3 +66,23 @@ async def _verify(bus: PubSub) -> Guarantees:
 
     await cast(RedisBus, bus).verify()
     return GUARANTEES
+
+
+def _streams_bus(options: StreamOptions, env: Environment) -> PubSub:
+    from .streams.bus import StreamsBus
+
+    return StreamsBus(options, env)
+
+
+def _of_streams(options: StreamOptions) -> Guarantees:
+    return msgspec.structs.replace(STREAMS, ack_wait_s=options.ack_wait)
+
+
+async def _verify_streams(bus: PubSub) -> Guarantees:
+    from .streams.bus import StreamsBus
+    from .streams.verify import durability
+
+    streams = cast(StreamsBus, bus)
+    return msgspec.structs.replace(
+        _of_streams(streams.options), durability=await durability(streams.server, streams.env)
+    )

@@ -49,22 +49,23 @@ class Wire(Protocol):
 
 
 class Server:
-    """One Redis or Valkey server. `place` is its address as people may see it."""
+    """One Redis or Valkey server. `place` is its address as people may see it; `table` is where its url was written."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, table: str = "pubsub.redis") -> None:
+        self._table = table
         try:
             parts = urlsplit(url)
             port, database = parts.port, _database(parts.path if parts.scheme != "unix" else "", parts.query)
         except ValueError:
             # from None: the cause quotes the url, and a password with it
-            raise _unfit("a part of it is no number") from None
+            raise _unfit(table, "a part of it is no number") from None
         if "@" in f"{parts.path}{parts.query}{parts.fragment}":
-            raise _unfit("there is an '@' behind the host")
+            raise _unfit(table, "there is an '@' behind the host")
         if parts.scheme not in CLASSES or not (parts.path if parts.scheme == "unix" else parts.hostname):
-            raise _unfit("it has no scheme or no host")
+            raise _unfit(table, "it has no scheme or no host")
         self._class = CLASSES[parts.scheme]
         self._password = unquote(parts.password or "")
-        self._settings: dict[str, Any] = {"db": database, **_tls(parts.scheme, parts.query)}
+        self._settings: dict[str, Any] = {"db": database, **_tls(table, parts.scheme, parts.query)}
         if parts.scheme == "unix":
             self._settings["path"] = unquote(parts.path)
             self.place = f"unix://{parts.path}"
@@ -103,7 +104,7 @@ class Server:
         if self._password:
             text = text.replace(self._password, HIDDEN)
         if isinstance(error, AuthenticationError):
-            return f"{self.place} refused the user or password of [pubsub.redis] url: {text}"
+            return f"{self.place} refused the user or password of [{self._table}] url: {text}"
         if isinstance(error, InvalidResponse):
             return f"what answers at {self.place} is no Redis or Valkey: {text}"
         return f"{self.place}: {text}"
@@ -138,19 +139,20 @@ def _database(path: str, query: str) -> int:
     return int(dict(parse_qsl(query)).get("db") or path.strip("/") or 0)
 
 
-def _tls(scheme: str, query: str) -> dict[str, Any]:
+def _tls(table: str, scheme: str, query: str) -> dict[str, Any]:
     given = dict(parse_qsl(query))
     unknown = sorted(set(given) - {"db"} - (set(TLS_FILES) if scheme == "rediss" else set()))
     if unknown:
         raise _unfit(
-            f"it may not have {', '.join(unknown)} behind the '?'; db, and for rediss {', '.join(TLS_FILES)}, may"
+            table,
+            f"it may not have {', '.join(unknown)} behind the '?'; db, and for rediss {', '.join(TLS_FILES)}, may",
         )
     files: dict[str, Any] = {name: given[name] for name in TLS_FILES if name in given}
     return files | {"ssl_check_hostname": True} if scheme == "rediss" else {}  # not every redis-py does by itself
 
 
-def _unfit(what: str) -> ConfigError:
+def _unfit(table: str, what: str) -> ConfigError:
     return ConfigError(
-        f"[pubsub.redis] url is no address of a Redis server: {what}; write redis://USER:PASSWORD@HOST:PORT/DATABASE, "
+        f"[{table}] url is no address of a Redis server: {what}; write redis://USER:PASSWORD@HOST:PORT/DATABASE, "
         "rediss:// for TLS or unix:///PATH, with any of / ? # @ : % in a password percent-encoded"
     )

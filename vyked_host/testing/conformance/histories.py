@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
+        self.mesh = f"mesh-{secrets.token_hex(4)}"  # its own: a server may keep what the history before left
         self.published: list[Event] = []
         self.recent: list[Event] = []  # what is known by its id: of before a restart, what was kept
         self.groups = {name: Group() for name in GROUPS}
@@ -63,7 +65,7 @@ class Histories(RuleBasedStateMachine):
             self.run(self._join(group))
 
     async def _begin(self) -> None:
-        self.around = self.subject.surroundings(folder=self.folder.name, namespace="histories")
+        self.around = self.subject.surroundings(folder=self.folder.name, namespace=self.mesh)
         self.env = await self.around.__aenter__()
         self.bus = self.subject.provider.build(self.subject.options, self.env)
 

@@ -1,0 +1,305 @@
+"""Streams on bad days: the server is killed, loses its data, is full; what is kept, given again, trimmed and replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.valkey import Valkey
+from vyked_host.builtin.redis.options import StreamOptions
+from vyked_host.builtin.redis.provider import STREAMS
+from vyked_host.builtin.redis.streams.bus import StreamsBus, beginning
+from vyked_host.builtin.redis.streams.keys import of_group, of_topic
+from vyked_host.builtin.redis.streams.scripts import TRIM
+from vyked_host.builtin.redis.streams.verify import durability
+from vyked_host.contracts import Environment, Verdict
+from vyked_host.errors import NotSupported, Overloaded, StartError, Unavailable
+from vyked_host.testing import eventually
+from vyked_host.testing.conformance.pubsub import ACK, Inbox, event, to
+
+AW = 0.4
+
+
+@pytest.fixture
+async def open_streams(env: Environment) -> AsyncIterator[Callable[..., StreamsBus]]:
+    """Opens a bus; all are closed at the end, and nothing of them may be left."""
+    made: list[StreamsBus] = []
+
+    def open_streams(url: str, **options: float) -> StreamsBus:
+        made.append(StreamsBus(StreamOptions(url=url, **{"ack_wait": AW, **options}), env))
+        return made[-1]
+
+    yield open_streams
+    for bus in made:
+        await bus.aclose()
+
+
+@pytest.fixture
+def published(env):
+    async def published(bus, within=5.0, **more):
+        sent = event(**more)
+        await bus.publish(sent, deadline=env.clock.now() + within)
+        return sent.id
+
+    return published
+
+
+@pytest.fixture
+def durable():
+    server = Valkey("appendonly yes", "appendfsync always").start()
+    yield server
+    server.close()
+
+
+def stream(env):
+    return of_topic("vyked", env.namespace, "shop", 1, "paid")
+
+
+def length(server, key):
+    return int(server.ask("XLEN", key)[1:].split(b"\r\n")[0])
+
+
+# ---- the server dies -------------------------------------------------------------------------------------------------------
+async def test_what_was_accepted_outlives_kill_9_of_a_server_that_logs(durable, open_streams, env, published):
+    bus, inbox = open_streams(durable.url), Inbox()
+    await bus.subscribe(to("g", "m", concurrency=4), inbox)
+    accepted: list[str] = []
+
+    async def publish() -> None:
+        while len(accepted) < 300:
+            try:
+                accepted.append(await published(bus, within=2.0))
+            except Unavailable as error:
+                assert error.executed in {"unknown", "not_sent"}  # noqa: PT017 - each refusal is looked at
+
+    publishing = asyncio.ensure_future(publish())
+    for at in (60, 180):
+        await eventually(lambda at=at: len(accepted) > at)
+        durable.kill()
+        await eventually(lambda: bus._publishing.line is None)
+        durable.start()
+    await publishing
+    await eventually(lambda: set(accepted) <= set(inbox.ids))
+    again = [each for each in inbox.deliveries if each.count == 1]
+    assert max(Counter(each.event.id for each in again).values()) == 1  # a repetition says so
+
+
+async def test_a_group_that_is_gone_with_its_server_s_data_is_made_anew(server, open_streams, published, caplog):
+    bus, inbox = open_streams(server.url), Inbox()
+    await bus.subscribe(to("g", "m"), inbox)
+    await published(bus)
+    await eventually(lambda: len(inbox.ids) == 1)
+    server.kill()
+    await eventually(lambda: bus._publishing.line is None)
+    server.start()
+    late = await published(bus)
+    await eventually(lambda: late in inbox.ids)
+    assert "is made anew" in caplog.text
+
+
+async def test_a_server_that_hangs_is_left_and_what_is_settled_meanwhile_is_told_later(server, open_streams, published):
+    bus, inbox = open_streams(server.url, ack_wait=30.0), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "m"), inbox)
+    await published(bus)
+    await eventually(lambda: inbox.ids)
+    server.freeze()
+    settling = inbox.deliveries[0].settle(ACK)
+    await eventually(lambda: bus._settling.line is None)
+    server.thaw()
+    await asyncio.wait_for(settling, 5)
+    groups = await bus.groups("shop", 1, "paid")
+    assert groups == [("g", 1, 0)]
+
+
+async def test_scripts_that_the_server_forgot_are_sent_again(server, open_streams, published):
+    bus, inbox = (
+        open_streams(server.url),
+        Inbox(lambda delivery: Verdict(action="retry") if delivery.count < 3 else ACK),
+    )
+    await bus.subscribe(to("g", "m"), inbox)
+    server.ask("SCRIPT", "FLUSH")
+    await published(bus)
+    await eventually(lambda: len(inbox.ids) == 3)
+    assert [each.count for each in inbox.deliveries] == [1, 2, 3]
+
+
+# ---- fan-out ---------------------------------------------------------------------------------------------------------------
+async def test_events_of_while_the_connection_was_gone_are_read_afterwards(durable, open_streams, published):
+    bus, inbox = open_streams(durable.url), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    sent = [await published(bus)]
+    await eventually(lambda: inbox.ids == sent)
+    durable.kill()
+    await eventually(lambda: bus._publishing.line is None)
+    durable.start()
+    sent += [await published(bus), await published(bus)]
+    await eventually(lambda: inbox.ids == sent)
+    assert {each.gap for each in inbox.deliveries} == {0}
+
+
+async def test_whoever_was_away_for_longer_than_events_are_kept_is_told(durable, open_streams, published, env):
+    bus, other, inbox = open_streams(durable.url), open_streams(durable.url), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    await published(other)
+    await eventually(lambda: len(inbox.ids) == 1)
+    line = bus._follower._reader._keeper.line
+    durable.freeze()
+    await eventually(lambda: line is not bus._follower._reader._keeper.line)
+    durable.thaw()
+    durable.ask("DEL", stream(env))
+    last = await published(other)
+    await eventually(lambda: last in inbox.ids)
+    assert inbox.deliveries[-1].gap in {0, -1}  # told, unless it was back before the stream went
+
+
+async def test_a_replay_begins_at_a_time_an_entry_or_the_beginning(shared, open_streams, published):
+    bus = open_streams(shared.url)
+    before = await published(bus)
+    await asyncio.sleep(0.002)  # ids of entries are milliseconds
+    now = int(time.time() * 1000)
+    after = await published(bus)
+    for since, expected in (
+        ("0", [before, after]),
+        (str(now), [after]),
+        (f"{now - 1}-0", [after]),
+    ):  # an entry itself is not repeated
+        inbox = Inbox()
+        await bus.subscribe(to(None, "m", since=since), inbox)
+        await eventually(lambda inbox=inbox, expected=expected: inbox.ids == expected)
+    grouped = Inbox()
+    await bus.subscribe(to("late", "m", since="0"), grouped)
+    await eventually(lambda: grouped.ids == [before, after])
+
+
+@pytest.mark.parametrize(
+    ("since", "found"), [("0", (0, 0)), ("5-3", (5, 3)), ("1970-01-01T00:00:01", (999, (1 << 64) - 1))]
+)
+def test_where_a_replay_begins(since, found):
+    assert beginning(since) == found
+
+
+def test_what_is_no_place_to_begin_is_refused():
+    with pytest.raises(NotSupported, match="ISO 8601"):
+        beginning("yesterday")
+
+
+# ---- groups ----------------------------------------------------------------------------------------------------------------
+async def test_who_dies_with_events_in_hand_leaves_them_to_the_others_after_the_ack_wait(
+    shared, open_streams, published
+):
+    dying, living = open_streams(shared.url), open_streams(shared.url)
+    lost, inbox = Inbox(lambda _delivery: None), Inbox()
+    await dying.subscribe(to("g", "first"), lost)
+    sent = [await published(dying) for _ in range(10)]
+    await eventually(lambda: len(lost.ids) == 10)
+    for keeper in (dying._publishing, dying._settling, dying._members[0].reader._keeper):
+        await keeper.aclose()  # as a process that was killed: it says nothing any more
+    await living.subscribe(to("g", "second"), inbox)
+    await eventually(lambda: sorted(inbox.ids) == sorted(sent))
+    assert {each.count for each in inbox.deliveries} == {2}
+
+
+async def test_an_ack_that_comes_late_takes_back_a_dead_letter(shared, open_streams, published, env):
+    bus, slow = open_streams(shared.url), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "slow", concurrency=1), slow)
+    await published(bus)
+    await eventually(lambda: slow.ids)
+    other = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))
+    await bus.subscribe(to("g", "other"), other)
+    await eventually(lambda: other.ids)
+    wanted = to("g", "m")
+
+    async def dead():
+        return [each async for each in bus.dead(wanted)]
+
+    keys = of_group(stream(env), "g")
+    await eventually(lambda: shared.ask("HLEN", keys.dead) == b":1\r\n")
+    assert len(await dead()) == 1
+    await slow.deliveries[0].settle(ACK)
+    await eventually(lambda: shared.ask("HLEN", keys.dead) == b":0\r\n")
+    assert await dead() == []
+
+
+async def test_a_verdict_that_comes_too_late_changes_nothing(shared, open_streams, published):
+    bus, slow, other = open_streams(shared.url), Inbox(lambda _delivery: None), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "slow", concurrency=1), slow)
+    await published(bus)
+    await eventually(lambda: slow.ids)
+    await bus.subscribe(to("g", "other", concurrency=1), other)
+    await eventually(lambda: other.ids)
+    await slow.deliveries[0].settle(Verdict(action="reject", cause="too late"))
+    assert [each async for each in bus.dead(to("g", "m"))] == []
+    await other.deliveries[0].settle(ACK)
+    assert await bus.groups("shop", 1, "paid") == [("g", 2, 0)]
+
+
+async def test_what_is_no_event_is_buried_and_the_rest_goes_on(shared, open_streams, published, env):
+    bus, inbox = open_streams(shared.url), Inbox()
+    await bus.subscribe(to("g", "m"), inbox)
+    shared.ask("XADD", stream(env), "*", "e", b"\xff junk")
+    sent = await published(bus)
+    await eventually(lambda: inbox.ids == [sent])
+    keys = of_group(stream(env), "g")
+    await eventually(lambda: shared.ask("HLEN", keys.dead) == b":1\r\n")
+    assert [each async for each in bus.dead(to("g", "m"))] == []
+
+
+async def test_a_strategy_that_streams_do_not_know_is_refused(shared, open_streams):
+    with pytest.raises(NotSupported, match="'leader'"):
+        await open_streams(shared.url).subscribe(to("g", "m", strategy="leader"), Inbox())
+
+
+# ---- what is kept ----------------------------------------------------------------------------------------------------------
+async def test_trimming_takes_what_is_handled_and_never_what_is_not(shared, open_streams, published, env):
+    bus, quick, slow = open_streams(shared.url, ack_wait=60.0), Inbox(), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("quick", "m"), quick)
+    await bus.subscribe(to("slow", "m", concurrency=3), slow)
+    for _ in range(40):
+        await published(bus)
+    await eventually(lambda: len(quick.ids) == 40 and len(slow.ids) == 3)
+    key = stream(env)
+    await slow.deliveries[0].settle(ACK)
+    await bus._errands.run(TRIM, (key,), "0", "3600000")
+    assert length(shared, key) == 39  # the first is handled by both; the second is in hand
+    while len(slow.ids) < 40 or any(not each.settled for each in slow.deliveries):
+        for each in [each for each in slow.deliveries if not each.settled]:
+            await each.settle(ACK)
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.002)  # "older than now" is a matter of milliseconds
+    await bus._errands.run(TRIM, (key,), "0", "3600000")
+    assert length(shared, key) <= 1
+
+
+async def test_a_full_server_refuses_publishers_in_words(open_streams, published):
+    server = Valkey("maxmemory 3mb", "maxmemory-policy noeviction").start()
+    try:
+        bus = open_streams(server.url)
+
+        async def too_much() -> None:
+            for _ in range(100):
+                await published(bus, body=b"x" * 100_000)
+
+        with pytest.raises(Overloaded, match="memory"):
+            await too_much()
+    finally:
+        await bus.aclose()
+        server.close()
+
+
+async def test_what_is_kept_is_as_durable_as_the_server_is_set_to(shared, durable, open_streams, env):
+    assert await durability(open_streams(shared.url).server, env) == "process"
+    assert await durability(open_streams(durable.url).server, env) == "disk"
+    assert STREAMS.durability == "process"
+
+
+async def test_a_server_that_throws_events_away_is_refused_at_start(open_streams, env):
+    server = Valkey("maxmemory 100mb", "maxmemory-policy allkeys-lru").start()
+    try:
+        with pytest.raises(StartError, match=r"allkeys-lru.*noeviction"):
+            await durability(open_streams(server.url).server, env)
+    finally:
+        server.close()

@@ -1,0 +1,81 @@
+"""What a server is asked before a host starts to use it: is it one, does it let us in, how is it set."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from redis.exceptions import NoPermissionError, ResponseError
+
+from ...contracts import Environment
+from ...errors import StartError
+from .faults import Unreachable
+from .server import FAILURES, Server, Wire, hang_up
+
+KINDS = (b"redis_version:", b"valkey_version:")
+
+
+class Asked:
+    """A server that answered; more can be asked of it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def settings(self, *names: str) -> Mapping[str, str]:
+        """CONFIG GET of each; those that the server does not tell (managed services, ACL) are absent."""
+        found: dict[str, str] = {}
+        for name in names:
+            try:
+                reply = await _reply(self._wire, "CONFIG", "GET", name)
+            except ResponseError:
+                continue
+            if isinstance(reply, list) and len(reply) == 2:
+                found[name] = bytes(reply[1]).decode(errors="replace")
+        return found
+
+
+@asynccontextmanager
+async def asked(server: Server, env: Environment, bus: str) -> AsyncIterator[Asked]:
+    """A connection to a server that is one, for as long as a dial may take; `bus` is who asks. Raises StartError that says what to do."""
+    try:
+        async with asyncio.timeout(env.timing.dial):
+            wire = await server.dial(env.timing.dial)
+            try:
+                await _introduced(server, wire)
+                yield Asked(wire)
+            finally:
+                await hang_up(wire)
+    except TimeoutError:
+        raise _unusable(bus, f"{server.place} did not answer within {env.timing.dial:g} s") from None
+    except Unreachable as error:
+        raise _unusable(bus, str(error)) from None
+    except FAILURES as error:
+        raise _unusable(bus, server.words(error)) from None  # the cause may quote the password
+
+
+async def _introduced(server: Server, wire: Wire) -> None:
+    await _reply(wire, "PING")
+    told = await _told(wire)
+    if not any(kind in told for kind in KINDS):
+        raise Unreachable(f"what answers at {server.place} is no Redis or Valkey")
+
+
+async def _told(wire: Wire) -> bytes:
+    try:
+        found = await _reply(wire, "INFO", "server")
+    except NoPermissionError:
+        return KINDS[0]  # nobody else refuses in these words
+    return found if isinstance(found, bytes) else b""
+
+
+async def _reply(wire: Wire, *words: str) -> object:
+    await wire.send_packed_command(wire.pack_commands([words]))
+    return await wire.read_response(disable_decoding=True, disconnect_on_error=False)
+
+
+def _unusable(bus: str, cause: str) -> StartError:
+    return StartError(
+        f"the bus {bus!r} can't be used: {cause}; start the server, correct [pubsub.{bus}] url, or choose "
+        'another bus with [pubsub] use = "embedded"'
+    )

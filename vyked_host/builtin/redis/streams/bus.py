@@ -1,0 +1,238 @@
+"""The bus: `contracts.PubSub` on streams. One connection publishes, one settles, one reads all fan-out, and each @xsubscribe handler
+reads over one of its own, since it waits at the server."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from redis.exceptions import NoPermissionError, ResponseError
+
+from ....contracts import Consumer, DeadLetters, Delivery, Environment, Event, KnowsGroups, PubSub, Subscription
+from ....errors import CallError, NotSupported, PermissionDenied, TooLarge, Unavailable
+from ....model.version import parse
+from ....routing.backlog import Backlog
+from ....wire.envelope import pack
+from ..keeper import Keeper
+from ..line import Line
+from ..options import MIB, StreamOptions
+from ..outbox import Outbox
+from ..server import Server, Wire
+from . import keys
+from .errands import Errands
+from .follower import START, Follow, Follower, Id, parsed, written
+from .letters import Letters
+from .member import Member, groups_of
+from .reader import PATIENCE, Reader
+from .scripts import AGAIN, TRIM
+
+ENVELOPE_BYTES = 64 << 10
+RIGHTS = "~<prefix>:* +xadd"
+STRATEGIES = frozenset({"any", "random"})
+"""A member that asks gets the next event, and those who wait are served in turn: also what RANDOM is for."""
+TRIM_S = 10.0
+FORGOTTEN_MS = 3_600_000
+"""A member that has nothing and did not ask for so long is forgotten by its group."""
+ID = re.compile(r"\d+(-\d+)?")
+
+
+class StreamsBus(PubSub, DeadLetters, KnowsGroups):
+    """Events of one host over Redis or Valkey, kept until they are handled."""
+
+    def __init__(self, options: StreamOptions, env: Environment) -> None:
+        self.options, self.env = options, env
+        self.server = server = Server(options.url, "pubsub.redis-streams")
+        self._ack_wait_s = options.ack_wait * env.timing.scale
+        self._read_s = env.timing.pong * PATIENCE
+        self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
+        self._outbox = Outbox(
+            options.outbox, env.clock, self._publishing.wake, self._away, server.words, RIGHTS, "pubsub.redis-streams"
+        )
+        self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
+        self._errands = Errands(self._settling.wake)
+        self._index = keys.index_of(options.prefix, env.namespace)
+        self._letters = Letters(self._errands, self._index)
+        self._follower = Follower(server, env, self._errands, self._read_s)
+        self._members: list[Member] = []
+        self._topics: set[str] = set()
+        self._stop_trimming: Callable[[], None] | None = None
+        self._closed = False
+
+    def _speak(self, wire: Wire) -> Line:
+        return Line(wire, self.server, self.env, self._outbox.take, _ignore)
+
+    def _settle(self, wire: Wire) -> Line:
+        return Line(wire, self.server, self.env, self._errands.take, _ignore)
+
+    def _away(self) -> str:
+        return "" if self._publishing.line is not None else self._publishing.away
+
+    # ---- publishing --------------------------------------------------------------------------------------------------
+    def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
+        """Hand over `event`. Awaiting: the server has it. Raises errors.TooLarge, Overloaded, Unavailable, DeadlineExceeded,
+        PermissionDenied."""
+        name = f"{event.service}.{event.name}"
+        if self._closed:
+            return _failed(Unavailable(f"event {name} is not published: the bus is closed", executed="not_sent"))
+        packed = pack(event)
+        if len(event.body) > MIB or len(packed) > MIB + ENVELOPE_BYTES:
+            text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {MIB}"
+            return _failed(TooLarge(text, executed="not_sent"))
+        stream = self._stream(event.service, parse(event.version).major, event.name)
+        return self._outbox.publish(name, ("XADD", stream, "*", "e", packed), len(packed), deadline)
+
+    def _stream(self, service: str, major: int, name: str) -> str:
+        stream = keys.of_topic(self.options.prefix, self.env.namespace, service, major, name)
+        if stream not in self._topics:
+            self._topics.add(stream)
+            if self._stop_trimming is None:
+                self._stop_trimming = self.env.tasks(self._trim(), "redis: trim streams")
+        return stream
+
+    # ---- subscribing -------------------------------------------------------------------------------------------------
+    async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
+        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not, Unavailable,
+        PermissionDenied."""
+        if subscription.group is not None and subscription.strategy not in STRATEGIES:
+            raise NotSupported(
+                f"streams know no strategy {subscription.strategy!r}: whoever of a group asks next gets an event"
+            )
+        since = None if subscription.since is None else beginning(subscription.since)
+        stream = self._stream(subscription.service, subscription.major, subscription.name)
+        try:
+            async with asyncio.timeout(self.env.timing.dial):
+                if subscription.group is not None:
+                    return await self._joined(stream, subscription, since, deliver)
+                return await self._followed(stream, subscription, since, deliver)
+        except TimeoutError:
+            text = f"{subscription.service}.{subscription.name} can't be subscribed: {self._settling.away}"
+            raise Unavailable(text, executed="unknown") from None
+        except NoPermissionError as error:
+            text = f"{subscription.service}.{subscription.name} can't be subscribed: {self.server.words(error)}"
+            raise PermissionDenied(f"{text}; docs/redis.md lists the rights", executed="not_executed") from None
+
+    async def _joined(
+        self, stream: str, wanted: Subscription, since: Id | None, deliver: Callable[[Delivery], None]
+    ) -> Member:  # fmt: skip
+        group = str(wanted.group)
+        member = Member(
+            keys.of_group(stream, group), group, wanted.member, wanted.concurrency, deliver,
+            errands=self._errands, clock=self.env.clock, log=self.env.log, ack_wait_s=self._ack_wait_s,
+            read_s=self._read_s, index=self._index, left=self._left,
+        )  # fmt: skip
+        for made in member.make("$" if since is None else written(since)):
+            try:
+                await made
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):  # it is there already, with all that it has not handled
+                    raise
+        member.reader = Reader(
+            f"bus, {group} on {wanted.service}.{wanted.name}", self.server, self.env,
+            command=member.command, got=member.got, refused=member.refused, joined=_ignore, scripts=(AGAIN,),
+        )  # fmt: skip
+        self._members.append(member)
+        member.reader.wake()
+        return member
+
+    def _left(self, member: Member) -> None:
+        self._members = [each for each in self._members if each is not member]
+
+    async def _followed(
+        self, stream: str, wanted: Subscription, since: Id | None, deliver: Callable[[Delivery], None]
+    ) -> Backlog:  # fmt: skip
+        if since is None:
+            newest: Any = await self._errands.ask("XREVRANGE", stream, "+", "-", "COUNT", "1")
+            since = parsed(newest[0][0].decode()) if newest else START
+        follow = Follow(stream, since)
+
+        def leave(_backlog: Backlog) -> None:
+            self._follower.remove(follow)
+
+        follow.backlog = Backlog(wanted.concurrency, self.options.queue, deliver, leave, self._not_taken)
+        self._follower.add(follow)
+        return follow.backlog
+
+    def _not_taken(self, event: Event) -> None:
+        self.env.log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
+
+    # ---- what groups have --------------------------------------------------------------------------------------------------
+    def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
+        """(event, cause, deliveries) of each dead letter of the group, oldest first."""
+        stream = self._stream(subscription.service, subscription.major, subscription.name)
+        return self._letters.events(keys.of_group(stream, str(subscription.group)))
+
+    async def discard(self, event_id: str, *, replay: bool) -> None:
+        """Forget a dead letter, or put it back with its count at 0. Raises KeyError when there is none."""
+        await self._letters.discard(event_id, replay=replay)
+
+    async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
+        """(group, members that asked lately, events that wait) of each group of one topic. Raises Unavailable."""
+        stream = self._stream(service, major, name)
+        try:
+            found = groups_of(await self._errands.ask("XINFO", "GROUPS", stream))
+            return [(group, await self._there(stream, group), waiting) for group, waiting in found]
+        except ResponseError:
+            return []  # nobody has published or subscribed yet
+
+    async def _there(self, stream: str, group: str) -> int:
+        told: Any = await self._errands.ask("XINFO", "CONSUMERS", stream, group)
+        members = [dict(zip(each[::2], each[1::2], strict=True)) for each in told]
+        lately = 1000 * (2 * max(1.0, self._read_s) + self.env.timing.pong)
+        return sum(int(each[b"idle"]) < lately for each in members)
+
+    # ---- the end -----------------------------------------------------------------------------------------------------------
+    async def _trim(self) -> None:
+        keep_ms = str(int(self.options.keep * 1000))
+        while True:
+            await asyncio.sleep(min(TRIM_S, max(1.0, self.options.keep)) * (0.5 + self.env.rng.random()))
+            for stream in sorted(self._topics):
+                try:
+                    await self._errands.run(TRIM, (stream,), keep_ms, str(FORGOTTEN_MS))
+                except (ResponseError, CallError) as error:
+                    self.env.log.warning("stream %s was not trimmed: %s", stream, error)
+
+    async def aclose(self) -> None:
+        """Send and settle what waits, for at most `timing.pong` seconds, and close all connections. Idempotent."""
+        self._closed = True
+        if self._stop_trimming is not None:
+            self._stop_trimming()
+        await asyncio.gather(*(member.aclose() for member in list(self._members)), self._follower.aclose())
+        await self._outbox.flush(self.env.timing.pong)
+        self._outbox.close()
+        if self._settling.line is not None:
+            await self._errands.flush(self.env.timing.pong)
+        self._errands.close()
+        await self._publishing.aclose()
+        await self._settling.aclose()
+
+
+def beginning(since: str) -> Id:
+    """The entry after which a replay begins: of an id of an entry, of milliseconds since 1970, or of a time as ISO 8601 has it (without
+    a zone: UTC). Raises NotSupported for anything else."""
+    if ID.fullmatch(since):
+        milliseconds, number = parsed(since)
+        if "-" in since:
+            return milliseconds, number
+    else:
+        try:
+            time = datetime.fromisoformat(since)
+        except ValueError:
+            raise NotSupported(
+                f"from_={since!r} is no id of an entry, no milliseconds since 1970 and no ISO 8601 time"
+            ) from None
+        zoned = time if time.tzinfo is not None else datetime.fromisoformat(f"{time.isoformat()}+00:00")
+        milliseconds = int(zoned.timestamp() * 1000)
+    return (milliseconds - 1, (1 << 64) - 1) if milliseconds else START
+
+
+def _failed(error: CallError) -> Awaitable[None]:
+    failed = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    return failed
+
+
+def _ignore(*_args: object) -> None:
+    """Nothing to do."""

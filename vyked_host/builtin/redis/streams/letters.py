@@ -1,0 +1,73 @@
+"""Dead letters: what the handlers of a group gave up on, until somebody forgets it or brings it back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+from ....contracts import Event
+from ....wire.envelope import MalformedEnvelope, unpack
+from .errands import Errands
+from .keys import GroupKeys, of_base
+from .scripts import DISCARD
+
+
+class Letter(NamedTuple):
+    """One dead letter: `field` names it, `packed` is the event as it was published."""
+
+    field: bytes
+    deliveries: int
+    cause: str
+    packed: bytes
+
+
+def opened(field: bytes, value: bytes) -> Letter:
+    """A letter as the script writes it: deliveries, bytes of the cause, the cause, the event."""
+    deliveries, size, rest = value.split(b" ", 2)
+    length = int(size)
+    return Letter(field, int(deliveries), rest[:length].decode(errors="replace"), rest[length:])
+
+
+class Letters:
+    """All dead letters of one mesh."""
+
+    def __init__(self, errands: Errands, index: str) -> None:
+        self._errands, self._index = errands, index
+
+    async def of(self, keys: GroupKeys) -> AsyncIterator[Letter]:
+        """Those of one group, oldest first."""
+        fields: Any = await self._errands.ask("ZRANGE", keys.order, "0", "-1")
+        for field in fields:
+            value: Any = await self._errands.ask("HGET", keys.dead, field)
+            if value is not None:
+                yield opened(field, value)
+
+    async def events(self, keys: GroupKeys) -> AsyncIterator[tuple[Event, str, int]]:
+        """(event, cause, deliveries) of each that is one."""
+        async for letter in self.of(keys):
+            event = event_in(letter)
+            if event is not None:
+                yield event, letter.cause, letter.deliveries
+
+    async def discard(self, event_id: str, *, replay: bool) -> None:
+        """Forget an event in every group, or bring it back with its count at 0. Raises KeyError when no group has it."""
+        found = False
+        bases: Any = await self._errands.ask("SMEMBERS", self._index)
+        for base in bases:
+            keys = of_base(base.decode(), "")
+            async for letter in self.of(keys):
+                event = event_in(letter)
+                if event is not None and event.id == event_id:
+                    where = (keys.dead, keys.order, keys.lanes[1].stream)
+                    again = letter.packed if replay else b""
+                    found |= bool(await self._errands.run(DISCARD, where, letter.field, again))
+        if not found:
+            raise KeyError(event_id)
+
+
+def event_in(letter: Letter) -> Event | None:
+    """The event in it; None: it is none that could be read, and only its bytes are kept."""
+    try:
+        return unpack(letter.packed)
+    except MalformedEnvelope:
+        return None
