@@ -136,6 +136,12 @@ class ClientTable(Table):
     )
     transport: Annotated[str | None, Meta(description="call over this transport only")] = None
     retry: Annotated[RetryTable, Meta(description="when a call that failed is made again")] = RetryTable()
+    hedge_after: Annotated[
+        Positive | None,
+        Meta(
+            description="seconds after which an idempotent method that has not answered is called at a second instance"
+        ),
+    ] = None
 
 
 class MiddlewareTable(Table):

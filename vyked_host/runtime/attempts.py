@@ -6,8 +6,6 @@ The way without failures is the one that counts: whom the call has tried, the bu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
@@ -20,20 +18,10 @@ from ..routing.retries import Failure, may_run_twice
 from ..service.clients import CallOptions
 from .answers import Answer
 from .directory import Instance
+from .hedging import race
 from .links import Way
 from .outcomes import unsendable
-from .outgoing import PLAIN, Outgoing
-
-_OPTIONS: ContextVar[CallOptions | None] = ContextVar("call_options", default=None)
-
-
-class Tried:
-    """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up."""
-
-    __slots__ = ("is_over", "nodes")
-
-    def __init__(self, *nodes: str) -> None:
-        self.nodes, self.is_over = list(nodes), False
+from .outgoing import PLAIN, Outgoing, Tried
 
 
 class Attempts(Outgoing):
@@ -43,6 +31,8 @@ class Attempts(Outgoing):
         self, arguments: Any, _inbound: Any, options: CallOptions | None, tried: Tried | None = None
     ) -> Any:  # fmt: skip
         """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
+        if options is not None and options.hedge_after is not None and tried is None:
+            return await race(self, arguments, options, options.hedge_after)
         call = self._new(options or PLAIN)
         while True:
             answer: Answer | None = None
@@ -74,22 +64,6 @@ class Attempts(Outgoing):
                 return result
             if pause > 0.0:
                 await asyncio.sleep(pause)
-
-    async def proceed(self, arguments: Any) -> Any:
-        """The innermost step under client middlewares."""
-        return await self.call(arguments, None, _OPTIONS.get())
-
-    def through(self, proceed: Callable[[Any], Any]) -> Callable[..., Any]:
-        """The call inside its middlewares; the options of the call travel beside."""
-
-        async def call(arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
-            token = _OPTIONS.set(options)
-            try:
-                return await proceed(arguments)
-            finally:
-                _OPTIONS.reset(token)
-
-        return call
 
     # ---- one attempt -----------------------------------------------------------------------------------------------
     def _send(self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel) -> Answer:
@@ -157,6 +131,15 @@ class Attempts(Outgoing):
         self.counters.note("retries")
         call.attempt += 1
         return tried, pause
+
+    def may_double(self, tried: Tried) -> bool:
+        """May there be an attempt beside the one that runs? Counts it."""
+        if not self.has_another(tried) or len(tried.nodes) >= self.client.retries.attempts:
+            return False
+        if not self.client.extra_attempt(self._now(), self.counters):
+            return False
+        self.counters.note("hedges")
+        return True
 
     def has_another(self, tried: Tried) -> bool:
         """Is there an instance that the call has not asked, and that can take it?"""

@@ -13,13 +13,15 @@ from ..model.description import EndpointDescription
 from ..routing.backoff import Backoff
 from ..routing.budget import RetryBudget
 from ..routing.retries import Retries
+from ..service.clients import Invoke
 from .attempts import Attempts
 from .codecs import Codecs
 from .directory import Target
 from .ejection import Ejection
 from .failures import FailureLog
+from .hedging import Hedged
+from .middlewares import within
 from .pending import Pending
-from .routes import compose
 from .statistics import CallCounters
 from .streaming import TIMEOUT_S, Streams
 from .tasks import TaskScope
@@ -50,8 +52,11 @@ class ServiceClient:
             streams = Streams(self, endpoint, counters, endpoint.timeout_s or TIMEOUT_S)
             return streams.stream if endpoint.kind.streams_out else streams.upload
         attempts = Attempts(self, endpoint, counters, endpoint.timeout_s or self.target.settings.timeout)
-        proceed = compose(endpoint, "client", self.chain, attempts.proceed)
-        return attempts.call if proceed == attempts.proceed else attempts.through(proceed)
+        call: Invoke = attempts.call
+        hedge_after = self.target.settings.hedge_after
+        if hedge_after is not None and endpoint.idempotent:
+            call = Hedged(attempts, hedge_after).call
+        return within(endpoint, self.chain, call)
 
     def extra_attempt(self, now: float, counters: CallCounters) -> bool:
         """May there be one more attempt than calls? Counts it, or that there was none."""

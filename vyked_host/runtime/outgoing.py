@@ -26,6 +26,15 @@ PLAIN = CallOptions()
 """Of a call without options."""
 
 
+class Tried:
+    """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up."""
+
+    __slots__ = ("is_over", "nodes")
+
+    def __init__(self, *nodes: str) -> None:
+        self.nodes, self.is_over = list(nodes), False
+
+
 class Outgoing:
     """One endpoint as seen by one client. `timeout` in seconds."""
 
