@@ -124,6 +124,32 @@ class RetryTable(Table):
     per_second: Annotated[float, Meta(ge=0, description="so many attempts a second on top of that share")] = 3.0
 
 
+class BreakerTable(Table):
+    """``[clients.NAME.breaker]``: when the calls of a method are no longer made, for a while. One for each method and calling
+    service."""
+
+    failures: Annotated[float, Meta(gt=0, le=1, description="share of the calls that has to fail")] = 0.5
+    of: Annotated[Count, Meta(description="so many calls at least, within `within`")] = 20
+    open_for: Annotated[Positive, Meta(description="until one call is let through, which decides")] = 10.0
+    within: Annotated[Positive, Meta(description="what is older does not count")] = 60.0
+
+
+class BulkheadTable(Table):
+    """``[clients.NAME.bulkhead]``: how many calls one calling service may have at NAME at once."""
+
+    in_flight: Annotated[Count, Meta(description="calls that run at once")]
+    pending: Annotated[int, Meta(ge=0, description="calls that wait for one of them to end; more are refused")] = 100
+
+
+class RateTable(Table):
+    """``[clients.NAME.rate]``: how many calls one calling service may begin; more are refused."""
+
+    per_second: Annotated[float, Meta(gt=0, description="calls a second, on average")]
+    burst: Annotated[Count | None, Meta(description="calls at once after a quiet time; default: those of a second")] = (
+        None
+    )
+
+
 class ClientTable(Table):
     """One ``[clients.NAME]``: how services of this host call NAME; ``[clients.default]`` holds for the others."""
 
@@ -142,6 +168,11 @@ class ClientTable(Table):
             description="seconds after which an idempotent method that has not answered is called at a second instance"
         ),
     ] = None
+    breaker: Annotated[BreakerTable | None, Meta(description="when the calls of a method are not made for a while")] = (
+        None
+    )
+    bulkhead: Annotated[BulkheadTable | None, Meta(description="how many calls may run at once")] = None
+    rate: Annotated[RateTable | None, Meta(description="how many calls may begin in a second")] = None
 
 
 class MiddlewareTable(Table):

@@ -19,6 +19,7 @@ from .codecs import Codecs
 from .directory import Target
 from .ejection import Ejection
 from .failures import FailureLog
+from .guards import Guards
 from .hedging import Hedged
 from .middlewares import within
 from .pending import Pending
@@ -43,6 +44,7 @@ class ServiceClient:
         self.ejection = Ejection(target, clock, eject_s)
         again = target.settings.retry
         self.retries = Retries(attempts=again.attempts, backoff=Backoff(first=again.backoff, most=again.most))
+        self._guards = Guards(target.settings, clock, target.service)
         self._budget = RetryBudget(again.budget, again.per_second, clock.now())
 
     def bind(self, endpoint: EndpointDescription) -> Callable[..., Any]:
@@ -50,13 +52,15 @@ class ServiceClient:
         counters = self.counters.setdefault(endpoint.path, CallCounters("client"))
         if endpoint.kind.streams_out or endpoint.kind.streams_in:
             streams = Streams(self, endpoint, counters, endpoint.timeout_s or TIMEOUT_S)
-            return streams.stream if endpoint.kind.streams_out else streams.upload
+            if endpoint.kind.streams_out:
+                return streams.stream
+            return self._guards.before(endpoint, streams.upload, counters, streams.deadline)
         attempts = Attempts(self, endpoint, counters, endpoint.timeout_s or self.target.settings.timeout)
         call: Invoke = attempts.call
         hedge_after = self.target.settings.hedge_after
         if hedge_after is not None and endpoint.idempotent:
             call = Hedged(attempts, hedge_after).call
-        return within(endpoint, self.chain, call)
+        return within(endpoint, self.chain, self._guards.before(endpoint, call, counters, attempts.deadline))
 
     def extra_attempt(self, now: float, counters: CallCounters) -> bool:
         """May there be one more attempt than calls? Counts it, or that there was none."""

@@ -92,7 +92,7 @@ class Bench:
         self.pending, self.tasks = Pending(limit=None), TaskScope(logging.getLogger("test"))
         settings = ClientTable(timeout=5.0)
         self.client = ServiceClient(
-            target=SimpleNamespace(settings=settings, instances=(self.instance,), choose=lambda call: self.instance),  # type: ignore[arg-type]
+            target=SimpleNamespace(service="shop", settings=settings, instances=(self.instance,), choose=lambda call: self.instance),  # type: ignore[arg-type]
             codecs=Codecs({"msgpack": Msgpack(LimitsTable())}, "msgpack"), clock=LoopClock(asyncio.get_running_loop()),
             pending=self.pending, chain=(), tasks=self.tasks, caller="", balancer=None,
         )  # fmt: skip
