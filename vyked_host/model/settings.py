@@ -173,6 +173,13 @@ class ClientTable(Table):
     )
     bulkhead: Annotated[BulkheadTable | None, Meta(description="how many calls may run at once")] = None
     rate: Annotated[RateTable | None, Meta(description="how many calls may begin in a second")] = None
+    fallback: Annotated[
+        dict[str, str],
+        Meta(
+            description="METHOD = what is called with the same arguments when METHOD could not be: "
+            '"SERVICE.METHOD", or "METHOD" of the calling service'
+        ),
+    ] = {}
 
 
 class MiddlewareTable(Table):

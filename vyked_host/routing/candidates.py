@@ -36,10 +36,8 @@ class Placed(Usable, Protocol):
 T = TypeVar("T", bound=Placed)
 
 
-def another(candidates: Sequence[T], chosen: T, tried: Collection[str]) -> T:
-    """`chosen`, unless its node was tried already: then the first usable one after it that was not; `chosen` when there is none."""
-    if chosen.node_id not in tried:
-        return chosen
-    start = next((at for at, each in enumerate(candidates) if each is chosen), 0)
-    around = (candidates[(start + step) % len(candidates)] for step in range(1, len(candidates) + 1))
-    return next((each for each in around if each.usable and each.node_id not in tried), chosen)
+def another(candidates: Sequence[T], tried: Collection[str], chance: float) -> T | None:
+    """One of the usable candidates whose node was not tried; `chance` in [0, 1) decides which. None: there is none. A balancer is
+    not asked: those that go in turn would give the turn of the next call to this one."""
+    left = [each for each in candidates if each.usable and each.node_id not in tried]
+    return left[int(chance * len(left))] if left else None

@@ -143,13 +143,14 @@ class Attempts(Outgoing):
 
     def has_another(self, tried: Tried) -> bool:
         """Is there an instance that the call has not asked, and that can take it?"""
-        return any(each.usable and each.node_id not in tried.nodes for each in self.client.target.instances)
+        return another(self.client.target.instances, tried.nodes, 0.0) is not None
 
     def _another(self, call: Call, options: CallOptions | None, tried: Tried) -> Instance:
         """The instance of an attempt after the first, or beside it: one that was not asked yet, where there is one."""
-        chosen = self._choose(call, options)
+        chosen = None
         if tried.nodes and (options is None or not options.instance):
-            chosen = another(self.client.target.instances, chosen, tried.nodes)
+            chosen = another(self.client.target.instances, tried.nodes, self.client.chance())
+        chosen = chosen or self._choose(call, options)
         tried.nodes.append(chosen.node_id)
         call.attempt = len(tried.nodes)
         return chosen

@@ -4,9 +4,8 @@ composed function per endpoint, in which only what is configured has a part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import random
-from typing import Any
 
 from ..contracts import Clock, Middleware, ObservesOutcomes
 from ..model.description import EndpointDescription
@@ -19,13 +18,16 @@ from .codecs import Codecs
 from .directory import Target
 from .ejection import Ejection
 from .failures import FailureLog
-from .guards import Guards
+from .guards import Guards, replaced
 from .hedging import Hedged
 from .middlewares import within
 from .pending import Pending
 from .statistics import CallCounters
 from .streaming import TIMEOUT_S, Streams
 from .tasks import TaskScope
+
+Fallback = Callable[[EndpointDescription], Invoke]
+"""What is called in place of an endpoint, bound to it."""
 
 
 class ServiceClient:
@@ -44,11 +46,19 @@ class ServiceClient:
         self.ejection = Ejection(target, clock, eject_s)
         again = target.settings.retry
         self.retries = Retries(attempts=again.attempts, backoff=Backoff(first=again.backoff, most=again.most))
+        self.fallbacks: Mapping[str, Fallback] = {}
         self._guards = Guards(target.settings, clock, target.service)
         self._budget = RetryBudget(again.budget, again.per_second, clock.now())
 
-    def bind(self, endpoint: EndpointDescription) -> Callable[..., Any]:
+    def bind(self, endpoint: EndpointDescription) -> Invoke:
         """(arguments, inbound, options) -> a coroutine of the result, or a Reply where the answer is a stream."""
+        return self._bound(endpoint, self.fallbacks.get(endpoint.name))
+
+    def without_fallback(self, endpoint: EndpointDescription) -> Invoke:
+        """The same, for what is itself a fallback."""
+        return self._bound(endpoint, None)
+
+    def _bound(self, endpoint: EndpointDescription, fallback: Fallback | None) -> Invoke:
         counters = self.counters.setdefault(endpoint.path, CallCounters("client"))
         if endpoint.kind.streams_out or endpoint.kind.streams_in:
             streams = Streams(self, endpoint, counters, endpoint.timeout_s or TIMEOUT_S)
@@ -60,7 +70,10 @@ class ServiceClient:
         hedge_after = self.target.settings.hedge_after
         if hedge_after is not None and endpoint.idempotent:
             call = Hedged(attempts, hedge_after).call
-        return within(endpoint, self.chain, self._guards.before(endpoint, call, counters, attempts.deadline))
+        call = self._guards.before(endpoint, call, counters, attempts.deadline)
+        if fallback is not None:
+            call = replaced(call, fallback(endpoint), counters)
+        return within(endpoint, self.chain, call)
 
     def extra_attempt(self, now: float, counters: CallCounters) -> bool:
         """May there be one more attempt than calls? Counts it, or that there was none."""

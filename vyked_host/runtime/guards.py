@@ -19,6 +19,8 @@ from .bulkhead import Bulkhead
 from .outgoing import PLAIN
 from .statistics import CallCounters
 
+REPLACED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
+"""Codes of a call that its fallback answers."""
 Deadline = Callable[[CallOptions | None], float]
 
 
@@ -120,3 +122,24 @@ def broken(
                 counters.note("opened")
 
     return guarded_call
+
+
+def replaced(call: Invoke, fallback: Invoke, counters: CallCounters) -> Invoke:
+    """`call`, and `fallback` with the same arguments where that could not be answered in the end."""
+
+    async def replaced_call(arguments: Any, inbound: Any, options: CallOptions | None) -> Any:
+        try:
+            return await call(arguments, inbound, options)
+        except CallError as error:
+            if error.code not in REPLACED:
+                raise
+            counters.note("fallbacks")
+            rest = None
+            if options is not None:  # neither a node nor a key of the other service means anything here
+                rest = CallOptions(timeout=options.timeout, entity=options.entity, metadata=options.metadata)
+            try:
+                return await fallback(arguments, inbound, rest)
+            except CallError as other:
+                raise other from error
+
+    return replaced_call

@@ -139,9 +139,8 @@ class _Candidate:
         self.node_id, self.usable = node_id, usable
 
 
-def test_a_retry_prefers_an_instance_that_was_not_tried() -> None:
-    a, b, c = _Candidate("a"), _Candidate("b", usable=False), _Candidate("c")
-    assert another([a, b, c], a, ["a"]) is c
-    assert another([a, b, c], c, ["a"]) is c
-    assert another([a, b, c], a, ["a", "c"]) is a
-    assert another([a, b, c], c, ["c"]) is a
+def test_a_retry_goes_by_chance_to_one_that_was_not_tried() -> None:
+    a, b, c, d = _Candidate("a"), _Candidate("b", usable=False), _Candidate("c"), _Candidate("d")
+    assert another([a, b, c, d], ["a"], 0.0) is c
+    assert another([a, b, c, d], ["a"], 0.99) is d
+    assert another([a, b, c, d], ["a", "c", "d"], 0.5) is None

@@ -35,9 +35,9 @@ async def test_what_was_not_run_is_tried_elsewhere_at_once() -> None:
 
 
 async def test_each_attempt_goes_to_an_instance_that_was_not_tried_and_says_its_number() -> None:
-    shops = Shops(fails(), fails(), answers)
+    shops = Shops(fails(), answers, fails())
     assert await shops.bind()() == 3
-    assert [number for each in shops.instances for _, number in each.asked] == [1, 2, 3]
+    assert [number for each in shops.instances for _, number in each.asked] == [1, 3, 2]
 
 
 async def test_the_only_instance_is_asked_again_after_pauses() -> None:
