@@ -19,7 +19,6 @@ from ..model.message import Guarantees
 from ..model.settings import Choice, Settings
 from ..model.topology import NodeRecord
 from ..model.version import parse
-from ..runtime.client import ServiceClient
 from ..runtime.codecs import Codecs
 from ..runtime.directory import Directory
 from ..runtime.dispatcher import Dispatcher
@@ -120,8 +119,7 @@ class Composition:
         self.directory = Directory(self.home, warm_up_s=self.workshop.environment("host").timing.lease)
         self.directory.dial_with(lambda record: Link(record, self.workshop.dial, dial_s))
         self.pending = Pending(limit=bounds(settings.limits, "pending"))
-        self.clients: list[ServiceClient] = []
-        self.outgoing = Clients(self)
+        self.clients = Clients(self)
 
     def _middleware(self) -> tuple[list[Choice], list[Choice], list[Choice]]:
         table = self.settings.middleware
@@ -150,7 +148,7 @@ class Composition:
         description = planned.description
         log = logging.getLogger(f"vyked.{description.name}")
         tasks = TaskScope(log)
-        clients = self.outgoing.of(planned, fakes)
+        clients = self.clients.of(planned, fakes)
         adapter = logging.LoggerAdapter(log, {"service": description.name})
         attached = Attached(log=adapter, options=planned.options, clients=clients, tasks=tasks, publisher=publisher)
         attach(planned.instance, attached, description)
@@ -224,7 +222,7 @@ class Composition:
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
         )  # fmt: skip
-        node.clients, node.hubs = self.clients, self.hubs
+        node.clients, node.hubs = self.clients.made, self.hubs
         workshop.generation = membership.generation
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)

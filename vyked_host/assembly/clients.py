@@ -27,6 +27,7 @@ class Clients:
 
     def __init__(self, composition: Composition) -> None:
         self._composition = composition
+        self.made: list[ServiceClient] = []
 
     def alone(self, dependency: Dependency) -> Any:
         """What calls a service in nobody's name."""
@@ -58,7 +59,7 @@ class Clients:
             tasks=workshop.tasks, caller=consumer, balancer=balancer, failures=made.failures,
             eject_s=workshop.environment("host").timing.ejection,
         )  # fmt: skip
-        made.clients.append(invoker)
+        self.made.append(invoker)
         return invoker
 
     def settings(self, service: str) -> ClientTable:

@@ -33,13 +33,14 @@ class Hedged:
 async def race(attempts: Attempts, arguments: Any, options: CallOptions, after_s: float) -> Any:
     """The call, and after `after_s` seconds once more at another instance, where there is one and the budget has room."""
     tried, until = Tried(), attempts.deadline(options)
-    running = [asyncio.ensure_future(attempts.call(arguments, None, options, tried))]
+    name, spawn = f"call of {attempts.endpoint.path}", attempts.client.tasks.spawn
+    running = [spawn(attempts.call(arguments, None, options, tried), name)]
     try:
         await asyncio.wait(running, timeout=after_s)
         left = until - attempts.client.clock.now()
         if not running[0].done() and left > 0 and attempts.may_double(tried):
             second = msgspec.structs.replace(options, timeout=left)
-            running.append(asyncio.ensure_future(attempts.call(arguments, None, second, tried)))
+            running.append(spawn(attempts.call(arguments, None, second, tried), name))
         return await _first_answer(running)
     finally:
         tried.is_over = True

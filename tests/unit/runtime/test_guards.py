@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from vyked_host.errors import CallError, DeadlineExceeded, Overloaded, RemoteFailure, Unavailable
-from vyked_host.model.settings import BreakerTable, BulkheadTable, RateTable
+from vyked_host.model.tables import BreakerTable, BulkheadTable, RateTable
 from vyked_host.runtime.bulkhead import Bulkhead
 from vyked_host.runtime.clock import LoopClock
 from vyked_host.service.clients import CallOptions

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from vyked_host.errors import DeadlineExceeded, Unavailable
-from vyked_host.model.settings import RetryTable
+from vyked_host.model.tables import RetryTable
 from vyked_host.service.clients import BoundRemote, CallOptions
 from vyked_host.testing.virtual_time import virtual_time
 
