@@ -4,22 +4,11 @@ JSON Schema are generated from here. Times in seconds, sizes in bytes. Numbers: 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, dataclass_transform
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, field
 
-Name = Annotated[
-    str, Meta(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,63}$", description="a name: letters, digits, '_' and '-'")
-]
-Seconds = Annotated[float, Meta(ge=0, description="seconds")]
-Positive = Annotated[float, Meta(gt=0, description="seconds, above 0")]
-Count = Annotated[int, Meta(ge=1)]
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all tables: a key that is not a field is an error."""
+from .tables import BreakerTable, BulkheadTable, Name, Positive, RateTable, RetryTable, Table
 
 
 class HostTable(Table):
@@ -127,6 +116,25 @@ class ClientTable(Table):
         True
     )
     transport: Annotated[str | None, Meta(description="call over this transport only")] = None
+    retry: Annotated[RetryTable, Meta(description="when a call that failed is made again")] = RetryTable()
+    hedge_after: Annotated[
+        Positive | None,
+        Meta(
+            description="seconds after which an idempotent method that has not answered is called at a second instance"
+        ),
+    ] = None
+    breaker: Annotated[BreakerTable | None, Meta(description="when the calls of a method are not made for a while")] = (
+        None
+    )
+    bulkhead: Annotated[BulkheadTable | None, Meta(description="how many calls may run at once")] = None
+    rate: Annotated[RateTable | None, Meta(description="how many calls may begin in a second")] = None
+    fallback: Annotated[
+        dict[str, str],
+        Meta(
+            description="METHOD = what is called with the same arguments when METHOD could not be: "
+            '"SERVICE.METHOD", or "METHOD" of the calling service'
+        ),
+    ] = {}
 
 
 class MiddlewareTable(Table):

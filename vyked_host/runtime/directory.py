@@ -17,48 +17,11 @@ from ..model.message import Call
 from ..model.settings import ClientTable
 from ..model.topology import Change, Doubt, Generation, NodeRecord
 from ..model.version import compatible, parse
-from ..routing.outliers import FAILURES
+from .instances import Instance, pardon
 from .links import Link
 from .warm_up import WarmUp
 
 _NONE: Mapping[str, Doubt] = {}
-
-
-def _nobody_listens(_instance: Instance) -> None:
-    """Nobody chooses among it and others."""
-
-
-class Instance:
-    """`contracts.Candidate`: one instance that a call may go to."""
-
-    __slots__ = (
-        "_changed", "_usable", "ejections", "ewma_s", "failures", "in_flight", "labels", "link", "node_id", "weight",
-    )  # fmt: skip
-
-    def __init__(
-        self, node_id: str, labels: Mapping[str, str], weight: float, link: Link,
-        changed: Callable[[Instance], None] = _nobody_listens,
-    ) -> None:  # fmt: skip
-        self.node_id, self.labels, self.weight, self.link = node_id, labels, weight, link
-        self.in_flight, self.ewma_s = 0, 0.0
-        self._usable, self._changed = True, changed
-        self.failures = self.ejections = 0  # in a row; times that it was passed over for them
-
-    @property
-    def usable(self) -> bool:
-        """May calls go there now? Who sets it tells whoever chooses, so that nobody has to ask each time."""
-        return self._usable
-
-    @usable.setter
-    def usable(self, value: bool) -> None:
-        if value is not self._usable:
-            self._usable = value
-            self._changed(self)
-
-    def recover(self) -> None:
-        """It may be chosen again; one more failure is enough, where it was out for too many."""
-        self.usable = True
-        self.failures = min(self.failures, FAILURES - 1)
 
 
 class Target:
@@ -100,6 +63,7 @@ class Target:
             self._warm_up.begin(node_id)
         self._known, self._found = tuple(others), found
         self.instances = preferred(found, doubts)
+        pardon(self.instances)
         self._choose_anew()
 
     def _choose_anew(self) -> None:

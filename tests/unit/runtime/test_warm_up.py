@@ -14,7 +14,8 @@ from vyked_host.builtin.balancers.spread import Random, RoundRobin
 from vyked_host.model.message import Call
 from vyked_host.model.settings import ClientTable
 from vyked_host.model.topology import NodeRecord
-from vyked_host.runtime.directory import Instance, Target
+from vyked_host.runtime.directory import Target
+from vyked_host.runtime.instances import Instance
 from vyked_host.runtime.warm_up import WarmUp
 
 WINDOW = 10.0
