@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 
@@ -23,9 +24,14 @@ TRACE = {"traceparent": PARENT, "tracestate": "vendor=1", "baggage": "tenant=acm
 
 
 @pytest.fixture
-async def driver(new_mesh):
+def mesh(new_mesh):
+    """Of the chain's three processes."""
+    return new_mesh(UNSCALED)
+
+
+@pytest.fixture
+async def driver(mesh):
     """A host of this process that calls the first of the chain."""
-    mesh = new_mesh(UNSCALED)
     shutil.copy(chain.__file__, mesh.folder / "chain.py")
     http = ["transports.tcp.port=0", "transports.http.port=0"]
     started = [
@@ -52,7 +58,7 @@ async def test_the_trace_goes_down_the_chain_and_the_time_that_is_left_shrinks(d
     assert [each.caller for each in hops] == ["", "first", "second", "third"]
     assert [each.metadata for each in hops] == [said, TRACE, {**TRACE, "tenant": "acme"}, TRACE]
     left = [5.0, *(each.remaining for each in hops)]
-    assert all(later < earlier for earlier, later in zip(left, left[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(left))
     assert heard.metadata == TRACE
     assert heard.endpoint == "last.reached@1"
 
@@ -62,30 +68,28 @@ async def test_C3_nothing_is_started_when_no_time_is_left(driver):
     with pytest.raises(CallError):  # its own deadline, or the handler's failure by that of the call it made
         await first.call_when_it_is_too_late.using(timeout=0.2)("late")
     async with asyncio.timeout(5.0):
-        while not (refused := await second.refusal("late")):
+        while not (refused := await second.refusal("late")):  # noqa: ASYNC110 - another process's state, asked for
             await asyncio.sleep(0.01)
     assert refused == "not_sent"
     assert not await last.has_begun("late")
 
 
-async def test_a_cancel_reaches_the_last_of_four_hops_at_once_and_leaves_nothing_behind(driver, timeline):
+async def test_a_cancel_reaches_the_last_of_four_hops_at_once_and_leaves_nothing_behind(driver, mesh, timeline):
     asker = Asker(driver._composition)
     nodes = [asker.node(each) for each in driver.node.directory.nodes.values()]
     await many(driver, "warm")  # and as many connections as so many calls at once need
     before = await left_behind(driver, nodes)
-    took = []
+    took, slack = [], mesh.slack()
     for batch in range(CANCELS // AT_ONCE):
         took += await many(driver, f"c{batch}")
     timeline.note("C1", cancels=len(took), p50=percentile(took, 0.5), p99=percentile(took, 0.99), longest=max(took))
-    print(f"{len(took)} cancels reached the last of four hops: p50 {percentile(took, 0.5) * 1000:.1f} ms, "
-          f"p99 {percentile(took, 0.99) * 1000:.1f} ms")  # fmt: skip
     async with asyncio.timeout(10.0):
         while (after := await left_behind(driver, nodes)) != before:  # noqa: ASYNC110 - others' state, asked for
             await asyncio.sleep(0.05)
     timeline.note("left", of=after)
     await asker.aclose()
     assert len(took) == CANCELS
-    assert percentile(took, 0.99) <= 0.5  # 50 ms where the processors have nothing else to do
+    assert percentile(took, 0.99) <= 0.5 + slack()
 
 
 async def many(host, name):
