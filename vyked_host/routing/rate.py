@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 _ENOUGH = 1.0 - 1e-6
 """Of a token: who waits for exactly as long as was said is not refused for a rounding error."""
 
