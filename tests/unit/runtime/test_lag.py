@@ -9,6 +9,7 @@ import time
 import pytest
 
 from vyked_host.runtime.lag import BLOCKED_S, LATE_S, SPAN_S, TICK_S, TOLD_EVERY_S, LoopLag
+from vyked_host.testing import eventually
 
 LOG = logging.getLogger("test")
 
@@ -51,11 +52,10 @@ async def test_a_blockage_is_known_in_the_turn_that_follows_it() -> None:
 
     def blocks() -> None:
         loop.call_soon(lambda: behind.append(lag.behind(loop.time())))
-        time.sleep(0.2)  # noqa: ASYNC251 - that is what is measured
+        time.sleep(0.2)
 
     loop.call_soon(blocks)
-    while not lag.late:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: lag.late)
     measuring.cancel()
     assert behind[0] >= 0.2 - TICK_S - 0.01
     assert lag.lag_s < BLOCKED_S
