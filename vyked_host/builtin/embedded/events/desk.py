@@ -272,11 +272,16 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         """(group, members, events that wait) of one topic."""
         return self.broker.known_groups(Topic(service, major, name))
 
+    @api
+    def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
+        """(service, major, event, group, dead letters) of each group that has any."""
+        return self.broker.letterboxes()
+
     @api(raises=[Moving])
-    async def discard(self, event_id: str, replay: bool) -> bool:
+    async def discard(self, event_id: str, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back; False: there is none."""
         await self.ready()
-        return self.broker.discard(event_id, replay=replay)
+        return self.broker.discard(event_id, replay=replay, group=group)
 
     # ---- from one holder to the next ---------------------------------------------------------------------------------
     @api
