@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -114,3 +114,22 @@ class Registry:
 
     def closed(self, _lease: Any) -> None:
         """Nothing is kept here."""
+
+
+async def test_a_term_that_ends_while_a_node_says_goodbye_does_not_bring_it_back(party: Party) -> None:
+    _holder, away, other = [await party.member() for _ in range(3)]
+    await away.publish()
+    link, hub = cast(Any, away.bus._link), cast(Any, away.hub)
+    quits, before = link.quit, hub._term
+
+    async def quit_late(within: float) -> None:
+        before.over.set_result("it ended")
+        await eventually(lambda: hub._term is not before)
+        for _ in range(20):
+            await other.publish()  # time enough to join
+        await quits(within)
+
+    link.quit = quit_late
+    await away.bus.aclose()
+    assert away.bus._terms == 1
+    assert away.bus._link is None

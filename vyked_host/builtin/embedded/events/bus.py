@@ -213,15 +213,15 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         await self._outbox.flush(within if self._link is not None else 0.0)
         await self._settlements.flush(within if self._link is not None else 0.0)
         link, self._link, self._here = self._link, None, None
+        if self._cancel is not None:  # first: a term that ends now must not bring this node back
+            self._cancel()
+            self._cancel = None
         if link is not None:
             try:
                 await link.quit(within)
             except (CallError, Moving) as error:
                 self._env.log.debug("the hub could not be told that this node leaves: %s", error)
             link.close()
-        if self._cancel is not None:
-            self._cancel()
-            self._cancel = None
         self._outbox.close()
         self._settlements.close()
 
