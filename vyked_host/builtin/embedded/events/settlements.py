@@ -111,15 +111,19 @@ class Settlements:
                 except CallError as error:
                     failures += 1
                     self._give_up(f"{error}")
-                    await asyncio.sleep(_PAUSE.delay(failures, self._env.rng.random()))
+                    await asyncio.sleep(self._pause(failures))
                 except Exception as error:  # noqa: BLE001 - told; what waits is told again, until it is too old
                     failures += 1
                     self.mishaps.met(error)
-                    await asyncio.sleep(_PAUSE.delay(failures, self._env.rng.random()))
+                    await asyncio.sleep(self._pause(failures))
         finally:
             self._is_busy = False
             if self._holder is not holder:
                 self._start()
+
+    def _pause(self, failures: int) -> float:
+        """Short beside the ack wait, also where [timing] scale makes that one short."""
+        return _PAUSE.delay(failures, self._env.rng.random()) * min(1.0, self._env.timing.scale)
 
     async def _tell_some(self, holder: Settles) -> None:
         some = self._batch()
