@@ -19,6 +19,7 @@ from ....service.base import Service
 from ....service.context import CURRENT
 from ....service.decorators import api
 from ....wire.envelope import MalformedEnvelope
+from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
 from .acceptance import outcome
 from .broker import Broker
@@ -92,8 +93,8 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         self._opened.set()
 
     async def _open_later(self, store: Journal) -> None:
-        told = ""
-        while True:
+        told, mishaps = "", Mishaps(self._env.log, f"opening {store.path}")
+        while not self._opened.is_set():
             try:
                 await self._open()
             except StartError as error:
@@ -101,8 +102,10 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
                     self._env.log.warning("events wait until it can be used: %s", error)
                 told = str(error)
                 await asyncio.sleep(FILE_S * self._env.timing.scale)
-            else:
-                return
+            except Exception as error:  # noqa: BLE001 - told; without it every publisher of the mesh would wait for ever
+                mishaps.met(error)
+                await store.aclose()  # what was read of it so far stays taken over
+                await asyncio.sleep(FILE_S * self._env.timing.scale)
 
     async def ready(self) -> None:
         """Until what was kept is there. Raises Moving."""

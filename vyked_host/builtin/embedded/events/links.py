@@ -11,6 +11,7 @@ from ....contracts import Environment, Event, Term, Verdict
 from ....errors import CallError, NotSupported
 from ....routing.backoff import Backoff
 from ....wire.envelope import MalformedEnvelope, unpack
+from ..mishaps import Mishaps
 from .desk import BusDesk, Moving
 from .entry import nothing
 from .inbox import GroupDelivery, Inbox
@@ -126,6 +127,7 @@ class Away:
         self._call_s = CALL_S * env.timing.scale
         self._cancel: Callable[[], None] = nothing
         self._is_listening = False
+        self.mishaps = Mishaps(env.log, f"the stream of events from {term.node_id}")
         self.born, self.told_all, self.succession = 0, False, Succession()
 
     async def open(self, *, told_all: bool) -> None:
@@ -162,6 +164,9 @@ class Away:
             except (CallError, Moving) as error:
                 failures += 1
                 self._env.log.debug("events from %s: %s", self.term.node_id, error)
+            except Exception as error:  # noqa: BLE001 - told; without its stream this node would get no event any more
+                failures += 1
+                self.mishaps.met(error)
             if failures:
                 await asyncio.sleep(_RETRY.delay(failures - 1, self._env.rng.random()))
 
