@@ -213,5 +213,6 @@ _HANDLERS: Final[dict[int, Callable[[ServerLink, Packet], None]]] = {
     packets.CREDIT: ServerLink._on_credit,
     packets.PING: ServerLink._answer_ping,
     packets.PONG: ServerLink._ignore,
+    packets.PIECE: ServerLink._ignore,
     packets.GOAWAY: ServerLink._ignore,
 }
