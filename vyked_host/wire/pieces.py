@@ -13,7 +13,7 @@ from . import packets
 from .packets import HEADER, PARTED, PIECE
 
 PIECE_BYTES: Final = 64 << 10
-"""What is sent at a stretch: less than a tenth of a millisecond of a fast link (docs/benchmarks.md, fairness)."""
+"""What is sent at a stretch: what is small waits for it, less than a tenth of a millisecond on a fast link."""
 
 UNCUT_BYTES: Final = 80 << 10
 """Up to here a payload, or its rest, is sent whole: a piece of a few bytes would be a packet for nothing."""

@@ -73,7 +73,9 @@ async def test_a_stream_waits_while_its_reader_does_not_read(site):
         transport.resume_reading()
         async with asyncio.timeout(5):
             while not sending.done():
-                await asyncio.wait([sending, asyncio.ensure_future(slow.reader.read(1 << 20))], return_when="FIRST_COMPLETED")
+                await asyncio.wait(
+                    [sending, asyncio.ensure_future(slow.reader.read(1 << 20))], return_when="FIRST_COMPLETED"
+                )
         assert sent == 100
 
 

@@ -34,6 +34,8 @@ class ServerStream:
 class AnsweringLink(Link):
     """What runs for one client. `contracts.CreditSink`."""
 
+    __slots__ = ("_running", "_streams")
+
     def __init__(self, env: Environment, counters: Counters) -> None:
         super().__init__(env, Role.SERVER, counters)
         self._running: dict[int, Running] = {}

@@ -33,6 +33,8 @@ ID_RESERVE: Final = 1 << 20
 class ClientLink(GreetingLink):
     """`contracts.Channel`."""
 
+    __slots__ = ("_away", "_last", "_written", "retired", "waiting")
+
     def __init__(self, env: Environment, offers: tuple[str, ...], counters: Counters) -> None:
         super().__init__(env, offers, counters)
         self.retired: asyncio.Future[Fault | None] = self._loop.create_future()
@@ -66,6 +68,9 @@ class ClientLink(GreetingLink):
                 sink.fail(call, refusal)
                 return None
             remaining = min(remaining, LARGEST)
+            make = self._connection.request if len(body) <= self._connection.at_once else self._connection.large_request
+        else:
+            make = self._connection.request
         caller = self._callers.get(call.caller)
         meta = None
         if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
@@ -73,7 +78,6 @@ class ClientLink(GreetingLink):
         call.id = call_id = self._last + 1
         attempt = call.attempt if call.attempt < ATTEMPTS_SHOWN else ATTEMPTS_SHOWN
         try:
-            make = self._connection.request if len(body) <= self._connection.at_once else self._connection.large_request
             packet = make(call_id, index, caller or 0, attempt, int(remaining), body, meta)
         except LocalProtocolError as error:
             sink.fail(call, not_sent("TOO_LARGE", str(error)))

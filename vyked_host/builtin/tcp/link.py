@@ -18,6 +18,8 @@ from .sockets import peer_address, tune
 class Link(Output):
     """One connection. Subclasses handle packets in `_handle` and say goodbye in `_lost`."""
 
+    __slots__ = ("_broken", "_connection", "_pulse", "_receive", "gone", "peer")
+
     def __init__(self, env: Environment, role: Role, counters: Counters) -> None:
         super().__init__(env, counters)
         self._connection = Connection(role, env.limits)

@@ -33,6 +33,26 @@ CROWDED_SHARE = 0.1
 class Output(asyncio.Protocol):
     """Subclasses say what a connection is for. `waits`: the calls of which something large waits."""
 
+    __slots__ = (
+        "__weakref__",
+        "_counters",
+        "_env",
+        "_full",
+        "_loop",
+        "_now",
+        "_out",
+        "_out_bytes",
+        "_outbox",
+        "_over",
+        "_pressed",
+        "_pumping",
+        "_scheduled",
+        "_timers",
+        "_transport",
+        "_waits",
+        "_write_cap",
+    )
+
     def __init__(self, env: Environment, counters: Counters) -> None:
         self._env, self._counters = env, counters
         self._loop = asyncio.get_running_loop()
