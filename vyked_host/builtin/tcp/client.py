@@ -91,6 +91,10 @@ class ClientLink(GreetingLink):
             self._emit_large(call_id, packet)
         return entry
 
+    def in_flight(self) -> int:
+        """Calls that wait for answers."""
+        return len(self.waiting)
+
     async def aclose(self) -> None:
         """Close it; running calls fail with `unknown`. Idempotent."""
         self._retire(None)
