@@ -192,7 +192,7 @@ class Connection:
             raise self._misuse(_REQUEST)
         if meta is None:
             return _pack(len(body), call_id, endpoint, caller, _REQUEST, 0, attempt, 0, remaining_ms) + body
-        payload = join(meta, body)
+        payload = join(meta, body, self.sendable)
         return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
 
     def response(self, call_id: int, body: bytes) -> bytes:
@@ -212,7 +212,7 @@ class Connection:
         meta: CallMeta | None = None,
     ) -> Payload:  # fmt: skip
         """A REQUEST, to be sent in pieces."""
-        flags, prefix = (0, b"") if meta is None else (META, join(meta, b""))
+        flags, prefix = (0, b"") if meta is None else (META, join(meta, b"", self.sendable - len(body)))
         return self.large((call_id, endpoint, caller, _REQUEST, flags, attempt, remaining_ms), body, prefix)
 
     def large(self, fields: Fields, body: bytes, prefix: bytes = b"") -> Payload:

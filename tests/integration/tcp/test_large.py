@@ -153,3 +153,13 @@ async def test_a_host_that_closes_sends_what_it_has_answered(roomy):
     task.sink.respond(task.call, BODY)
     await roomy.listener.aclose()
     assert await answer.future == BODY
+
+
+@pytest.mark.parametrize("most", [1000, MIB])
+async def test_a_body_that_fits_without_its_metadata_only_is_refused_and_breaks_nothing(most):
+    site = await serve(environment(limits=LimitsTable(message=most)))
+    channel = await site.dial(environment(node="b2", limits=ROOM))
+    refused = await ask(channel, "wait", bytes(most), metadata=b'{"a":"b"}')
+    assert (refused.code, refused.executed) == ("TOO_LARGE", "not_sent")
+    assert await ask(channel, "echo", bytes(most)) == bytes(most)
+    await site.aclose()
