@@ -254,6 +254,14 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         return await link.groups(Topic(service, major, name))
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
+    async def letterboxes(self) -> list[tuple[Subscription, int]]:
+        """Each group of any topic that has dead letters, and how many. Raises CallError."""
+        link = await self._linked_within(self._env.timing.dial)
+        return [
+            (Subscription(service=service, major=major, name=name, group=group, member=""), count)
+            for service, major, name, group, count in await link.letterboxes()
+        ]
+
     async def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
         """(event, cause, deliveries) of each dead letter of the group, oldest first. Raises CallError."""
         link = await self._linked_within(self._env.timing.dial)
@@ -261,10 +269,11 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         for each in await link.dead(topic, subscription.group or ""):
             yield each
 
-    async def discard(self, event_id: str, *, replay: bool) -> None:
-        """Forget a dead letter in every group that has it, or put it back. Raises KeyError when there is none, CallError."""
+    async def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> None:
+        """Forget a dead letter in every group that has it, or in that one, or put it back. Raises KeyError when there is none,
+        CallError."""
         link = await self._linked_within(self._env.timing.dial)
-        if not await link.discard(event_id, replay=replay):
+        if not await link.discard(event_id, replay=replay, group=group):
             raise KeyError(event_id)
 
 

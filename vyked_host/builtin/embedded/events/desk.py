@@ -25,18 +25,7 @@ from .broker import Broker
 from .entry import MemoryStore, Store, nothing
 from .estate import bequeath, dead_letters, group_of, inherit, succession
 from .journal import Journal
-from .letters import (
-    Batch,
-    DeadLetter,
-    Heirloom,
-    Joined,
-    Letter,
-    Refusal,
-    Settlement,
-    Succession,
-    Taken,
-    Wanted,
-)
+from .letters import Batch, DeadLetter, Heirloom, Joined, Letter, Refusal, Settlement, Succession, Taken, Wanted
 from .parcel import Parcel, Topic
 from .session import Session
 from .stream import batches
@@ -280,11 +269,16 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         """(group, members, events that wait) of one topic."""
         return self.broker.known_groups(Topic(service, major, name))
 
+    @api
+    def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
+        """(service, major, event, group, dead letters) of each group that has any."""
+        return self.broker.letterboxes()
+
     @api(raises=[Moving])
-    async def discard(self, event_id: str, replay: bool) -> bool:
+    async def discard(self, event_id: str, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back; False: there is none."""
         await self.ready()
-        return self.broker.discard(event_id, replay=replay)
+        return self.broker.discard(event_id, replay=replay, group=group)
 
     # ---- from one holder to the next ---------------------------------------------------------------------------------
     @api

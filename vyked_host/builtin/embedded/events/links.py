@@ -100,9 +100,13 @@ class Here:
         """(group, members, events that wait) of one topic."""
         return self.broker.known_groups(topic)
 
-    async def discard(self, event_id: str, *, replay: bool) -> bool:
+    async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
+        """(service, major, event, group, dead letters) of each group that has any."""
+        return self.broker.letterboxes()
+
+    async def discard(self, event_id: str, *, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back."""
-        return self.broker.discard(event_id, replay=replay)
+        return self.broker.discard(event_id, replay=replay, group=group)
 
     async def quit(self, within: float) -> None:
         """This node stops, and with it the term: every other node is told what it is due."""
@@ -235,9 +239,13 @@ class Away:
         """(group, members, events that wait) of one topic."""
         return list(await self._desk.groups.using(timeout=self._call_s)(*topic))
 
-    async def discard(self, event_id: str, *, replay: bool) -> bool:
+    async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
+        """(service, major, event, group, dead letters) of each group that has any."""
+        return list(await self._desk.letterboxes.using(timeout=self._call_s)())
+
+    async def discard(self, event_id: str, *, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back."""
-        return bool(await self._desk.discard.using(timeout=self._call_s)(event_id, replay))
+        return bool(await self._desk.discard.using(timeout=self._call_s)(event_id, replay, group))
 
     async def quit(self, within: float) -> None:
         """This node stops: what it did not settle goes to others at once."""
