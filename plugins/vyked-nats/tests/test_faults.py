@@ -78,6 +78,20 @@ async def test_a_server_that_hangs_costs_no_more_than_the_deadline_and_is_left(s
     await published(bus)
 
 
+async def test_a_server_that_hangs_with_megabytes_on_their_way_is_left_too(server, open_bus, published, env):
+    bus = open_bus(server.url)
+    await published(bus)
+    server.signal(signal.SIGSTOP)
+    deadline = env.clock.now() + 0.3
+    outcomes = await asyncio.gather(
+        *(bus.publish(event(body=b"x" * 900_000), deadline=deadline) for _ in range(8)), return_exceptions=True
+    )
+    assert {each.executed for each in outcomes} == {"unknown"}
+    await eventually(lambda: bus._publishing.line is None)
+    server.signal(signal.SIGCONT)
+    await published(bus)
+
+
 async def test_publishing_to_nobody_is_a_typed_error_and_nothing_is_sent(nowhere, open_bus, published):
     with pytest.raises(Unavailable, match="refused") as found:
         await published(open_bus(nowhere), within=0.3)

@@ -88,7 +88,7 @@ class Keeper:
             self.line = line
             self._back()
             self._joined(line)
-            await line.run(over)
+            await line.run(over, self._env.timing.ping, self._env.timing.pong)
             cause = f"{self._servers.place}: {self._last or self._cause_of(client)}"
         except TimeoutError:
             cause = f"{self._servers.place}: no answer within {self._env.timing.dial:g} s"
@@ -99,7 +99,11 @@ class Keeper:
         return cause
 
     def _cause_of(self, client: Client) -> str:
-        return self._servers.words(client.last_error) if client.last_error is not None else "the connection was lost"
+        return (
+            self._servers.words(client.last_error)
+            if client.last_error is not None
+            else "no answer, or the connection was lost"
+        )
 
     async def _heard(self, error: Exception) -> None:
         self._last = self._servers.words(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from nats.aio.client import Client
@@ -49,16 +50,30 @@ class Line:
         if came is not None:
             came(None)
 
-    async def run(self, over: asyncio.Event) -> None:
-        """Send until the connection is over."""
-        sending = asyncio.ensure_future(self._send())
-        ending = asyncio.ensure_future(over.wait())
+    async def run(self, over: asyncio.Event, ping: float, pong: float) -> None:
+        """Send until the connection is over, or nothing comes for `pong` seconds while an echo is due; one is every `ping`."""
+        # nats-py's own watch waits, when it has found a dead connection, until all is written to it: for ever
+        parts = {asyncio.ensure_future(each) for each in (self._send(), over.wait(), self._watch(ping, pong))}
         try:
-            await asyncio.wait({sending, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in (sending, ending):
+            for each in parts:
                 each.cancel()
-            await asyncio.gather(sending, ending, return_exceptions=True)
+            await asyncio.gather(*parts, return_exceptions=True)
+
+    async def _watch(self, ping: float, pong: float) -> None:
+        while True:
+            await asyncio.sleep(ping)
+            came = asyncio.Event()
+            self.echo(partial(_returned_to, came))
+            while not came.is_set():
+                heard = self.client.stats["in_msgs"]
+                try:
+                    async with asyncio.timeout(pong):
+                        await came.wait()
+                except TimeoutError:
+                    if self.client.stats["in_msgs"] == heard:
+                        return
 
     async def _send(self) -> None:
         try:
@@ -75,3 +90,7 @@ class Line:
         echoes, self._echoes = self._echoes, {}
         for came in echoes.values():
             came(cause)
+
+
+def _returned_to(came: asyncio.Event, _cause: str | None) -> None:
+    came.set()
