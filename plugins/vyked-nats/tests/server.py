@@ -48,8 +48,13 @@ class NatsServer:
         self._process.kill()
         self._process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
-        os.kill(self._process.pid, number)
+    def freeze(self) -> None:
+        """Stop it; returns when all its threads stand still."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)
+
+    def thaw(self) -> None:
+        os.kill(self._process.pid, signal.SIGCONT)
 
     def close(self) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -1,7 +1,6 @@
 """The bus on bad days: the server is killed, hangs, is absent, refuses, cuts off a slow reader, retires."""
 
 import asyncio
-import signal
 import socket
 import subprocess
 import sys
@@ -67,28 +66,28 @@ async def test_after_a_kill_everything_is_subscribed_again_and_the_gap_is_told(s
 async def test_a_server_that_hangs_costs_no_more_than_the_deadline_and_is_left(server, open_bus, published, env):
     bus = open_bus(server.url)
     await published(bus)
-    server.signal(signal.SIGSTOP)
+    server.freeze()
     began = env.clock.now()
     with pytest.raises(CallError) as found:
         await published(bus, within=0.3)
     assert found.value.executed == "unknown"
     assert env.clock.now() - began < 1.0  # the deadline, and a shared sweep of 50 ms
     await eventually(lambda: bus._publishing.line is None)
-    server.signal(signal.SIGCONT)
+    server.thaw()
     await published(bus)
 
 
 async def test_a_server_that_hangs_with_megabytes_on_their_way_is_left_too(server, open_bus, published, env):
     bus = open_bus(server.url)
     await published(bus)
-    server.signal(signal.SIGSTOP)
+    server.freeze()
     deadline = env.clock.now() + 0.3
     outcomes = await asyncio.gather(
         *(bus.publish(event(body=b"x" * 900_000), deadline=deadline) for _ in range(8)), return_exceptions=True
     )
     assert {each.executed for each in outcomes} == {"unknown"}
     await eventually(lambda: bus._publishing.line is None)
-    server.signal(signal.SIGCONT)
+    server.thaw()
     await published(bus)
 
 
