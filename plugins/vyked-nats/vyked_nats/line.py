@@ -28,6 +28,7 @@ class Line:
         self._inbox = client.new_inbox()
         self._echoes: dict[str, Callable[[str | None], None]] = {}
         self._number = 0
+        self._is_over = False
 
     async def begin(self) -> None:
         """Listen for our own echoes."""
@@ -57,6 +58,8 @@ class Line:
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._is_over = True
+            self._due.set()
             for each in parts:
                 each.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
@@ -77,10 +80,11 @@ class Line:
 
     async def _send(self) -> None:
         try:
-            while True:
+            # a flag beside the cancellation: nats-py swallows one that reaches it while it waits for room to write
+            while not self._is_over:
                 await self._due.wait()
                 self._due.clear()
-                while self._steps:
+                while self._steps and not self._is_over:
                     await self._steps.popleft()(self.client)
         except (NatsError, OSError):
             return  # the connection is over: whoever waits is told by lost()
