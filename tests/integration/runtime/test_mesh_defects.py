@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from tests.valkey import Valkey
 from vyked_host import Service, api, client, get, publish, subscribe, xsubscribe
 from vyked_host.assembly import Host
+from vyked_host.builtin.embedded.messages import Held
 from vyked_host.errors import Unavailable
 from vyked_host.testing.waiting import eventually
 
@@ -109,7 +110,7 @@ async def test_17_a_node_that_announces_itself_again_is_listed_once_and_gone_aft
     announcement = shop.node.membership.announcement
     for _ in range(2):
         lease: Any = announcement._lease
-        lease._end("expired", taken=False)
+        lease._end("expired", Held())
         await eventually(partial(is_another, announcement, lease.generation))
     client_ = watcher.client(Shop)
     node_id = shop.node.record.node_id
