@@ -1,5 +1,5 @@
-"""RPC echo over loopback TCP: two processes, one connection, 64 calls in flight. Peers take turns in every round, so that
-what else the machine does hits all alike. CPU per call is the steadiest figure, a ratio of it the one to quote.
+"""RPC echo over loopback TCP: two processes, 64 calls in flight. Peers take turns in every round, so that what else the
+machine does hits all alike. CPU per call is the steadiest figure, a ratio of it the one to quote.
 """
 
 from __future__ import annotations
@@ -7,79 +7,101 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from . import report
+from .echo import Case
 from .load import Measured, Plan
-from .peers import peer
+from .peers import as_text, peer
+from .peers.variants import VARIANTS
 from .processes import Server, environment, free_port, running
 
 HEADINGS = ("peer", "calls/s", "x grpc", "of raw", "CPU us/call", "server", "client", "p50 us", "p99 us")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run. `peers` are names of `peers.PEERS`."""
+    """What to run. `peers` are names of `peers.PEERS`; `semantics`: ours alone, in each of its variants."""
 
     peers: tuple[str, ...]
     rounds: int = 3
     in_flight: int = 64
     seconds: float = 2.0
     sequential: int = 3000
+    case: Case = Case()
+    semantics: bool = False
 
 
 def run(settings: Settings) -> report.Report:
     """Measure, print the table, and return every round."""
-    rounds: dict[str, list[Measured]] = {name: [] for name in settings.peers}
-    for number in range(1, settings.rounds + 1):
-        for name in settings.peers:
-            print(f"round {number} of {settings.rounds}: {name}", file=sys.stderr)
-            with serving(name) as target:
-                rounds[name].append(target.load(settings))
+    contestants = variants(settings) if settings.semantics else {name: (name, settings.case) for name in settings.peers}
+    rounds = interleaved(settings, contestants)
     found = report.Report("rpc", msgspec.to_builtins(settings), rounds)
+    medians = {name: report.median(measured) for name, measured in rounds.items()}
     print(found.heading())
-    print(report.table(HEADINGS, _rows({name: report.median(measured) for name, measured in rounds.items()})))
+    print(" ".join(f"{name}={value}" for name, value in msgspec.to_builtins(settings.case).items() if value != "all on"))
+    print(of_variants(medians) if settings.semantics else report.table(HEADINGS, _rows(medians)))
     return found
+
+
+def variants(settings: Settings) -> dict[str, tuple[str, Case]]:
+    """Ours in each of its variants."""
+    return {name: ("vyked", msgspec.structs.replace(settings.case, variant=name)) for name in VARIANTS}
+
+
+def interleaved(settings: Settings, contestants: Mapping[str, tuple[str, Case]]) -> dict[str, list[Measured]]:
+    """Every round of each contestant: label -> (peer, circumstances). Within a round they take turns."""
+    rounds: dict[str, list[Measured]] = {label: [] for label in contestants}
+    for number in range(1, settings.rounds + 1):
+        for label, (name, case) in contestants.items():
+            print(f"round {number} of {settings.rounds}: {label}", file=sys.stderr)
+            with serving(name, case) as target:
+                rounds[label].append(target.load(settings))
+    return rounds
 
 
 class Target:
     """The running server of one peer."""
 
-    def __init__(self, name: str, folder: Path, port: int, server: Server) -> None:
-        self._name, self._folder, self._port = name, folder, port
+    def __init__(self, name: str, case: Case, folder: Path, port: int, server: Server) -> None:
+        self._name, self._case, self.folder, self.port = name, case, folder, port
         self.pid = server.pid
 
-    def load(self, settings: Settings) -> Measured:
-        """Call it from a new process."""
+    def load(self, settings: Settings, *, calls: int = 0, profile: Path | None = None) -> Measured:
+        """Call it from a new process; `calls` of them in place of the seconds; `profile`: where that process's profile goes."""
         plan = Plan(
             server=self.pid,
             in_flight=settings.in_flight,
             seconds=settings.seconds,
+            calls=calls,
             sequential=settings.sequential,
+            case=self._case,
         )
-        options = (f"--{key.replace('_', '-')}={value}" for key, value in msgspec.to_builtins(plan).items())
-        argv = [sys.executable, "-m", "benchmarks.peers", self._name, "load", *options]
-        argv += [f"--port={self._port}", f"--folder={self._folder}"]
+        options = ["-m", "cProfile", "-o", str(profile)] if profile else []
+        argv = [sys.executable, *options, "-m", "benchmarks.peers", self._name, "load", f"--plan={as_text(plan)}"]
+        argv += [f"--port={self.port}", f"--folder={self.folder}"]
         done = subprocess.run(argv, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
         return msgspec.json.decode(done.stdout, type=Measured)
 
 
 @contextmanager
-def serving(name: str) -> Iterator[Target]:
-    """The server of peer `name`, once it accepts connections."""
+def serving(name: str, case: Case = Case(), *, profile: Path | None = None) -> Iterator[Target]:
+    """The server of peer `name`, once it accepts connections; `profile`: where its profile goes when it ends."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         folder = Path(place)
-        argv = peer(name).server(folder, port)
+        argv = peer(name).server(folder, port, case)
+        if profile:
+            argv = [sys.executable, "-m", "cProfile", "-o", str(profile), *(argv[1:] if argv[0] == sys.executable else argv)]
         with running(argv, cwd=folder, env=environment()) as server:
             server.wait_for_port(port)
-            yield Target(name, folder, port, server)
+            yield Target(name, case, folder, port, server)
 
 
-def _rows(medians: dict[str, Measured]) -> Iterator[Sequence[str]]:
+def _rows(medians: Mapping[str, Measured]) -> Iterator[Sequence[str]]:
     for name, one in medians.items():
         yield (
             name,
@@ -92,6 +114,29 @@ def _rows(medians: dict[str, Measured]) -> Iterator[Sequence[str]]:
             f"{one.p50_us:.0f}",
             f"{one.p99_us:.0f}",
         )
+
+
+def of_variants(medians: Mapping[str, Measured]) -> str:
+    """The table of `--semantics`: each variant against everything on."""
+    whole = next(iter(medians.values()))
+    headings = ("variant", "calls/s", "of all on", "CPU us/call", "more by", "p50 us")
+    rows = [
+        (
+            name,
+            f"{one.calls_per_second:,.0f}",
+            f"{one.calls_per_second / whole.calls_per_second:.2f}",
+            f"{_cpu(one):.1f}",
+            f"{_cpu(one) - _cpu(whole):+.1f}",
+            f"{one.p50_us:.0f}",
+        )
+        for name, one in medians.items()
+    ]
+    kept = "never off: deadlines, cancellation, a task and a context for each call, counters, the call's metadata"
+    return f"{report.table(headings, rows)}\n{kept}"
+
+
+def _cpu(one: Measured) -> float:
+    return one.client_cpu_us + one.server_cpu_us
 
 
 def _ratio(one: Measured, other: Measured | None) -> str:
