@@ -17,6 +17,10 @@ pytestmark = pytest.mark.timeout(300)  # a process for each module of the host
 HEAVY = {"redis", "rich", "jsonschema", "tree_sitter"}
 """Required dependencies that a run which does not use them never imports."""
 
+HOME = {"vyked_host.builtin.redis": {"redis"}}
+"""Packages whose modules are imported only where that package is used; what names them to the host is not among those."""
+DOOR = "provider"
+
 CHILD = Path(__file__).with_name("import_effects.py")
 
 
@@ -50,7 +54,23 @@ def test_heavy_packages_come_only_with_the_module_that_imports_them_itself(
     found: dict[str, dict[str, list[str]]],
 ) -> None:
     own = {each.module: {name.partition(".")[0] for _, name in imports(each.tree)} for each in sources()}
-    none(f"{module}: {name}" for module, each in found.items() for name in sorted(set(each["heavy"]) - own[module]))
+    none(
+        f"{module}: {name}"
+        for module, each in found.items()
+        for name in sorted(set(each["heavy"]) - own[module] - of_home(module))
+    )
+
+
+def of_home(module: str) -> set[str]:
+    """Heavy packages that `module` may bring since all of its package is about them."""
+    if module.endswith(f".{DOOR}"):
+        return set()
+    return {name for home, names in HOME.items() if module.startswith(f"{home}.") for name in names}
+
+
+def test_what_names_a_heavy_back_end_to_the_host_is_light(found: dict[str, dict[str, list[str]]]) -> None:
+    doors = [f"{home}.{DOOR}" for home in HOME]
+    assert [found[door]["heavy"] for door in doors] == [[] for _ in doors]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import settings
 
-from vyked_host.builtin.balancers.strategies import RoundRobin
+from vyked_host.builtin.balancers.spread import RoundRobin
 from vyked_host.builtin.embedded import ledger
 from vyked_host.builtin.embedded.events.bus import EmbeddedBus
 from vyked_host.builtin.embedded.events.done import DONE
@@ -166,6 +166,11 @@ class Favours(RoundRobin):
         return self._candidates[0]
 
 
+class LooksAtAll(RoundRobin):
+    def choose(self, call):
+        return min(self._candidates, key=lambda each: (each.in_flight, self._chance()))
+
+
 def balancer(planted):
     return Provider(name="planted", summary="planted", build=lambda options, env: planted(env.rng.random))
 
@@ -176,6 +181,10 @@ class TestLeavesTheCandidates(BalancerConformance):
 
 class TestHasAFavourite(BalancerConformance):
     provider = pytest.fixture(lambda self: balancer(Favours))
+
+
+class TestLooksAtAll(BalancerConformance):
+    provider = pytest.fixture(lambda self: balancer(LooksAtAll))
 
 
 class TestIsNotAffine(BalancerConformance):

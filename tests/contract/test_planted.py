@@ -17,6 +17,7 @@ CAUGHT_BY = {
     "TestLeavesTasks": "test_it_says_where_it_listens_and_who_is_there",
     "TestLeavesTheCandidates": "test_only_candidates_of_the_last_update_are_chosen",
     "TestHasAFavourite": "test_equal_candidates_get_equal_shares",
+    "TestLooksAtAll": "test_a_choice_of_two_hundred_looks_at_no_more_than_one_of_two[True]",
     "TestIsNotAffine": "test_an_entity_has_one_candidate_in_every_client",
     "TestLosesTypes": "test_every_type_survives",
     "TestRaisesSomethingElse": "test_any_bytes_give_a_value_or_a_value_error",

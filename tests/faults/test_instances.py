@@ -199,12 +199,15 @@ async def test_S4_a_slow_instance_is_not_removed_and_slows_no_other(mesh, timeli
     assert load.failed == []
 
 
-async def test_S4_the_share_of_a_slow_instance_falls_below_half(mesh, timeline):
-    _, load, victim, since, _, _ = await slowed(mesh, timeline, 'clients.default.balancer="least_pending"')
+@pytest.mark.parametrize("sets", [(), ('clients.default.balancer="ewma"',)], ids=["default", "ewma"])
+async def test_S4_the_share_of_a_slow_instance_falls_below_half(mesh, timeline, sets):
+    """Under the default balancer, and under the one that measures."""
+    watcher, load, victim, since, _, _ = await slowed(mesh, timeline, *sets)
     later = Counter(node for at, node in load.answers if at > since)
     share = later[victim.name] / sum(later.values())
     timeline.note("S4", share=share)
     assert share < 0.5 / 3
+    assert watcher.gone == {}
 
 
 # ---- S5 ----------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,9 @@ def on(server):
     return f'[pubsub]\nuse = "redis-streams"\n[pubsub.redis-streams]\nurl = "{server.url}"\n'
 
 
-async def test_D_consumers_and_server_are_killed_nothing_is_lost_and_repetitions_say_so(new_mesh, streams, timeline):
+async def test_D1_D11_consumers_and_server_are_killed_nothing_is_lost_and_repetitions_say_so(
+    new_mesh, streams, timeline
+):
     mesh = new_mesh(on(streams))
     await mesh.start("hub", "source")
     consumers = [await mesh.start(f"c{each}", "stock", "mail", options="delay=0.05") for each in range(3)]
@@ -52,7 +54,7 @@ async def test_D_consumers_and_server_are_killed_nothing_is_lost_and_repetitions
     assert len(wanted) > 1900  # publishers wait for the server to be back
 
 
-async def test_D_a_server_that_hangs_costs_time_and_no_event(new_mesh, streams, timeline):
+async def test_D3_a_server_that_hangs_costs_time_and_no_event(new_mesh, streams, timeline):
     mesh = new_mesh(on(streams))
     await mesh.start("hub", "source")
     await mesh.start("c1", "stock")

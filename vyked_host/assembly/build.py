@@ -14,14 +14,13 @@ import msgspec
 from ..config.effective import told
 from ..contracts import Middleware, PubSub
 from ..loading import Catalogue
-from ..model.description import Dependency, ServiceDescription, SubscriptionDescription
+from ..model.description import ServiceDescription, SubscriptionDescription
 from ..model.message import Guarantees
-from ..model.settings import Choice, ClientTable, Settings
+from ..model.settings import Choice, Settings
 from ..model.topology import NodeRecord
 from ..model.version import parse
-from ..runtime.client import ServiceClient
 from ..runtime.codecs import Codecs
-from ..runtime.directory import Directory, Target
+from ..runtime.directory import Directory
 from ..runtime.dispatcher import Dispatcher
 from ..runtime.failures import FailureLog
 from ..runtime.health import Health, LoopLag
@@ -38,7 +37,7 @@ from ..runtime.tasks import TaskScope
 from ..runtime.trail import EventTrail
 from ..service.base import attach
 from ..service.binding import handler, subscription_handler
-from ..service.clients import proxy
+from .clients import Clients
 from .control import observe
 from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
@@ -48,7 +47,6 @@ from .services import Planned, refuse_twins
 ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
 LOCAL_SERIALIZER = "msgpack"
-DEFAULT_CLIENT = "default"
 BLOCKING_THREADS = "vyked-blocking"
 """What the threads of blocking handlers are called."""
 
@@ -121,7 +119,7 @@ class Composition:
         self.directory = Directory(self.home, warm_up_s=self.workshop.environment("host").timing.lease)
         self.directory.dial_with(lambda record: Link(record, self.workshop.dial, dial_s))
         self.pending = Pending(limit=bounds(settings.limits, "pending"))
-        self.clients: list[ServiceClient] = []
+        self.clients = Clients(self)
 
     def _middleware(self) -> tuple[list[Choice], list[Choice], list[Choice]]:
         table = self.settings.middleware
@@ -141,29 +139,6 @@ class Composition:
             return options
         return msgspec.structs.replace(plain, slow_ms=table.slow_ms, every=table.access == "all")
 
-    # ---- clients ---------------------------------------------------------------------------------------------------
-    def client(self, consumer: str, dependency: Dependency) -> Any:
-        """What stands behind ``self.identity``: a typed or a string client of one service."""
-        settings = self.client_settings(dependency.service)
-        balancer = self.workshop.build("balancer", settings.balancer.use, settings.balancer.options)
-        home = self.record.node_id
-        target = self.directory.follow(Target(dependency.service, dependency.version, settings, balancer, home))
-        invoker = ServiceClient(
-            target=target, codecs=self.codecs, clock=self.workshop.clock, pending=self.pending, chain=self.chains.client,
-            tasks=self.workshop.tasks, caller=consumer, balancer=balancer, failures=self.failures,
-            eject_s=self.workshop.environment("host").timing.ejection,
-        )  # fmt: skip
-        self.clients.append(invoker)
-        return proxy(dependency, invoker)
-
-    def client_settings(self, service: str) -> ClientTable:
-        """``[clients.SERVICE]``, else ``[clients.default]``, else the defaults."""
-        tables = self.settings.clients
-        found = tables.get(service) or tables.get(DEFAULT_CLIENT) or ClientTable()
-        named = self.settings.transports.get(found.transport or "")
-        # other hosts know the plugin, not the name of our table
-        return found if named is None else msgspec.structs.replace(found, transport=named.use)
-
     # ---- services --------------------------------------------------------------------------------------------------
     def hosted(self, publisher: Publisher, fakes: Mapping[str, Any]) -> list[Hosted]:
         """Every service attached to this host, its endpoints routed."""
@@ -173,11 +148,7 @@ class Composition:
         description = planned.description
         log = logging.getLogger(f"vyked.{description.name}")
         tasks = TaskScope(log)
-        caller = f"{description.name}/{description.version}"
-        clients = {
-            each.attribute: fakes[each.service] if each.service in fakes else self.client(caller, each)
-            for each in description.dependencies
-        }
+        clients = self.clients.of(planned, fakes)
         adapter = logging.LoggerAdapter(log, {"service": description.name})
         attached = Attached(log=adapter, options=planned.options, clients=clients, tasks=tasks, publisher=publisher)
         attach(planned.instance, attached, description)
@@ -251,7 +222,7 @@ class Composition:
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
             health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
         )  # fmt: skip
-        node.clients, node.hubs = self.clients, self.hubs
+        node.clients, node.hubs = self.clients.made, self.hubs
         workshop.generation = membership.generation
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)

@@ -179,7 +179,7 @@ class Host(ClassicHost):
         key = (name, version, contract)
         if key not in self._made:
             dependency = Dependency(attribute="", service=name, version=version, required=False, contract=contract)
-            self._made[key] = self._composition.client("", dependency)
+            self._made[key] = self._composition.clients.alone(dependency)
         return self._made[key]
 
     def invoker(self, service: str, /, *, version: str | None = None) -> Invoker:
@@ -187,7 +187,7 @@ class Host(ClassicHost):
         if self._composition is None:
             raise UsageError("this host does not run: use `async with Host(...) as host`")
         wanted = Dependency(attribute="", service=service, version=version, required=False, contract=_Itself())
-        return cast("Invoker", self._composition.client("", wanted))
+        return cast("Invoker", self._composition.clients.alone(wanted))
 
     def decode(self, event: Message, /) -> Any:
         """The payload of an event as plain data. Raises ValueError when it can't be read here."""

@@ -40,7 +40,7 @@ def prepared(instance: Any, table: ServiceTable, options: Any = None) -> Planned
     """`instance` with the wishes of its table; `options` None: bound from the table's. Raises ConfigError."""
     description = described(instance, table.name)
     endpoints = tuple(_wished(each, table) for each in description.endpoints)
-    ready = msgspec.structs.replace(description, endpoints=endpoints)
+    ready = msgspec.structs.replace(description, endpoints=endpoints, weight=table.weight)
     return Planned(ready, instance, options if options is not None else bound(description, table.options))
 
 

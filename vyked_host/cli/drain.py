@@ -53,7 +53,7 @@ async def _watch(host: Host, record: NodeRecord) -> None:
 
 
 def _words(node: str, each: Progress) -> str:
-    running = f"{each.running} still running: {', '.join(each.of)}" if each.running else "nothing runs any more"
+    running = f"{each.running} still running: {', '.join(each.of)}" if each.running else "no call is running"
     return f"{node} is {each.phase}, {running}"
 
 

@@ -157,7 +157,7 @@ def used_names(document: Mapping[str, Any]) -> set[tuple[str, str]]:
         *(("transport", _use(table, name)) for name, table in (transports or {"local": {}, "tcp": {}}).items()),
         *(("serializer", name) for name in _ALWAYS),
         *(("serializer", table.get("serializer")) for table in transports.values() if isinstance(table, dict)),
-        ("balancer", _use(_table(clients, "default").get("balancer"), "round_robin")),
+        ("balancer", _use(_table(clients, "default").get("balancer"), "least_pending")),
         *((kind, _use(document.get(kind), "embedded")) for kind in ("registry", "pubsub")),
         *(("balancer", _use(table.get("balancer"))) for table in clients.values() if isinstance(table, dict)),
         *(

@@ -19,7 +19,7 @@ WORDS: dict[str, str] = {
     "down": "{service} {version} at {node} is down: its node lost the connection to the registry",
     "gone": "{service} was at {node}, which left {ago_s} ago",
     "cycle": "they wait for each other in a circle: {path}; make one of these dependencies required=False",
-    "never_seen": "no {service} was ever seen{near}; there are: {known}",
+    "never_seen": "no service named {service} was ever seen{near}; there are: {known}",
     "usable": "{service} {version} at {node} looks usable: this has just changed, or is about to",
     "no_such_node": "there is no node {node}{near}; there are: {known}",
     "not_there": "{node} does not serve {service}",

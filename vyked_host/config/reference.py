@@ -20,6 +20,7 @@ from ..model.settings import (
     TimingTable,
     TlsTable,
 )
+from ..model.tables import BreakerTable, BulkheadTable, RateTable
 from .expectation import expected, literal, resolved
 from .shape import UNIT
 
@@ -47,6 +48,9 @@ _OWN: tuple[tuple[str, type[msgspec.Struct], str], ...] = (
         "NAME is that of an installed service, or any name with `use`. Only listed services run.",
     ),
     ("[clients.NAME]", ClientTable, "A key that is not in `[clients.NAME]` is as in `[clients.default]`."),
+    ("[clients.NAME.breaker]", BreakerTable, ""),
+    ("[clients.NAME.bulkhead]", BulkheadTable, ""),
+    ("[clients.NAME.rate]", RateTable, ""),
     ("[middleware]", MiddlewareTable, ""),
     ("[limits]", LimitsTable, ""),
     ("[timing]", TimingTable, ""),

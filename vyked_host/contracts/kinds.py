@@ -133,7 +133,8 @@ class KnowsGroups(Protocol):
 
 
 class Candidate(Protocol):
-    """One instance that a call may go to."""
+    """One instance that a call may go to. `in_flight`: calls of this client that wait for its answer; `ewma_s`: what an answer
+    takes, in seconds, for a balancer to keep (the host leaves it alone), 0.0 at first."""
 
     node_id: str
     labels: Mapping[str, str]
@@ -147,10 +148,11 @@ class Balancer(Protocol):
     """Chooses an instance per call. One object per client (consumer and target service)."""
 
     def update(self, candidates: Sequence[Candidate]) -> None:
-        """The set of candidates changed; may take O(n). Never called with an empty set."""
+        """Who can be chosen changed: an instance came, went, changed its weight or labels, or is no longer usable, or is again. Given
+        are the usable ones, or all while none is; may take O(n). Never called with an empty set."""
 
     def choose(self, call: Call) -> Candidate:
-        """One of the candidates of the last update, in O(1). `usable` False: choose another while there is one."""
+        """One of the candidates of the last update, in O(1): of two hundred it costs what it costs of two."""
         ...
 
 

@@ -167,6 +167,7 @@ class ServiceDescription(Value):
     dependencies: tuple[Dependency, ...] = ()
     periodic: tuple[Periodic, ...] = ()
     background: tuple[str, ...] = ()
+    weight: float = 1.0
     module: str = ""
     summary: str = ""
 

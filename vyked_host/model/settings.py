@@ -4,22 +4,11 @@ JSON Schema are generated from here. Times in seconds, sizes in bytes. Numbers: 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, dataclass_transform
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, field
 
-Name = Annotated[
-    str, Meta(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,63}$", description="a name: letters, digits, '_' and '-'")
-]
-Seconds = Annotated[float, Meta(ge=0, description="seconds")]
-Positive = Annotated[float, Meta(gt=0, description="seconds, above 0")]
-Count = Annotated[int, Meta(ge=1)]
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all tables: a key that is not a field is an error."""
+from .tables import BreakerTable, BulkheadTable, Name, Positive, RateTable, RetryTable, Table
 
 
 class HostTable(Table):
@@ -104,6 +93,10 @@ class ServiceTable(Table):
             '{ create = ["..."], "*" = ["..."] }; what no key holds for, nobody may call; absent: everybody may'
         ),
     ] = None
+    weight: Annotated[
+        float,
+        Meta(ge=0, description="its share of calls beside other instances, where the balancer goes by it; 0: a spare"),
+    ] = 1.0
     http_prefix: Annotated[
         str, Meta(pattern=r"^(/[^/].*[^/]|/[^/]|)$", description='put before every route, such as "/v1"')
     ] = ""
@@ -114,12 +107,34 @@ class ClientTable(Table):
 
     timeout: Annotated[float, Meta(gt=0, le=600, description="seconds, for the whole chain")] = 10.0
     balancer: Annotated[Choice, Meta(description="name of a balancer, or { use = name, ... }")] = Choice(
-        use="round_robin"
+        use="least_pending"
     )
+    warm_up: Annotated[
+        float, Meta(ge=0, description="seconds until an instance that is new, or back, gets its full share; 0: at once")
+    ] = 10.0
     prefer_local: Annotated[bool, Meta(description="an instance in this process is taken first while it is ready")] = (
         True
     )
     transport: Annotated[str | None, Meta(description="call over this transport only")] = None
+    retry: Annotated[RetryTable, Meta(description="when a call that failed is made again")] = RetryTable()
+    hedge_after: Annotated[
+        Positive | None,
+        Meta(
+            description="seconds after which an idempotent method that has not answered is called at a second instance"
+        ),
+    ] = None
+    breaker: Annotated[BreakerTable | None, Meta(description="when the calls of a method are not made for a while")] = (
+        None
+    )
+    bulkhead: Annotated[BulkheadTable | None, Meta(description="how many calls may run at once")] = None
+    rate: Annotated[RateTable | None, Meta(description="how many calls may begin in a second")] = None
+    fallback: Annotated[
+        dict[str, str],
+        Meta(
+            description="METHOD = what is called with the same arguments when METHOD could not be: "
+            '"SERVICE.METHOD", or "METHOD" of the calling service'
+        ),
+    ] = {}
 
 
 class MiddlewareTable(Table):

@@ -26,3 +26,9 @@ def pause(failures: int, before: int, out: int, total: int, first_s: float) -> f
     if failures < FAILURES or (out + 1) * 2 > total:
         return 0.0
     return first_s * min(before + 1, MOST)
+
+
+def panic(out: int, total: int) -> bool:
+    """Are so many of `total` instances out that none may be passed over for its failures? The few that are left can't carry the
+    load of all. `pause` never goes so far; instances that leave the mesh, or can't be reached, do."""
+    return out * 2 > total

@@ -54,6 +54,7 @@ class Activator:
                 service=each.name,
                 version=each.version,
                 status=self._judged.get(each.release, _WAITING).status,
+                weight=each.weight,
                 requires=tuple(need.service for need in each.dependencies if need.required),
             )
             for each in self._descriptions

@@ -13,8 +13,8 @@ from ..contracts import Running
 from ..errors import DeadlineExceeded, Executed
 from ..model.description import EndpointDescription
 from ..model.message import INITIAL_CREDIT, Call, Fault
-from .directory import Instance
 from .failures import FailureLog
+from .instances import Instance
 from .outcomes import invalid_result, to_error
 from .pending import Pending
 from .tasks import TaskScope

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from ..catalog.view import Known, View, forget, merge
 from ..contracts import Balancer
@@ -16,35 +17,25 @@ from ..model.message import Call
 from ..model.settings import ClientTable
 from ..model.topology import Change, Doubt, Generation, NodeRecord
 from ..model.version import compatible, parse
-from ..routing.outliers import FAILURES
+from .instances import Instance, pardon
 from .links import Link
+from .warm_up import WarmUp
 
 _NONE: Mapping[str, Doubt] = {}
-
-
-class Instance:
-    """`contracts.Candidate`: one instance that a call may go to."""
-
-    __slots__ = ("ejections", "ewma_s", "failures", "in_flight", "labels", "link", "node_id", "usable", "weight")
-
-    def __init__(self, node_id: str, labels: Mapping[str, str], weight: float, link: Link) -> None:
-        self.node_id, self.labels, self.weight, self.link = node_id, labels, weight, link
-        self.in_flight, self.ewma_s, self.usable = 0, 0.0, True
-        self.failures = self.ejections = 0  # in a row; times that it was passed over for them
-
-    def recover(self) -> None:
-        """It may be chosen again; one more failure is enough, where it was out for too many."""
-        self.usable = True
-        self.failures = min(self.failures, FAILURES - 1)
 
 
 class Target:
     """The instances of one service that one client may call."""
 
-    def __init__(self, service: str, version: str | None, settings: ClientTable, balancer: Balancer, home: str) -> None:
+    def __init__(
+        self, service: str, version: str | None, settings: ClientTable, balancer: Balancer, home: str,
+        warm_up: WarmUp | None = None,
+    ) -> None:  # fmt: skip
         self.service, self.version, self.settings = service, version, settings
         self._balancer, self._home = balancer, home
+        self._warm_up = warm_up or WarmUp(0.0, float, float)
         self._local: Instance | None = None
+        self._is_stale = False  # who may be chosen is worked out at the next call, once for all that changed by then
         self._found: dict[str, Instance] = {}
         self._known: tuple[str, ...] = ()
         self.instances: tuple[Instance, ...] = ()
@@ -68,26 +59,50 @@ class Target:
                     others.append(f"{each.version} at {node.node_id} is down")
                 else:
                     found[node.node_id] = self._instance(node, each.weight, link_of)
+        for node_id in found.keys() - self._found.keys():
+            self._warm_up.begin(node_id)
         self._known, self._found = tuple(others), found
         self.instances = preferred(found, doubts)
-        self._local = found.get(self._home) if self.settings.prefer_local else None
-        if found:
-            self._balancer.update(self.instances)
+        pardon(self.instances)
+        self._choose_anew()
+
+    def _choose_anew(self) -> None:
+        """Who may be chosen changed: the usable ones, or all while none is, since one of those may be back by now."""
+        self._is_stale = False
+        candidates = tuple(each for each in self.instances if each.usable) or self.instances
+        home = self._found.get(self._home) if self.settings.prefer_local else None
+        self._local = home if home is not None and home.usable else None
+        self._warm_up.among(each.node_id for each in candidates)
+        if candidates:
+            self._balancer.update(candidates)
+
+    def _usability_changed(self, instance: Instance) -> None:
+        if self._found.get(instance.node_id) is instance:
+            self._is_stale = True
+            if instance.usable:
+                self._warm_up.begin(instance.node_id)
 
     def _instance(self, node: NodeRecord, weight: float, link_of: Callable[[NodeRecord], Link]) -> Instance:
         """The known one, which knows its load, with what its node says of itself now; or a new one."""
         known = self._found.get(node.node_id)
         if known is None:
-            return Instance(node.node_id, node.labels, weight, link_of(node))
+            return Instance(node.node_id, node.labels, weight, link_of(node), self._usability_changed)
         known.labels, known.weight = node.labels, weight
         return known
 
     def choose(self, call: Call) -> Instance:
         """The instance for `call`. Raises Unavailable, VersionMismatch or NotFound, saying what is known."""
+        if self._is_stale:
+            self._choose_anew()
         if self._local is not None:
             return self._local
         if not self.instances:
             raise self._absent()
+        if self._warm_up.is_on and call.entity is None:  # what belongs together stays together
+            return self._warm_up.choose(partial(self._balanced, call))
+        return self._balanced(call)
+
+    def _balanced(self, call: Call) -> Instance:
         return self._balancer.choose(call)  # type: ignore[return-value]  # it chooses among what update() gave it
 
     def named(self, node_id: str) -> Instance:

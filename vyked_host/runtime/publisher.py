@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,6 @@ from ..model.description import EventDescription
 from ..model.message import SENSITIVE, Event, Guarantees
 from ..service.context import CURRENT
 from ..service.endpoints import Published
-from ..wire import metadata as headers
 from .codecs import Codecs
 from .trail import EventTrail
 from .trail import Published as Entry
@@ -61,7 +60,7 @@ class Publisher:
             body=body,
             content_type=self._content_type,
             key=key,
-            metadata=_metadata(event, headers.unpack(outer.call.metadata) if outer is not None else {}),
+            metadata=_metadata(event, outer.inherited if outer is not None else {}),
             published_unix_s=self._clock.unix(),
         )
         entry = self.trail.publishes(message)
@@ -100,5 +99,5 @@ class Publisher:
             await asyncio.wait(set(self._outstanding))
 
 
-def _metadata(event: EventDescription, outer: dict[str, str]) -> dict[str, str]:
+def _metadata(event: EventDescription, outer: Mapping[str, str]) -> Mapping[str, str]:
     return {**outer, SENSITIVE: ",".join(event.sensitive)} if event.sensitive else outer

@@ -49,10 +49,21 @@ class Invoker(Protocol):
         ...
 
 
-def merged(before: CallOptions | None, given: Mapping[str, Any]) -> CallOptions:
-    """`before` with what `using(...)` was given on top."""
+def merged(endpoint: EndpointDescription, before: CallOptions | None, given: Mapping[str, Any]) -> CallOptions:
+    """`before` with what `using(...)` was given on top. Raises ValueError where a method can't be called so."""
+    if given.get("hedge_after") is not None and (fault := unhedgeable(endpoint)):
+        raise ValueError(f"hedge_after: {fault}")
     said = {name: value for name, value in given.items() if value is not None}
     return msgspec.structs.replace(before or CallOptions(), **said)
+
+
+def unhedgeable(endpoint: EndpointDescription) -> str:
+    """Why there may be no second attempt beside the first one of `endpoint`; "" when there may be."""
+    if endpoint.kind is not Kind.UNARY:
+        return f"{endpoint.path} has a stream or a raw answer, so it is called once"
+    if not endpoint.idempotent:
+        return f"{endpoint.path} is not declared @api(idempotent=True), and two attempts may both run"
+    return ""
 
 
 # ---- calls with one answer -------------------------------------------------------------------------------------------
@@ -76,7 +87,7 @@ class BoundRemote(BoundEndpoint[P, R_co]):
 
     def using(self, **options: Any) -> BoundRemote[P, R_co]:
         """The same method with options for this call."""
-        return type(self)(self._endpoint, self._call, merged(self._options, options))
+        return type(self)(self._endpoint, self._call, merged(self._endpoint, self._options, options))
 
 
 class BoundUpload(BoundRemote[P, R_co]):
@@ -105,7 +116,7 @@ class RemoteStream(BoundStream[P, T_co]):
 
     def using(self, **options: Any) -> RemoteStream[P, T_co]:
         """The same method with options for this call."""
-        return type(self)(self._endpoint, self._call, merged(self._options, options))
+        return type(self)(self._endpoint, self._call, merged(self._endpoint, self._options, options))
 
 
 def split_stream(endpoint: EndpointDescription, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:

@@ -16,7 +16,8 @@ from ..errors import UsageError, VykedError
 from ..model.description import EndpointDescription, SubscriptionDescription
 from ..model.message import Call
 from ..model.values import Value
-from ..wire.metadata import unpack
+from ..wire.metadata import pack, unpack
+from ..wire.trace import TRACEPARENT, inherited, joined
 
 CURRENT: ContextVar[Context] = ContextVar("vyked_context")
 """The context of the running handler; unset outside of one."""
@@ -74,6 +75,8 @@ class Context(msgspec.Struct):
     delivery: Delivery | None = None
     request: Any = None
     headers: dict[str, str] | None = None
+    trace: dict[str, str] | None = None
+    packed_trace: bytes | None = None
 
     @property
     def id(self) -> str:
@@ -107,15 +110,28 @@ class Context(msgspec.Struct):
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The caller's own pairs, and trace headers."""
+        """The caller's own pairs, and what it inherited itself (:mod:`vyked_host.wire.trace`)."""
         if self.headers is None:
             self.headers = unpack(self.call.metadata)
         return self.headers
 
     @property
     def traceparent(self) -> str:
-        """The W3C trace header, empty when there is none."""
-        return self.metadata.get("traceparent", "")
+        """The W3C trace header, empty when there is none that is valid."""
+        return self.inherited.get(TRACEPARENT, "")
+
+    @property
+    def inherited(self) -> Mapping[str, str]:
+        """What of the metadata goes on by itself to calls and events made here: ``traceparent tracestate baggage``."""
+        if self.trace is None:
+            self.trace = inherited(self.metadata) if self.call.metadata else {}
+            self.packed_trace = pack(self.trace)
+        return self.trace
+
+    def onward(self, own: Mapping[str, str] | None) -> bytes | None:
+        """The metadata, packed, of a call made here: `own`, and what it inherits."""
+        outer = self.inherited
+        return pack(joined(outer, own)) if own else self.packed_trace
 
     @property
     def idempotency_key(self) -> str | None:

@@ -32,16 +32,12 @@ def test_near_instances_share_all_calls_evenly() -> None:
     assert {node: picks.count(node) for node in picks} == {"n1": 30, "n3": 30}
 
 
-def test_far_instances_take_over_while_no_near_one_is_usable() -> None:
-    near = candidate("n1", "a", usable=False)
-    balancer = zone(near, candidate("n2", "b"), candidate("n3", "b"))
+def test_far_instances_take_over_while_no_near_one_is_there() -> None:
+    near, far = candidate("n1", "a"), [candidate("n2", "b"), candidate("n3", "b")]
+    balancer = zone(*far)
     assert set(chosen(balancer)) == {"n2", "n3"}
-    near.usable = True
+    balancer.update([near, *far])
     assert set(chosen(balancer)) == {"n1"}
-
-
-def test_an_unusable_near_one_is_skipped() -> None:
-    assert set(chosen(zone(candidate("n1", "a", usable=False), candidate("n2", "a"), candidate("n3", "b")))) == {"n2"}
 
 
 def test_when_none_is_usable_a_candidate_is_still_named() -> None:

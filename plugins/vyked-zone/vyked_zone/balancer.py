@@ -1,4 +1,4 @@
-"""Round robin among the near instances, and among the others only while no near one is usable."""
+"""Round robin among the near instances, and among the others while none of those is there. What is given is usable."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Zone:
         self._near, self._far = self._turns(near), self._turns(far)
 
     def choose(self, call: Call) -> Candidate:
-        """The next usable near one, else the next usable far one, else any."""
-        return self._near.usable() or self._far.usable() or (self._near or self._far).current()
+        """The next near one, else the next far one."""
+        return (self._near or self._far).next()
 
     def _turns(self, candidates: Sequence[Candidate]) -> _Turns:
         return _Turns(candidates, self._rng.randrange(len(candidates) or 1))  # anywhere: clients must not move in step
@@ -41,13 +41,7 @@ class _Turns:
     def __bool__(self) -> bool:
         return bool(self._candidates)
 
-    def current(self) -> Candidate:
-        return self._candidates[self._next]
-
-    def usable(self) -> Candidate | None:
-        for _ in self._candidates:
-            one = self.current()
-            self._next = (self._next + 1) % len(self._candidates)
-            if one.usable:
-                return one
-        return None
+    def next(self) -> Candidate:
+        one = self._candidates[self._next]
+        self._next = (self._next + 1) % len(self._candidates)
+        return one

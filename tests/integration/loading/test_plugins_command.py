@@ -69,9 +69,10 @@ def test_what_a_file_uses_is_in_use_and_what_it_disables_is_not(shelf: Shelf, tm
     assert states["transport.nuts@acme"] == "in use"
     assert states["service.till@acme"] == "in use"
     assert states["balancer.nuts@acme"] == "disabled"
-    for default in ("serializer.json", "serializer.msgpack", "balancer.round_robin", "middleware.logging"):
+    for default in ("serializer.json", "serializer.msgpack", "balancer.least_pending", "middleware.logging"):
         assert states[f"{default}@vyked-host"] == "in use"
-    assert states["balancer.hash@vyked-host"] == "available"
+    for other in ("ewma", "hash", "random", "round_robin", "weighted"):
+        assert states[f"balancer.{other}@vyked-host"] == "available"
     assert states["registry.embedded@vyked-host"] == "in use"
     assert states["transport.tcp@vyked-host"] == "available"
 
@@ -139,7 +140,7 @@ def test_info_of_a_broken_plugin_prints_the_traceback_and_exits_3(shelf: Shelf) 
 def test_info_of_what_is_not_installed_is_a_usage_error() -> None:
     done = run("info", "nonesuch")
     assert done.exit_code == 2
-    assert "no plugin or service 'nonesuch' is installed; installed: balancer.hash" in done.stderr
+    assert "no plugin or service 'nonesuch' is installed; installed: balancer.ewma" in done.stderr
 
 
 def test_options_before_a_subcommand_hold_for_it() -> None:

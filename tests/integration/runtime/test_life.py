@@ -171,7 +171,7 @@ async def test_nothing_is_left_after_a_host(caplog: pytest.LogCaptureFixture) ->
     assert not [line for line in caplog.records if "failed" in line.getMessage() and "tick" not in line.getMessage()]
 
 
-async def test_context_tells_who_calls() -> None:
+async def test_context_tells_who_calls_and_of_metadata_only_the_trace_goes_further_than_one_call() -> None:
     class Asked(Service, name="asked", version="2.1.0"):
         @api
         async def who(self) -> list[Any]:
@@ -183,11 +183,12 @@ async def test_context_tells_who_calls() -> None:
 
         @api
         async def pass_on(self) -> list[Any]:
-            return await self.asked.who()
+            return [*await self.asked.who(), dict(context().metadata)]
 
     async with Host(Asked, Asks, text=LOCAL) as host:
-        call = host.client(Asks).pass_on.using(metadata={"traceparent": "00-1-2-01", "tenant": "acme"})
-        assert await call() == ["asked.who", "asks", {"traceparent": "00-1-2-01", "tenant": "acme"}, 1]
+        trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "baggage": "tenant=acme"}
+        said = {**trace, "authorization": "Bearer secret"}
+        assert await host.client(Asks).pass_on.using(metadata=said)() == ["asked.who", "asks", trace, 1, said]
 
 
 async def test_losing_a_dependency_is_told_and_stops_nothing() -> None:

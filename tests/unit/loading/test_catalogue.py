@@ -75,7 +75,7 @@ def test_an_unknown_name_says_what_is_installed_and_what_was_meant(shelf: Shelf)
     with pytest.raises(UnknownPlugin) as caught:
         load(environ={}).provider("balancer", "randon")
     assert caught.value.suggestion == "random"
-    assert "no balancer 'randon' is installed; did you mean 'random'? installed: hash, least_pending, random" in str(
+    assert "no balancer 'randon' is installed; did you mean 'random'? installed: ewma, hash, least_pending" in str(
         caught.value
     )
 

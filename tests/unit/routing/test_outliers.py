@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vyked_host.routing.outliers import FAILURES, MOST, pause, speaks_against
+from vyked_host.routing.outliers import FAILURES, MOST, panic, pause, speaks_against
 
 
 def test_five_in_a_row_are_needed() -> None:
@@ -35,3 +35,14 @@ def test_what_the_application_says_or_refuses_speaks_against_nobody() -> None:
 
 def test_the_only_instance_stays() -> None:
     assert pause(100, 0, 0, 1, 30.0) == 0.0
+
+
+@given(st.integers(0, 20), st.integers(1, 20))
+def test_ejecting_alone_never_leads_to_panic(out: int, total: int) -> None:
+    if pause(FAILURES, 0, out, total, 30.0):
+        assert not panic(out + 1, total)
+
+
+def test_more_than_half_out_is_panic() -> None:
+    assert [panic(out, 4) for out in range(5)] == [False, False, False, True, True]
+    assert not panic(0, 0)

@@ -20,7 +20,7 @@ from vyked_host.runtime.answers import Reply
 from vyked_host.runtime.client import ServiceClient
 from vyked_host.runtime.clock import LoopClock
 from vyked_host.runtime.codecs import Codecs
-from vyked_host.runtime.directory import Instance
+from vyked_host.runtime.instances import Instance
 from vyked_host.runtime.links import Link
 from vyked_host.runtime.pending import Pending
 from vyked_host.runtime.tasks import TaskScope
@@ -92,7 +92,7 @@ class Bench:
         self.pending, self.tasks = Pending(limit=None), TaskScope(logging.getLogger("test"))
         settings = ClientTable(timeout=5.0)
         self.client = ServiceClient(
-            target=SimpleNamespace(settings=settings, instances=(self.instance,), choose=lambda call: self.instance),  # type: ignore[arg-type]
+            target=SimpleNamespace(service="shop", settings=settings, instances=(self.instance,), choose=lambda call: self.instance),  # type: ignore[arg-type]
             codecs=Codecs({"msgpack": Msgpack(LimitsTable())}, "msgpack"), clock=LoopClock(asyncio.get_running_loop()),
             pending=self.pending, chain=(), tasks=self.tasks, caller="", balancer=None,
         )  # fmt: skip

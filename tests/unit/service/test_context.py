@@ -8,8 +8,9 @@ from vyked_host.errors import UsageError
 from vyked_host.model.description import EndpointDescription, Kind, SubscriptionDescription
 from vyked_host.model.message import Call, Peer
 from vyked_host.service.context import CURRENT, Context, Delivery, Reject, Retry, context
-from vyked_host.wire.metadata import pack
+from vyked_host.wire.metadata import pack, unpack
 
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ENDPOINT = EndpointDescription(service="identity", version="1.0.0", name="find", kind=Kind.UNARY)
 SUBSCRIPTION = SubscriptionDescription(service="identity", major=2, event="created", handler="on", payload=None)
 
@@ -50,11 +51,28 @@ def test_the_caller_is_what_the_call_and_its_connection_say() -> None:
 
 
 def test_metadata_is_unpacked_when_it_is_asked_for() -> None:
-    found = Context(call(metadata=pack({"traceparent": "00-a-b-01", "tenant": "x"})), ENDPOINT, lambda: 0.0)
+    found = Context(call(metadata=pack({"traceparent": PARENT, "tenant": "x"})), ENDPOINT, lambda: 0.0)
     assert found.headers is None
-    assert (found.traceparent, found.metadata["tenant"]) == ("00-a-b-01", "x")
+    assert (found.traceparent, found.metadata["tenant"]) == (PARENT, "x")
     assert found.metadata is found.metadata
     assert Context(call(), ENDPOINT, lambda: 0.0).traceparent == ""
+
+
+def test_a_traceparent_that_is_none_is_not_taken_for_one() -> None:
+    found = Context(call(metadata=pack({"traceparent": "00-a-b-01", "tracestate": "a=1"})), ENDPOINT, lambda: 0.0)
+    assert found.traceparent == ""
+    assert found.onward(None) is None
+
+
+def test_calls_made_here_inherit_the_trace_and_nothing_else() -> None:
+    said = {"traceparent": PARENT, "tracestate": "a=1", "baggage": "k=v", "authorization": "Bearer secret"}
+    found = Context(call(metadata=pack(said)), ENDPOINT, lambda: 0.0)
+    onward = found.onward(None)
+    assert unpack(onward) == {"traceparent": PARENT, "tracestate": "a=1", "baggage": "k=v"}
+    assert found.onward(None) is onward  # packed once for all calls
+    assert unpack(found.onward({"tenant": "x"})) == {**unpack(onward), "tenant": "x"}
+    assert Context(call(), ENDPOINT, lambda: 0.0).onward(None) is None
+    assert unpack(Context(call(), ENDPOINT, lambda: 0.0).onward({"a": "b"})) == {"a": "b"}
 
 
 async def test_a_delivery_counts_and_can_be_extended() -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from ...contracts import Call, EndpointDescription
 from ...wire.metadata import pack, unpack
+from ...wire.trace import TRACE
 from .refusal import Refused
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -21,7 +22,6 @@ LONGEST_S = 600.0
 TIMEOUT, ENTITY, ATTEMPT = "Vyked-Timeout-Ms", "Vyked-Entity", "Vyked-Attempt"
 CALLER, METADATA, IDEMPOTENCY = "Vyked-Caller", "Vyked-Metadata", "Idempotency-Key"
 REVISION, DRAINING, SERIALIZER = "Vyked-Surface", "Vyked-Draining", "Vyked-Serializer"
-TRACE = ("traceparent", "tracestate", "baggage")
 
 _PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?\Z")
 _CALLER = re.compile(r"[a-z][a-z0-9_-]{0,63}/[0-9A-Za-z.+-]{1,64}\Z")

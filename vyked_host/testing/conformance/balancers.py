@@ -1,4 +1,5 @@
-"""The suite for balancers: only candidates, usable ones first, spread over all, affinity where it is declared."""
+"""The suite for balancers: only candidates, in a time that does not grow with their number, spread over all, affinity where it is
+declared."""
 
 from __future__ import annotations
 
@@ -11,10 +12,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from ...contracts import Balancer, Call, Environment, Fault, ObservesOutcomes, Provider
+from ...contracts import Balancer, Call, Candidate, Environment, Fault, ObservesOutcomes, Provider
 from .suite import Suite
 
 CALLS = 4000
+SLACK = 4
+"""Looks by which two choices may differ by chance."""
+LOOKED_AT = frozenset(Candidate.__annotations__)
 
 
 class Node:
@@ -24,6 +28,33 @@ class Node:
         self.node_id, self.weight = node_id, weight
         self.labels: Mapping[str, str] = {}
         self.in_flight, self.ewma_s, self.usable = 0, 0.001, True
+
+
+class Watched(Node):
+    """A candidate that counts how often it is looked at."""
+
+    looks = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in LOOKED_AT:
+            Watched.looks += 1
+        return super().__getattribute__(name)
+
+
+class WatchedAll(Sequence[Watched]):
+    """Candidates that are counted when they are taken out, too."""
+
+    def __init__(self, count: int, usable: bool) -> None:
+        self._all = [Watched(f"n{at}") for at in range(count)]
+        for each in self._all:
+            each.usable = usable
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, at: Any) -> Any:
+        Watched.looks += 1
+        return self._all[at]
 
 
 def _nodes(count: int) -> list[Node]:
@@ -56,20 +87,20 @@ class BalancerConformance(Suite):
             for at in range(40):
                 assert balancer.choose(_call(f"e{at}" if at % 2 else None)) in candidates
 
-    async def test_what_is_not_usable_is_passed_over_while_something_else_is(self, balancer: Balancer) -> None:
-        candidates = _nodes(5)
-        balancer.update(candidates)
-        for left in range(4):
-            candidates[left].usable = False
-            for at in range(60):
-                assert balancer.choose(_call(f"e{at}" if at % 2 else None)).usable
-
     async def test_when_nothing_is_usable_a_candidate_is_chosen_all_the_same(self, balancer: Balancer) -> None:
         candidates = _nodes(3)
-        balancer.update(candidates)
         for candidate in candidates:
             candidate.usable = False
-        assert balancer.choose(_call(None)) in candidates
+        balancer.update(candidates)
+        for at in range(20):
+            assert balancer.choose(_call(f"e{at}" if at % 2 else None)) in candidates
+
+    @pytest.mark.parametrize("usable", [True, False])
+    async def test_a_choice_of_two_hundred_looks_at_no_more_than_one_of_two(
+        self, balancer: Balancer, usable: bool
+    ) -> None:
+        few, many = (_most_looks(balancer, WatchedAll(count, usable)) for count in (2, 200))
+        assert many <= few + SLACK, f"a choice looks at candidates {many} times, of two {few} times"
 
     async def test_equal_candidates_get_equal_shares(self, balancer: Balancer) -> None:
         if not self.spreads:
@@ -133,3 +164,16 @@ class BalancerConformance(Suite):
 
 def _owners(balancer: Balancer) -> list[str]:
     return [balancer.choose(_call(f"e{at}")).node_id for at in range(500)]
+
+
+def _most_looks(balancer: Balancer, candidates: Sequence[Any]) -> int:
+    """The most looks that one choice took, entities known by then."""
+    balancer.update(candidates)
+    most = 0
+    for at in range(200):
+        call = _call(f"e{at % 10}" if at % 2 else None)
+        Watched.looks = 0
+        balancer.choose(call)
+        if at >= 100:
+            most = max(most, Watched.looks)
+    return most

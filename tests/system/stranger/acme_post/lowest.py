@@ -1,4 +1,4 @@
-"""The first by node id, while it is usable."""
+"""The first by node id."""
 
 from collections.abc import Sequence
 
@@ -13,4 +13,4 @@ class Lowest(Balancer):
         self._order = sorted(candidates, key=lambda each: each.node_id)
 
     def choose(self, call: Call) -> Candidate:
-        return next((each for each in self._order if each.usable), self._order[0])
+        return self._order[0]

@@ -1,0 +1,156 @@
+"""The attempts of a call: instance, channel, encode, send, wait, decode; and once more elsewhere where that may be.
+
+The way without failures is the one that counts: whom the call has tried, the budget and the pause exist from the first failure on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import Any
+
+from ..contracts import Channel
+from ..errors import CallError
+from ..model.message import Call, Fault
+from ..routing.candidates import another
+from ..routing.outliers import speaks_against
+from ..routing.retries import Failure, may_run_twice
+from ..service.clients import CallOptions
+from .answers import Answer
+from .hedging import race
+from .instances import Instance
+from .links import Way
+from .outcomes import unsendable
+from .outgoing import PLAIN, Outgoing, Tried
+
+
+class Attempts(Outgoing):
+    """One endpoint with one answer."""
+
+    async def call(
+        self, arguments: Any, _inbound: Any, options: CallOptions | None, tried: Tried | None = None
+    ) -> Any:  # fmt: skip
+        """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
+        if options is not None and options.hedge_after is not None and tried is None:
+            return await race(self, arguments, options, options.hedge_after)
+        call = self._new(options or PLAIN)
+        while True:
+            answer: Answer | None = None
+            dialling = 0.0  # when it began; then, negative, how long it took
+            try:
+                instance = self._choose(call, options) if tried is None else self._another(call, options, tried)
+                way = instance.link.best if self._only is None else instance.link.way(self._only)
+                channel = way.channel
+                if channel is None:
+                    dialling = perf_counter()
+                    channel = await self._dialled(instance, way, call)
+                    dialling -= perf_counter()
+                answer = self._send(call, arguments, instance, way, channel)
+                result = await answer.future
+            except BaseException as error:
+                if tried is None or not tried.is_over:
+                    self._failed(answer, error, call, perf_counter() - dialling if dialling > 0 else -dialling)
+                elif answer is not None:
+                    self._given_up(answer)
+                tried, pause = self._next(error, call, options, tried)
+                if pause is None:
+                    raise
+            else:
+                answer.running = None  # it has the answer as its sink: a circle no collector would find
+                self.counters.succeeded(perf_counter() - answer.began)
+                self._ended(answer, None)
+                if instance.failures:
+                    instance.failures = 0
+                return result
+            if pause > 0.0:
+                await asyncio.sleep(pause)
+
+    # ---- one attempt -----------------------------------------------------------------------------------------------
+    def _send(self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel) -> Answer:
+        call.endpoint, call.codec = way.agreed(channel, self.endpoint)
+        codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
+        try:
+            call.body = codecs.encode(arguments)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise unsendable(self.endpoint, error) from error
+        answer = Answer(self.endpoint, instance, call.deadline, codecs.decode, self._loop.create_future())
+        self.client.pending.add(answer)
+        instance.in_flight += 1
+        try:
+            answer.running = channel.dispatch(call, answer)
+        except BaseException:
+            self._ended(answer, None)
+            raise
+        return answer
+
+    def _ended(self, answer: Answer, error: CallError | None) -> None:
+        instance, elapsed = answer.instance, perf_counter() - answer.began
+        instance.in_flight -= 1
+        self.client.pending.discard(answer)
+        if self.client.observer is not None:
+            fault = Fault(code=error.code, message=str(error), executed=error.executed) if error else None
+            self.client.observer.observed(instance, fault, elapsed)
+
+    def _failed(self, answer: Answer | None, error: BaseException, call: Call, dialling_s: float) -> None:
+        """Account for a failed attempt."""
+        known = error if isinstance(error, CallError) else None
+        waited = perf_counter() - answer.began if answer is not None else 0.0
+        self.counters.fault(known.code if known is not None else type(error).__name__, waited)
+        named = answer.instance.node_id if answer is not None else None
+        self.client.failures.called(self.endpoint, call, error, named, dialling_s, waited)
+        if answer is None:
+            return
+        self._ended(answer, known)
+        answer.abandon(Fault(code="CANCELLED", message="the caller waits no longer", executed="unknown"))
+        if known is not None and speaks_against(known.code, known.executed):
+            self.client.ejection.failed(answer.instance)
+
+    def _given_up(self, answer: Answer) -> None:
+        """Another attempt has the answer: this one was no failure."""
+        self._ended(answer, None)
+        answer.abandon(Fault(code="CANCELLED", message="another attempt was answered first", executed="unknown"))
+
+    # ---- the next one ----------------------------------------------------------------------------------------------
+    def _next(
+        self, error: BaseException, call: Call, options: CallOptions | None, tried: Tried | None
+    ) -> tuple[Tried | None, float | None]:  # fmt: skip
+        """Whom the call has tried, and seconds until its next attempt; None: there is none."""
+        if not isinstance(error, CallError) or error.instance is None or not self.client.target.instances:
+            return tried, None
+        tried = tried or Tried(error.instance)
+        pause = self.client.retries.pause(
+            Failure(code=error.code, executed=error.executed, retry_after=error.retry_after),
+            attempt=max(call.attempt, len(tried.nodes)),
+            repeatable=may_run_twice(idempotent=self.endpoint.idempotent, has_key=call.idempotency_key is not None),
+            elsewhere=(options is None or not options.instance) and self.has_another(tried),
+            chance=self.client.chance(),
+        )  # fmt: skip
+        now = self._now()
+        if pause is None or now + pause >= call.deadline or not self.client.extra_attempt(now, self.counters):
+            return tried, None
+        self.counters.note("retries")
+        call.attempt += 1
+        return tried, pause
+
+    def may_double(self, tried: Tried) -> bool:
+        """May there be an attempt beside the one that runs? Counts it."""
+        if not self.has_another(tried) or len(tried.nodes) >= self.client.retries.attempts:
+            return False
+        if not self.client.extra_attempt(self._now(), self.counters):
+            return False
+        self.counters.note("hedges")
+        return True
+
+    def has_another(self, tried: Tried) -> bool:
+        """Is there an instance that the call has not asked, and that can take it?"""
+        return another(self.client.target.instances, tried.nodes, 0.0) is not None
+
+    def _another(self, call: Call, options: CallOptions | None, tried: Tried) -> Instance:
+        """The instance of an attempt after the first, or beside it: one that was not asked yet, where there is one."""
+        chosen = None
+        if tried.nodes and (options is None or not options.instance):
+            chosen = another(self.client.target.instances, tried.nodes, self.client.chance())
+        chosen = chosen or self._choose(call, options)
+        tried.nodes.append(chosen.node_id)
+        call.attempt = len(tried.nodes)
+        return chosen

@@ -1,0 +1,89 @@
+"""What every outgoing call needs of its endpoint, as one client sees it: deadline, instance, connection, codecs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..contracts import Channel
+from ..errors import DeadlineExceeded, Unavailable
+from ..model.description import EndpointDescription, Kind
+from ..model.message import Call
+from ..service.clients import CallOptions
+from ..service.context import CURRENT
+from ..wire import metadata as headers
+from .client_codecs import ClientCodecs
+from .instances import Instance
+from .links import Way
+from .statistics import CallCounters
+
+if TYPE_CHECKING:
+    from .client import ServiceClient
+
+HOP_S = 0.005
+"""What a nested call leaves of its caller's time for the way back (docs/semantics.md, deadlines)."""
+PLAIN = CallOptions()
+"""Of a call without options."""
+
+
+class Tried:
+    """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up."""
+
+    __slots__ = ("is_over", "nodes")
+
+    def __init__(self, *nodes: str) -> None:
+        self.nodes, self.is_over = list(nodes), False
+
+
+class Outgoing:
+    """One endpoint as seen by one client. `timeout` in seconds."""
+
+    def __init__(
+        self, client: ServiceClient, endpoint: EndpointDescription, counters: CallCounters, timeout: float
+    ) -> None:  # fmt: skip
+        self.client, self.endpoint, self.counters, self.timeout = client, endpoint, counters, timeout
+        self._now, self._loop = client.clock.now, asyncio.get_running_loop()
+        self._codecs: dict[str, ClientCodecs] = {}
+        self._only = "http" if endpoint.kind is Kind.HTTP else client.target.settings.transport
+
+    def deadline(self, options: CallOptions | None) -> float:
+        """When a call that begins now has to be over: its own time, and what is left of the call it is made in."""
+        deadline = self._now() + ((options.timeout if options is not None else None) or self.timeout)
+        outer = CURRENT.get(None)
+        return deadline if outer is None else min(deadline, outer.call.deadline - HOP_S)
+
+    def _new(self, options: CallOptions) -> Call:
+        deadline = self._now() + (options.timeout or self.timeout)
+        outer = CURRENT.get(None)
+        if outer is None:
+            metadata = headers.pack(options.metadata) if options.metadata else None
+        else:
+            deadline = min(deadline, outer.call.deadline - HOP_S)
+            metadata = outer.onward(options.metadata)
+        return Call(
+            0, 0, "", None, deadline, None, metadata, 1, options.entity, options.idempotency_key, self.client.caller
+        )  # fmt: skip
+
+    def _choose(self, call: Call, options: CallOptions | None) -> Instance:
+        if call.deadline <= self._now():
+            raise DeadlineExceeded(
+                f"{self.endpoint.path}: no time was left",
+                service=self.endpoint.service, method=self.endpoint.name, executed="not_sent",
+            )  # fmt: skip
+        if options is not None and options.instance:
+            return self.client.target.named(options.instance)
+        return self.client.target.choose(call)
+
+    async def _dialled(self, instance: Instance, way: Way, call: Call) -> Channel:
+        try:
+            return await way.open(call.deadline)
+        except Unavailable as error:
+            error.instance = instance.node_id
+            self.client.ejection.rest(instance)
+            raise
+
+    def _codecs_of(self, name: str) -> ClientCodecs:
+        found = self._codecs.get(name)
+        if found is None:
+            found = self._codecs[name] = ClientCodecs(self.endpoint, self.client.codecs, name)
+        return found

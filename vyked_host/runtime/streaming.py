@@ -1,0 +1,53 @@
+"""Outgoing calls with a stream, either way. They are made once: the first item commits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ..contracts import Channel, Running
+from ..model.message import Call
+from ..service.clients import CallOptions
+from .answers import Reply
+from .instances import Instance
+from .outcomes import unsendable
+from .outgoing import PLAIN, Outgoing
+
+TIMEOUT_S = 600.0
+"""Of a stream whose method says nothing else."""
+
+
+class Streams(Outgoing):
+    """One endpoint with a stream."""
+
+    async def upload(self, arguments: Any, inbound: AsyncIterator[Any], options: CallOptions | None) -> Any:
+        """A stream to the handler, one answer back."""
+        reply = self.stream(arguments, inbound, options)
+        try:
+            return await reply.result()
+        finally:
+            await reply.aclose()
+
+    def stream(self, arguments: Any, inbound: AsyncIterator[Any] | None, options: CallOptions | None) -> Reply:
+        """A streamed answer; nothing is sent before it is first waited for."""
+        call = self._new(options or PLAIN)
+
+        async def start(reply: Reply) -> Running | None:
+            instance, channel = await self._open(call, options)
+            codecs = self._codecs_of(call.codec)
+            reply.instance, reply.decode, reply.encode = instance.node_id, codecs.decode, codecs.encode_item
+            try:
+                call.body = codecs.encode(arguments)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise unsendable(self.endpoint, error) from error
+            return channel.dispatch(call, reply)
+
+        client = self.client
+        return Reply(self.endpoint, call, start, client.pending, client.tasks, inbound, client.failures)
+
+    async def _open(self, call: Call, options: CallOptions | None) -> tuple[Instance, Channel]:
+        instance = self._choose(call, options)
+        way = instance.link.best if self._only is None else instance.link.way(self._only)
+        channel = way.channel or await self._dialled(instance, way, call)
+        call.endpoint, call.codec = way.agreed(channel, self.endpoint)
+        return instance, channel
