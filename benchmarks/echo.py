@@ -50,6 +50,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     variant: str = "all on"
 
 
+SMALL = Case()
+"""What is meant where nothing else is said."""
+
+
 class Codec:
     """The codec of the peers that bring none of their own: msgpack, typed on both sides."""
 

@@ -82,7 +82,11 @@ def run(settings: Settings) -> report.Report:
     middle = report.median(rounds)
     print(found.heading())
     beside = CONNECTIONS.format(idle=settings.idle, held=settings.held)
-    cases = [("alone", middle.alone_us), (f"beside a stream of {settings.mib} MiB", middle.stream_us), (beside, middle.idle_us)]
+    cases = [
+        ("alone", middle.alone_us),
+        (f"beside a stream of {settings.mib} MiB", middle.stream_us),
+        (beside, middle.idle_us),
+    ]
     rows = [(label, f"{us:.0f}", f"{us / middle.alone_us:.2f}") for label, us in cases]
     print(report.table(("p99 of small calls, one by one", "us", "x alone"), rows))
     return found
@@ -95,7 +99,9 @@ def _serving() -> Iterator[tuple[Path, int, int]]:
         folder = Path(place)
         ours.server(folder, port, Case())
         file = folder / "vyked.toml"
-        file.write_text(file.read_text() + '\n[services.beside]\nuse = "benchmarks.fairness:Beside"\n[limits]\nconnections = 4096\n')
+        file.write_text(
+            file.read_text() + '\n[services.beside]\nuse = "benchmarks.fairness:Beside"\n[limits]\nconnections = 4096\n'
+        )
         with running([script("vyked-host"), "run", str(file)], cwd=folder, env=environment()) as server:
             server.wait_for_port(port)
             yield folder, port, server.pid
@@ -149,7 +155,7 @@ async def _streaming(client: Beside, chunks: int) -> AsyncIterator[None]:
 async def _held(host: Host, port: int, client: Beside, settings: Settings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await idle_connections(stack, host, port, settings.idle)
-        long = asyncio.create_task(client.hold.using(timeout=600.0)(settings.held))  # type: ignore[arg-type]
+        long = asyncio.create_task(client.hold.using(timeout=600.0)(settings.held))
         await asyncio.sleep(0)
         try:
             yield

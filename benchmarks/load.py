@@ -42,6 +42,11 @@ class Measured(msgspec.Struct, kw_only=True):
     server_mib: float = 0.0
     calls: float = 0.0
 
+    @property
+    def cpu_us(self) -> float:
+        """Of both processes, per call."""
+        return self.client_cpu_us + self.server_cpu_us
+
     def latencies(self, seconds: list[float]) -> None:
         """Take in the latency of each sequential call."""
         cuts = statistics.quantiles(seconds, n=100)

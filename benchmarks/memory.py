@@ -13,9 +13,11 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
+from vyked_host import Host
+
 from . import report, rpc
 from .echo import Case
-from .peers import ours
+from .peers import PEERS, ours
 from .processes import LOOPBACK, memory_mib
 from .startup import demo
 
@@ -27,7 +29,7 @@ AT_ONCE = 50
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: `calls` in all against one server process for each peer, then `idle` connections to ours (0: none)."""
 
-    peers: tuple[str, ...]
+    peers: tuple[str, ...] = tuple(PEERS)
     calls: int = 1_000_000
     idle: int = 1000
     in_flight: int = 64
@@ -97,12 +99,10 @@ async def _connected(target: rpc.Target, count: int) -> float:
         return (memory_mib(target.pid) - before) * 1024 / count
 
 
-async def idle_connections(stack: AsyncExitStack, host: ours.Host, port: int, count: int) -> None:
+async def idle_connections(stack: AsyncExitStack, host: Host, port: int, count: int) -> None:
     """Open `count` connections of `host`, closed with `stack`; some at a time, for a listener's backlog is finite."""
     for begun in range(0, count, AT_ONCE):
         some = range(min(AT_ONCE, count - begun))
-        channels = await asyncio.gather(
-            *(host.dial(f"tcp://{LOOPBACK}:{port}", timeout=DIAL_S) for _ in some)
-        )
+        channels = await asyncio.gather(*(host.dial(f"tcp://{LOOPBACK}:{port}", timeout=DIAL_S) for _ in some))
         for channel in channels:
             stack.push_async_callback(channel.aclose)

@@ -1,50 +1,130 @@
-"""`rpc --profile`: where the time of our server and of our client goes, function by function, under full load.
+"""Where the CPU of a call goes: our server and our client under full load, sampled by py-spy, function by function.
 
-By cProfile, which makes small Python functions look dearer than they are: compare rows with one another, not with a clock.
+A sample counts for the innermost function of Python; what C does on its behalf (msgspec, uvloop, a system call) is its own, and is
+told apart where py-spy can (`--native`). Shares are of the samples of that process in which it used the CPU.
 """
 
 from __future__ import annotations
 
-import pstats
+import re
+import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from . import report, rpc
-from .processes import ROOT
+from .echo import Case
+from .processes import DidNotStart
 
-ROWS = 30
-CALLS = 30_000
+RATE_HZ = 500
+ROWS = 40
+LOOP = "Runner.run"
+"""Of asyncio: both processes run their loop in it."""
+WAITING = ("epoll", "select", "Condition.wait")
+_FRAME = re.compile(r"(?P<name>.*) \((?P<file>[^():]*)(?::(?P<line>\d+))?\)$")
 
 
-def run(settings: rpc.Settings) -> report.Report:
-    """Profile both processes of ours over `CALLS` calls, print the dearest functions of each."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        server, client = Path(folder, "server"), Path(folder, "client")
-        with rpc.serving("vyked", settings.case, profile=server) as target:
-            made = round(target.load(settings, calls=CALLS, profile=client).calls)
-        made += settings.sequential
-        found = {"server": list(_rows(server, made)), "client": list(_rows(client, made))}
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run: `seconds` of full load are sampled, of each process by itself."""
+
+    in_flight: int = 64
+    seconds: float = 8.0
+    case: Case = Case()
+
+
+class Share(msgspec.Struct, kw_only=True):
+    """One function: per cent of its process's samples, alone and with what it calls; microseconds per call alone."""
+
+    function: str
+    own: float
+    whole: float
+    own_us: float
+
+
+def run(settings: Settings) -> report.Report:
+    """Measure, print, and return everything. Raises DidNotStart where there is no py-spy."""
+    sampler = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
+    if sampler is None:
+        raise DidNotStart("py-spy is not installed: pip install py-spy")
+    load = rpc.Settings(in_flight=settings.in_flight, seconds=settings.seconds, sequential=100)
+    found: dict[str, list[Share]] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        for half in ("server", "client"):
+            file = Path(place, half)
+            us_per_call = _sampled(load, settings.case, half, sampler, file)
+            found[half] = shares(file.read_text().splitlines(), us_per_call)
     answer = report.Report("profile", msgspec.to_builtins(settings), found)
     print(answer.heading())
     for half, rows in found.items():
-        print(f"\n{half}")
-        print(report.table(("function", "us/call of itself", "with what it calls", "times a call"), rows))
+        print(f"\n{half}: {sum(each.own_us for each in rows):.1f} us of CPU per call")
+        cells = ((each.function, f"{each.own:.1f}", f"{each.own_us:.2f}", f"{each.whole:.1f}") for each in rows[:ROWS])
+        print(report.table(("function", "own %", "own us/call", "with callees %"), cells))
     return answer
 
 
-def _rows(file: Path, calls: int) -> Iterator[Sequence[str]]:
-    """The dearest functions, as microseconds for each of `calls` calls; what runs less than once in ten calls is not of them."""
-    stats: dict[Any, Any] = pstats.Stats(str(file)).stats  # type: ignore[attr-defined]  # typeshed leaves it out
-    often = [(key, row) for key, row in stats.items() if row[1] >= calls / 10]
-    for (path, line, name), (_, times, own, whole, _) in sorted(often, key=lambda each: -each[1][2])[:ROWS]:
-        where = f"{_short(path)}:{line} {name}" if line else name
-        yield where, f"{own / calls * 1e6:.2f}", f"{whole / calls * 1e6:.2f}", f"{times / calls:.2f}"
+def _sampled(load: rpc.Settings, case: Case, half: str, sampler: str, file: Path) -> float:
+    """CPU microseconds per call of the half that was sampled into `file`."""
+    words = [sampler, "record", "--native", "--rate", str(RATE_HZ), "--format", "raw", "--output", str(file)]
+    with rpc.serving("vyked", case) as target:
+        if half == "client":
+            return target.load(load, before=[*words, "--subprocesses", "--"]).client_cpu_us
+        beside = subprocess.Popen(
+            [*words, "--duration", str(round(load.seconds) + 1), "--pid", str(target.pid)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            measured = target.load(load)
+        finally:
+            _, said = beside.communicate()
+        if beside.returncode:
+            raise DidNotStart(f"py-spy: {said.decode()}")
+        return measured.server_cpu_us
 
 
-def _short(path: str) -> str:
-    place = Path(path)
-    return str(place.relative_to(ROOT)) if place.is_relative_to(ROOT) else place.name
+# ---- from stacks to shares -----------------------------------------------------------------------------------------------
+def shares(lines: Iterable[str], us_per_call: float) -> list[Share]:
+    """The functions of py-spy's raw output, dearest first: each line is a stack, outermost first, and how often it was seen. What a
+    running event loop does counts; waiting and importing do not."""
+    own, whole, total = Counter[str](), Counter[str](), 0
+    for line in lines:
+        stack, _, times = line.rpartition(" ")
+        frames = stack.split(";")
+        if not _counts(frames):
+            continue
+        names = list(_named(frames))
+        total += int(times)
+        own[names[-1]] += int(times)
+        whole.update(dict.fromkeys(names, int(times)))
+    return [
+        Share(
+            function=name, own=count / total * 100, whole=whole[name] / total * 100, own_us=count / total * us_per_call
+        )
+        for name, count in own.most_common()
+    ]
+
+
+def _counts(frames: Sequence[str]) -> bool:
+    is_running = any(each.startswith(LOOP) for each in frames)
+    return is_running and not frames[-1].startswith(WAITING) and not any("<frozen importlib" in each for each in frames)
+
+
+def _named(frames: Sequence[str]) -> Iterator[str]:
+    """Functions of Python as `folder/file.py name`; the C frames on top of one as `... > c_function`."""
+    python = ""
+    for frame in frames:
+        match = _FRAME.match(frame)
+        name, file = (match["name"], match["file"]) if match else (frame, "")
+        if file.endswith(".py"):
+            python = f"{_short(file)} {name}"
+            yield python
+        else:
+            yield f"{python} > {name}" if python else name
+
+
+def _short(file: str) -> str:
+    return "/".join(Path(file).parts[-2:])

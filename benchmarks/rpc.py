@@ -14,42 +14,36 @@ from pathlib import Path
 import msgspec
 
 from . import report
-from .echo import Case
+from .echo import SMALL, Case
 from .load import Measured, Plan
-from .peers import as_text, peer
-from .peers.variants import VARIANTS
+from .peers import PEERS, as_text, peer
 from .processes import Server, environment, free_port, running
 
 HEADINGS = ("peer", "calls/s", "x grpc", "of raw", "CPU us/call", "server", "client", "p50 us", "p99 us")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run. `peers` are names of `peers.PEERS`; `semantics`: ours alone, in each of its variants."""
+    """What to run. `peers` are names of `peers.PEERS`."""
 
-    peers: tuple[str, ...]
+    peers: tuple[str, ...] = tuple(PEERS)
     rounds: int = 3
     in_flight: int = 64
     seconds: float = 2.0
     sequential: int = 3000
     case: Case = Case()
-    semantics: bool = False
 
 
 def run(settings: Settings) -> report.Report:
     """Measure, print the table, and return every round."""
-    contestants = variants(settings) if settings.semantics else {name: (name, settings.case) for name in settings.peers}
-    rounds = interleaved(settings, contestants)
+    rounds = interleaved(settings, {name: (name, settings.case) for name in settings.peers})
     found = report.Report("rpc", msgspec.to_builtins(settings), rounds)
     medians = {name: report.median(measured) for name, measured in rounds.items()}
     print(found.heading())
-    print(" ".join(f"{name}={value}" for name, value in msgspec.to_builtins(settings.case).items() if value != "all on"))
-    print(of_variants(medians) if settings.semantics else report.table(HEADINGS, _rows(medians)))
+    print(
+        " ".join(f"{name}={value}" for name, value in msgspec.to_builtins(settings.case).items() if value != "all on")
+    )
+    print(report.table(HEADINGS, _rows(medians)))
     return found
-
-
-def variants(settings: Settings) -> dict[str, tuple[str, Case]]:
-    """Ours in each of its variants."""
-    return {name: ("vyked", msgspec.structs.replace(settings.case, variant=name)) for name in VARIANTS}
 
 
 def interleaved(settings: Settings, contestants: Mapping[str, tuple[str, Case]]) -> dict[str, list[Measured]]:
@@ -70,8 +64,8 @@ class Target:
         self._name, self._case, self.folder, self.port = name, case, folder, port
         self.pid = server.pid
 
-    def load(self, settings: Settings, *, calls: int = 0, profile: Path | None = None) -> Measured:
-        """Call it from a new process; `calls` of them in place of the seconds; `profile`: where that process's profile goes."""
+    def load(self, settings: Settings, *, calls: int = 0, before: Sequence[str] = ()) -> Measured:
+        """Call it from a new process; `calls` of them in place of the seconds; `before`: words before its command."""
         plan = Plan(
             server=self.pid,
             in_flight=settings.in_flight,
@@ -80,22 +74,22 @@ class Target:
             sequential=settings.sequential,
             case=self._case,
         )
-        options = ["-m", "cProfile", "-o", str(profile)] if profile else []
-        argv = [sys.executable, *options, "-m", "benchmarks.peers", self._name, "load", f"--plan={as_text(plan)}"]
+        argv = [*before, sys.executable, "-m", "benchmarks.peers", self._name, "load", f"--plan={as_text(plan)}"]
         argv += [f"--port={self.port}", f"--folder={self.folder}"]
         done = subprocess.run(argv, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
-        return msgspec.json.decode(done.stdout, type=Measured)
+        figures = next(
+            line for line in done.stdout.splitlines() if line.startswith(b"{")
+        )  # what is `before` may talk too
+        return msgspec.json.decode(figures, type=Measured)
 
 
 @contextmanager
-def serving(name: str, case: Case = Case(), *, profile: Path | None = None) -> Iterator[Target]:
-    """The server of peer `name`, once it accepts connections; `profile`: where its profile goes when it ends."""
+def serving(name: str, case: Case = SMALL) -> Iterator[Target]:
+    """The server of peer `name`, once it accepts connections."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         folder = Path(place)
         argv = peer(name).server(folder, port, case)
-        if profile:
-            argv = [sys.executable, "-m", "cProfile", "-o", str(profile), *(argv[1:] if argv[0] == sys.executable else argv)]
         with running(argv, cwd=folder, env=environment()) as server:
             server.wait_for_port(port)
             yield Target(name, case, folder, port, server)
@@ -108,35 +102,12 @@ def _rows(medians: Mapping[str, Measured]) -> Iterator[Sequence[str]]:
             f"{one.calls_per_second:,.0f}",
             _ratio(one, medians.get("grpc")),
             _ratio(one, medians.get("raw")),
-            f"{one.client_cpu_us + one.server_cpu_us:.1f}",
+            f"{one.cpu_us:.1f}",
             f"{one.server_cpu_us:.1f}",
             f"{one.client_cpu_us:.1f}",
             f"{one.p50_us:.0f}",
             f"{one.p99_us:.0f}",
         )
-
-
-def of_variants(medians: Mapping[str, Measured]) -> str:
-    """The table of `--semantics`: each variant against everything on."""
-    whole = next(iter(medians.values()))
-    headings = ("variant", "calls/s", "of all on", "CPU us/call", "more by", "p50 us")
-    rows = [
-        (
-            name,
-            f"{one.calls_per_second:,.0f}",
-            f"{one.calls_per_second / whole.calls_per_second:.2f}",
-            f"{_cpu(one):.1f}",
-            f"{_cpu(one) - _cpu(whole):+.1f}",
-            f"{one.p50_us:.0f}",
-        )
-        for name, one in medians.items()
-    ]
-    kept = "never off: deadlines, cancellation, a task and a context for each call, counters, the call's metadata"
-    return f"{report.table(headings, rows)}\n{kept}"
-
-
-def _cpu(one: Measured) -> float:
-    return one.client_cpu_us + one.server_cpu_us
 
 
 def _ratio(one: Measured, other: Measured | None) -> str:

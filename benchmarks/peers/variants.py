@@ -26,7 +26,7 @@ VARIANTS: dict[str, Variant] = {
     "no validation": Variant(method="anything"),
     "no limit of calls in flight": Variant(server=('limits.in_flight="none"',)),
     "balancer random": Variant(client=('clients.default.balancer="random"',)),
-    "balancer least_pending": Variant(client=('clients.default.balancer="least_pending"',)),
+    "balancer ewma": Variant(client=('clients.default.balancer="ewma"',)),
     "no watch of the registry": Variant(client=('registry.use="static"', 'registry.static.nodes=["{address}"]')),
     "metadata of 40 bytes": Variant(options={"metadata": {"trace": "6f1c92e0b7d84a53a1c0ffee12345678"}}),
 }
