@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -126,7 +127,9 @@ class Ours:
     async def publish(self, count: int) -> None:
         """Publish."""
         async with Host(text=self._text) as host:
-            bus, numbers, now = host.node.pubsub, itertools.count(), host.node.clock.now
+            bus, now = host.node.pubsub, host.node.clock.now
+            # an id that another run used goes out once in all: each run has ids of its own
+            numbers = itertools.count(secrets.randbits(64) << 48)
 
             async def some(window: int) -> None:
                 for accepted in [bus.publish(_event(next(numbers)), deadline=now() + 60) for _ in range(window)]:

@@ -21,6 +21,8 @@ from .processes import LOOPBACK, ROOT, Server, environment, free_port, memory_mi
 
 FAN_OUT = ("vyked", "nats", "redis")
 ACKED = "vyked-acked"
+SAMPLES = 10
+"""How often the holder's memory is looked at: growth shows as a slope, a plateau as a step and a flat line."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +61,8 @@ def run(settings: Settings) -> report.Report:
     print(report.table(("bus", "events/s", "vyked is", "lost"), rows))
     if grown:
         print(
-            f"holder: {grown[0]:.1f} MiB after {settings.many // 10:,} events, {grown[1]:.1f} after {settings.many:,}"
+            f"holder: MiB idle and after each {settings.many // SAMPLES:,} events: "
+            + ", ".join(f"{each:.1f}" for each in grown)
         )
     return answer
 
@@ -77,11 +80,11 @@ def measure(name: str, where: str, count: int) -> Got:
 
 
 def memory(settings: Settings) -> list[float]:
-    """The holder's resident MiB after a tenth of the events, and after all."""
+    """The holder's resident MiB: idle, and after each of `SAMPLES` equal parts of the events."""
     with server("vyked") as (where, holder):
-        found = []
-        for count in (settings.many // 10, settings.many - settings.many // 10):
-            measure("vyked", where, count)
+        found = [memory_mib(holder.pid)]
+        for _ in range(SAMPLES):
+            measure("vyked", where, settings.many // SAMPLES)
             found.append(memory_mib(holder.pid))
         return found
 

@@ -34,6 +34,7 @@ NEEDS = {
     ("transport", "tcp"): {"changes": {"port": 0}},
 }
 OTHERWISE = {
+    ("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("registry", "static"): "no node announces itself to it: tests/unit/static",
     ("transport", "local"): "has no other end: tests/unit/local",
 }

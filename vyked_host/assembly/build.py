@@ -23,8 +23,9 @@ from ..runtime.codecs import Codecs
 from ..runtime.directory import Directory
 from ..runtime.dispatcher import Dispatcher
 from ..runtime.failures import FailureLog
-from ..runtime.health import Health, LoopLag
+from ..runtime.health import Health
 from ..runtime.hosted import Attached, Hosted
+from ..runtime.lag import LoopLag
 from ..runtime.links import Link
 from ..runtime.membership import Membership
 from ..runtime.moments import Moments
@@ -209,7 +210,7 @@ class Composition:
         publisher = self.publisher(pubsub, guarantees)
         hosted = self.hosted(publisher, fakes)
         event_tasks, moments = TaskScope(self.log), Moments(workshop.clock, workshop.node_id, self.failures)
-        lag = LoopLag(lambda lag_s: moments.note(lag_s, len(self.dispatcher.running)))
+        lag = LoopLag(lambda lag_s: moments.note(lag_s, len(self.dispatcher.running)), self.log)
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
             tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=workshop.environment("host").timing.dial,

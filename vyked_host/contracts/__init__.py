@@ -19,7 +19,10 @@ from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
 from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord
 from ..model.values import Value
-from ..model.version import compatible
+from ..model.version import compatible, parse
+from ..routing.backlog import Backlog
+from ..routing.backoff import Backoff
+from ..wire.envelope import MalformedEnvelope, pack, unpack
 from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
@@ -46,11 +49,11 @@ from .provider import SPI_VERSION, NoOptions, Provider
 from .trust import Trust
 
 __all__ = [
-    "INITIAL_CREDIT", "SPI_VERSION", "Address", "Authenticator", "Balancer", "Call", "Calls", "Candidate", "Change",
+    "INITIAL_CREDIT", "SPI_VERSION", "Address", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "Middleware", "Net", "NoOptions",
+    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
     "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
-    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit",
+    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "unpack",
 ]  # fmt: skip

@@ -115,12 +115,17 @@ class PubSub(Protocol):
 class DeadLetters(Protocol):
     """Optional, where `Guarantees.dead_letter`: what was given up on."""
 
-    def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
-        """(event, cause, deliveries) of each dead letter of the group, oldest first."""
+    async def letterboxes(self) -> list[tuple[Subscription, int]]:
+        """Each group of any topic that has dead letters, and how many; `member` is empty. Raises errors.VykedError."""
         ...
 
-    async def discard(self, event_id: str, *, replay: bool) -> None:
-        """Forget one, or put it back with its count at 0. Raises KeyError when there is none."""
+    def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
+        """(event, cause, deliveries) of each dead letter of the group, oldest first. Raises errors.VykedError."""
+        ...
+
+    async def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> None:
+        """Forget one, or put it back with its count at 0: in every group that has it, or in `group` alone. Raises KeyError when
+        there is none, errors.VykedError."""
 
 
 @runtime_checkable

@@ -242,3 +242,9 @@ class Trail(Value):
     dead: tuple[DeadLetter, ...] = ()
     groups: tuple[GroupState, ...] = ()
     remembers_since: float = 0.0
+
+
+def without_text(cause: str) -> str:
+    """The cause of a dead letter without an exception's own text, which may quote the payload."""
+    head, bracket, _ = cause.partition("(")
+    return head if bracket and head.rpartition(" ")[2].isidentifier() else cause

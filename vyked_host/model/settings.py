@@ -116,6 +116,9 @@ class ClientTable(Table):
         True
     )
     transport: Annotated[str | None, Meta(description="call over this transport only")] = None
+    connections: Annotated[
+        int, Meta(ge=1, le=64, description="to each node; calls take the one on which the fewest wait for answers")
+    ] = 1
     retry: Annotated[RetryTable, Meta(description="when a call that failed is made again")] = RetryTable()
     hedge_after: Annotated[
         Positive | None,

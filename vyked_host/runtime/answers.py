@@ -230,12 +230,14 @@ class Reply:
                     raise self._error
                 raise StopAsyncIteration
             await self._more()
+        item = self._items.popleft()
         self._take()
-        return self._items.popleft()
+        return item
 
     def _take(self) -> None:
         self._taken += 1
-        if self._taken >= _GRANT and self._running is not None and not self._over:
+        # where nothing waits any more the sender may be waiting: large items use up their credit before so many have come
+        if (self._taken >= _GRANT or not self._items) and self._running is not None and not self._over:
             self._credit += self._taken
             self._running.credit(self._taken)
             self._taken = 0

@@ -39,7 +39,7 @@ class Attempts(Outgoing):
             dialling = 0.0  # when it began; then, negative, how long it took
             try:
                 instance = self._choose(call, options) if tried is None else self._another(call, options, tried)
-                way = instance.link.best if self._only is None else instance.link.way(self._only)
+                way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
                 channel = way.channel
                 if channel is None:
                     dialling = perf_counter()

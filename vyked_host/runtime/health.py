@@ -7,29 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .hosted import Hosted
+from .lag import BLOCKED_S, LoopLag
 
 CHECK_S = 1.0
-LAG_EVERY_S = 0.5
-UNREADY_LAG_S = 1.0
 Check = Callable[[], Awaitable[str | None]]
-
-
-class LoopLag:
-    """How late the loop comes to its timers, measured all the time."""
-
-    def __init__(self, measured: Callable[[float], None] | None = None) -> None:
-        self.lag_s = 0.0
-        self._measured = measured
-
-    async def measure(self) -> None:
-        """The body of the task that measures."""
-        loop = asyncio.get_running_loop()
-        while True:
-            before = loop.time()
-            await asyncio.sleep(LAG_EVERY_S)
-            self.lag_s = max(0.0, loop.time() - before - LAG_EVERY_S)
-            if self._measured is not None:
-                self._measured(self.lag_s)
 
 
 class Health:
@@ -56,7 +37,7 @@ class Health:
         """Name of check -> what is wrong; empty when all is well."""
         found = await asyncio.gather(*(self._asked(check) for _, check in self._checks))
         bad = {name: text for (name, _), text in zip(self._checks, found, strict=True) if text}
-        if self._lag.lag_s > UNREADY_LAG_S:
+        if self._lag.lag_s > BLOCKED_S:
             bad["event loop"] = f"it lags by {self._lag.lag_s:.1f} s"
         return bad
 

@@ -58,12 +58,14 @@ class MeshHub(Hub):
         self._offers[contract] = make
 
     async def term(self) -> Term:
-        """The term that runs now; waits for one. Raises StartError as :meth:`open` does."""
+        """The term that runs now; waits for one. Raises StartError as :meth:`open` does, Away once this host leaves."""
         await self.open()
         while True:
             term = self._term
             if term is not None and not term.over.done():
                 return term
+            if self._closing:
+                raise Away("this host leaves the hub")
             self._changed.clear()
             await self._changed.wait()
 
@@ -84,6 +86,8 @@ class MeshHub(Hub):
     async def _find_first(self) -> None:
         until, attempt = self._clock.now() + self._patience_s, 0
         while True:
+            if self._closing:
+                raise Away("this host leaves the hub")
             decision = await self._look()
             if await self._carry_out(decision):
                 return
@@ -221,7 +225,9 @@ class MeshHub(Hub):
         if self._closing:
             return
         self._closing = True
-        self._cancel()
+        self._changed.set()
+        async with self._opening:  # who looks for the hub now has found it by then, or given up
+            self._cancel()
         term, self._term = self._term, None
         if isinstance(term, JoinedTerm):
             await self._say_goodbye(term)
@@ -241,7 +247,11 @@ class MeshHub(Hub):
         counter, self._counter = self._counter, None
         if counter is not None:
             await counter.close()
-        heir = await self._heir() if has_heirs else None
+        heir = None
+        try:
+            heir = await self._heir() if has_heirs else None
+        except Exception:  # noqa: BLE001 - told; the desks are closed all the same, and say what is lost
+            self._log.exception("looking for who takes over the hub failed")
         try:
             await term.close("the host stops", heir)
         finally:

@@ -202,7 +202,8 @@ class Streaming(Invocation):
 
     def _grant(self) -> None:
         self._taken += 1
-        if self._taken >= _GRANT:
+        # where nothing waits any more the sender may be waiting: large items use up their credit before so many have come
+        if self._taken >= _GRANT or not self._queue:
             cast(CreditSink, self._sink).credit(self.call, self._taken)
             self._taken = 0
 

@@ -1,4 +1,5 @@
-"""One shared connection to each node, dialled when first needed; calls inside this node take the dispatcher itself.
+"""One shared connection to each node (more where a client asks for them), dialled when first needed; calls inside this node take
+the dispatcher itself.
 
 A node may listen on several addresses: local before unix before tcp before the others. A channel that retires (GOAWAY, loss)
 is dropped at once; the next call dials again. Two calls that need the same node share one dial.
@@ -10,6 +11,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
+from typing import Protocol, runtime_checkable
 
 from ..contracts import Channel, Running, Sink
 from ..errors import DeadlineExceeded, NotFound, Unavailable, VykedError
@@ -24,6 +26,19 @@ OBJECT = "object"
 LONGEST_CALL_S = 600.0
 """No deadline is further away than this (docs/semantics.md, deadlines)."""
 _ORDER = {"local": 0, "unix": 1, "tcp": 2}
+
+
+@runtime_checkable
+class CountsCalls(Protocol):
+    """A channel that knows how many calls wait for answers on it."""
+
+    def in_flight(self) -> int:
+        """Calls that have no answer yet."""
+        ...
+
+
+def _uncounted() -> int:
+    return 0
 
 
 def by_preference(addresses: tuple[Address, ...], only: str | None) -> list[Address]:
@@ -85,6 +100,8 @@ class Way:
     def __init__(self, record: Callable[[], NodeRecord], dial: Dial, dial_s: float, only: str | None) -> None:
         self._record, self._dial, self._dial_s, self._only = record, dial, dial_s, only
         self.channel: Channel | None = None
+        self._waiting = 0
+        self._in_flight: Callable[[], int] = _uncounted
         self._agreed: dict[int, tuple[int, str]] = {}  # by identity, so each of them is kept:
         self._wanted: list[EndpointDescription] = []
         self._warned: set[int] = set()
@@ -131,13 +148,21 @@ class Way:
             self._dialling = asyncio.ensure_future(self._connect())
             self._dialling.add_done_callback(self._dialled)
         dialling = self._dialling
-        await asyncio.wait({dialling}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        self._waiting += 1
+        try:
+            await asyncio.wait({dialling}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+        finally:
+            self._waiting -= 1
         if self._closed:
             raise self._gone()
         if not dialling.done():
             node = self._record().node_id
             raise DeadlineExceeded(f"the deadline passed while node {node} was dialled", executed="not_sent")
         return dialling.result()
+
+    def in_flight(self) -> int:
+        """Calls that wait here, for answers or for the dial."""
+        return self._in_flight() + self._waiting
 
     def _gone(self) -> Unavailable:
         text = f"the way to node {self._record().node_id} is closed: that node left, or this host stops"
@@ -165,12 +190,13 @@ class Way:
             return
         self._forget()
         channel = self.channel = done.result()
+        self._in_flight = channel.in_flight if isinstance(channel, CountsCalls) else _uncounted
         channel.retired.add_done_callback(lambda _: self._retired(channel))
 
     def _retired(self, channel: Channel) -> None:
         self._retiring.add(channel)
         if self.channel is channel:
-            self.channel = None
+            self.channel, self._in_flight = None, _uncounted
             self._forget()
 
     @property
@@ -196,7 +222,7 @@ class Link:
         self.record = record
         self._dial, self._dial_s = dial, dial_s
         self.best = self._way(None)
-        self._others: dict[str, Way] = {}
+        self._others: dict[tuple[str | None, int], Way] = {}
 
     @classmethod
     def local(cls, record: NodeRecord, dispatcher: Dispatcher, dial: Dial, dial_s: float, encoded: str) -> Link:
@@ -206,14 +232,21 @@ class Link:
         link.best.channel = channel
         return link
 
-    def way(self, only: str | None) -> Way:
-        """The way by one transport, or the best (None)."""
-        if only is None:
+    def way(self, only: str | None, number: int = 0) -> Way:
+        """The way by one transport, or the best (None); beside the first there may be others, by `number`."""
+        if only is None and number == 0:
             return self.best
-        found = self._others.get(only)
+        found = self._others.get((only, number))
         if found is None:
-            found = self._others[only] = self._way(only)
+            found = self._others[only, number] = self._way(only)
         return found
+
+    def least_busy(self, only: str | None, count: int) -> Way:
+        """The one of `count` ways on which the fewest calls wait for answers; further ones are dialled when those before them
+        are in use. Calls inside this node need one."""
+        if count == 1 or isinstance(self.best.channel, LocalChannel):
+            return self.way(only)
+        return min((self.way(only, number) for number in range(count)), key=lambda way: way.in_flight())
 
     @property
     def _is_used(self) -> bool:

@@ -24,8 +24,9 @@ from .clock import LoopClock
 from .directory import Directory
 from .dispatcher import Dispatcher
 from .drain import STEPS
-from .health import Health, LoopLag, readiness
+from .health import Health, readiness
 from .hosted import Hosted
+from .lag import LoopLag
 from .membership import Membership
 from .publisher import Publisher
 from .subscriber import Subscriber
@@ -117,6 +118,7 @@ class Node:
             },
             "connections": {name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()},
             "loop_lag_s": self.lag.lag_s,
+            "loop_late": self.lag.late,
         }
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:

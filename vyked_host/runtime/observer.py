@@ -25,6 +25,7 @@ from ..model.report import (
     View,
     is_own,
     need,
+    without_text,
 )
 from ..model.topology import Instance
 from .failures import FailureLog
@@ -148,7 +149,7 @@ class Observer:
                 if each.subscription.group is not None and each.topic in topics:
                     with suppress(VykedError):
                         dead += [
-                            DeadLetter(group=each.subscription.group, cause=_plain(cause), deliveries=count)
+                            DeadLetter(group=each.subscription.group, cause=without_text(cause), deliveries=count)
                             async for event, cause, count in bus.dead(each.subscription)
                             if event.id == event_id
                         ]
@@ -169,12 +170,6 @@ async def groups_of(bus: object, topic: str) -> list[GroupState]:
     except VykedError:
         return []
     return [GroupState(group=group, members=members, pending=pending) for group, members, pending in found]
-
-
-def _plain(cause: str) -> str:
-    """The cause of a dead letter without an exception's own text, which may quote the payload."""
-    head, bracket, _ = cause.partition("(")
-    return head if bracket and head.rpartition(" ")[2].isidentifier() else cause
 
 
 def resident() -> int:

@@ -45,6 +45,8 @@ class Outgoing:
         self._now, self._loop = client.clock.now, asyncio.get_running_loop()
         self._codecs: dict[str, ClientCodecs] = {}
         self._only = "http" if endpoint.kind is Kind.HTTP else client.target.settings.transport
+        self._count = client.target.settings.connections
+        self._plain = self._only is None and self._count == 1
 
     def deadline(self, options: CallOptions | None) -> float:
         """When a call that begins now has to be over: its own time, and what is left of the call it is made in."""

@@ -47,7 +47,7 @@ class Streams(Outgoing):
 
     async def _open(self, call: Call, options: CallOptions | None) -> tuple[Instance, Channel]:
         instance = self._choose(call, options)
-        way = instance.link.best if self._only is None else instance.link.way(self._only)
+        way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
         channel = way.channel or await self._dialled(instance, way, call)
         call.endpoint, call.codec = way.agreed(channel, self.endpoint)
         return instance, channel

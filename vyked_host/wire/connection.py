@@ -17,33 +17,42 @@ from ..model.settings import LimitsTable
 from . import packets
 from .control import encode
 from .faults import write_fault
+from .foreign import TLS, unexpected
 from .framing import Leftover
-from .hello import TABLE_BYTES, Challenge, Goaway, Hello, NewSurface, Proof, Reject, Welcome, cap
+from .hello import Challenge, Goaway, Hello, NewSurface, Proof, Reject, Welcome, bounded, cap
 from .metadata import CallMeta, join, split
-from .packets import BARE, HEADER, HEADER_BYTES, HOT, META, NEXT, RECEIVES, SENDS, Packet, Role, State, kind_name
-from .payloads import CAPS, READ, SIGNED, STRANGERS
+from .packets import HEADER, HEADER_BYTES, HOT, META, NEXT, PARTED, RECEIVES, SENDS, Packet, Role, State, kind_name
+from .payloads import CAPS, ENDS_PIECES, READ, SIGNED, STRANGERS
+from .pieces import Assembly, Fields, Payload
 from .proof import framed
 from .table import table
 
-_REQUEST, _RESPONSE, _ITEM = packets.REQUEST, packets.RESPONSE, packets.ITEM
+_REQUEST, _RESPONSE, _ITEM, _PIECE = packets.REQUEST, packets.RESPONSE, packets.ITEM, packets.PIECE
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
 _unpack_paired = struct.Struct("<IIHHHHI").unpack_from  # the same header with two pairs of bytes as one number each
 _ATTEMPTS: Final = 255
 
+AT_ONCE_BYTES: Final = 16 << 10
+"""A body up to here is one packet that waits for nothing; what is larger takes its turn in an :class:`outbox.Outbox`."""
+
 
 class Connection:
-    """Both roles. `state` tells how far it is; `sendable` is the most that the peer takes as one payload; `transcript` is
-    what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
+    """Both roles. `state` tells how far it is; `sendable` is the most that the peer takes as one payload, `at_once` the
+    most that does not have to wait for its turn; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
 
-    __slots__ = ("_hello_cap", "_hot", "_left", "_message_cap", "_sends", "role", "sendable", "state", "transcript")
+    __slots__ = (
+        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_sends", "at_once", "role", "sendable", "state",
+        "transcript",
+    )  # fmt: skip
 
     def __init__(self, role: Role, limits: LimitsTable) -> None:
         self.role = role
         self.state = State.FRESH
-        self.sendable = packets.LARGEST
+        self.sendable, self.at_once = packets.LARGEST, AT_ONCE_BYTES
         self._hello_cap = cap(limits.hello)
         self._message_cap = cap(limits.message)
         self._left = Leftover()
+        self._assembly = Assembly(self._message_cap)
         self.transcript = b""
         self._enter(State.FRESH)
 
@@ -60,7 +69,7 @@ class Connection:
     @property
     def hears_tls(self) -> bool:
         """What has arrived so far looks like TLS: an alert is shorter than a header."""
-        return self._left.begins() in _TLS
+        return self._left.begins() in TLS
 
     # ---- in ----------------------------------------------------------------------------------------------------------
     def receive(self, data: bytes) -> list[Packet]:
@@ -108,44 +117,42 @@ class Connection:
 
     def _check(self, data: bytes, position: int) -> None:
         """All that a header alone can be wrong about."""
-        length, _, _, _, kind, flags, _, reserved, _ = _unpack(data, position)
+        length, call_id, _, _, kind, flags, _, reserved, value = _unpack(data, position)
         name = kind_name(kind)
         if kind not in RECEIVES[self.role, self.state]:
-            raise RemoteProtocolError(self._unexpected(name, data, position))
+            who = _PEER[self.role]
+            raise RemoteProtocolError(unexpected(name, who, self.state, data[position : position + HEADER_BYTES]))
         if reserved:
             raise RemoteProtocolError(f"{name} with {reserved} in the reserved byte, which is 0 in version 1")
-        if flags and (flags != META or kind != _REQUEST):
+        if flags and flags & ~(PARTED | META if kind == _REQUEST else PARTED if kind in HOT else 0):
             raise RemoteProtocolError(f"{name} with flags {flags:#04x}, which mean nothing there")
         most = self._cap(kind)
         if length > most:
             raise RemoteProtocolError(f"{name} of {length} bytes: at most {most} are taken")
-
-    def _unexpected(self, name: str, data: bytes, position: int) -> str:
-        if self.state is State.FRESH and data[position : position + 8].split(b" ")[0] in _HTTP:
-            return "this is HTTP, and this port speaks the native protocol of vyked-host"
-        if self.state in (State.FRESH, State.GREETED) and data[position : position + 2] in _TLS:
-            return "this is TLS, and it is not spoken here: set [security] tls at both ends"
-        return f"{name} is not legal for a {_PEER[self.role]} while the connection is {self.state.value}"
+        if kind == _PIECE:
+            self._assembly.check(call_id, length, value)
+        elif flags & PARTED:
+            self._assembly.check_last(call_id, length)
 
     def _cap(self, kind: int) -> int:
-        if kind in BARE:
-            return 0
-        if kind in STRANGERS:
-            return self._hello_cap
-        return CAPS.get(kind, self._message_cap)
+        return self._hello_cap if kind in STRANGERS else CAPS.get(kind, self._message_cap)
 
     def _read(self, data: bytes, position: int, stop: int) -> Packet:
         _, call_id, endpoint, caller, kind, flags, attempt, _, value = _unpack(data, position)
         payload = data[position + HEADER_BYTES : stop]
         meta: CallMeta | None = None
         body: Any = None
-        if flags:
-            meta, body = split(payload)
-        elif kind in HOT:
-            body = payload
-        elif kind not in BARE:
+        if kind in HOT:
+            body = self._assembly.complete(call_id, payload) if flags & PARTED else payload
+            if flags & META:
+                meta, body = split(body)
+        elif kind == _PIECE:
+            self._assembly.keep(call_id, payload, value)
+        elif kind in READ:
             body = READ[kind](payload)
             self._note(kind, payload, body)
+        if kind in ENDS_PIECES:
+            self._assembly.drop(call_id)
         return (kind, call_id, endpoint, caller, attempt, value, meta, body)
 
     def _note(self, kind: int, payload: bytes, body: Any) -> None:
@@ -154,6 +161,7 @@ class Connection:
             self.transcript += framed(payload)
         if kind in (packets.HELLO, packets.WELCOME):
             self.sendable = body.limits.message
+            self.at_once = min(self.sendable, AT_ONCE_BYTES)
         self._follow(kind)
 
     # ---- state -------------------------------------------------------------------------------------------------------
@@ -163,6 +171,7 @@ class Connection:
         self._hot = RECEIVES[self.role, state] & HOT
         if state is State.CLOSED:
             self._left.clear()
+            self._assembly.clear()
 
     def _follow(self, kind: int) -> None:
         following = NEXT.get((self.state, kind))
@@ -183,7 +192,7 @@ class Connection:
             raise self._misuse(_REQUEST)
         if meta is None:
             return _pack(len(body), call_id, endpoint, caller, _REQUEST, 0, attempt, 0, remaining_ms) + body
-        payload = join(meta, body)
+        payload = join(meta, body, self.sendable)
         return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
 
     def response(self, call_id: int, body: bytes) -> bytes:
@@ -197,6 +206,21 @@ class Connection:
         if _ITEM not in self._sends:
             raise self._misuse(_ITEM)
         return _pack(len(body), call_id, 0, 0, _ITEM, 0, 0, 0, 0) + body
+
+    def large_request(
+        self, call_id: int, endpoint: int, caller: int, attempt: int, remaining_ms: int, body: bytes,
+        meta: CallMeta | None = None,
+    ) -> Payload:  # fmt: skip
+        """A REQUEST, to be sent in pieces."""
+        flags, prefix = (0, b"") if meta is None else (META, join(meta, b"", self.sendable - len(body)))
+        return self.large((call_id, endpoint, caller, _REQUEST, flags, attempt, remaining_ms), body, prefix)
+
+    def large(self, fields: Fields, body: bytes, prefix: bytes = b"") -> Payload:
+        """A packet with `fields`, to be sent in pieces."""
+        for kind in (_PIECE, fields[3]):
+            if kind not in self._sends:
+                raise self._misuse(kind)
+        return Payload(fields, body, prefix)
 
     def fault(self, call_id: int, fault: Fault) -> bytes:
         """A FAULT. Details over 64 KiB or beyond JSON are left out, and its message says so."""
@@ -229,7 +253,7 @@ class Connection:
 
     def welcome(self, welcome: Welcome) -> bytes:
         """The WELCOME: the connection is open from here on."""
-        return self._packet(packets.WELCOME, 0, 0, _bounded(encode(welcome)))
+        return self._packet(packets.WELCOME, 0, 0, bounded(encode(welcome)))
 
     def challenge(self, challenge: Challenge) -> bytes:
         """The CHALLENGE: prove the mesh secret first."""
@@ -246,7 +270,7 @@ class Connection:
     def surface(self, surface: Surface) -> bytes:
         """A SURFACE: the whole endpoint table, again."""
         payload = encode(NewSurface(revision=surface.revision, endpoints=table(surface)))
-        return self._packet(packets.SURFACE, 0, 0, _bounded(payload))
+        return self._packet(packets.SURFACE, 0, 0, bounded(payload))
 
     def goaway(self, last: int, code: str, message: str) -> bytes:
         """A GOAWAY: `last` is the highest call id that may run."""
@@ -271,13 +295,3 @@ class Connection:
 
 _GOAWAY_TEXT = 1000
 _PEER = {Role.CLIENT: "server", Role.SERVER: "client"}
-_TLS = frozenset({b"\x15\x03", b"\x16\x03"})  # an alert or a handshake of any version, RFC 8446 5.1
-_HTTP = frozenset({b"GET", b"POST", b"HEAD", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"PRI", b"CONNECT", b"HTTP/1.1"})  # fmt: skip
-
-
-def _bounded(payload: bytes) -> bytes:
-    if len(payload) > TABLE_BYTES:
-        raise LocalProtocolError(
-            f"an endpoint table of {len(payload)} bytes: {TABLE_BYTES} are the most a client takes"
-        )
-    return payload

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..errors import RemoteProtocolError
+from ..errors import LocalProtocolError, RemoteProtocolError
 from ..model.description import Surface
 from ..model.settings import LimitsTable
 from ..model.topology import Generation
@@ -186,6 +186,15 @@ def listed(callers: Sequence[str]) -> tuple[str, ...]:
             break
         found.append(caller)
     return tuple(found)
+
+
+def bounded(payload: bytes) -> bytes:
+    """An encoded endpoint table. Raises LocalProtocolError when no client takes it."""
+    if len(payload) > TABLE_BYTES:
+        raise LocalProtocolError(
+            f"an endpoint table of {len(payload)} bytes: {TABLE_BYTES} are the most a client takes"
+        )
+    return payload
 
 
 _versions = reader("HELLO", _Versions)

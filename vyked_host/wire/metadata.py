@@ -56,12 +56,14 @@ class _Block(msgspec.Struct, omit_defaults=True):
 _decode = msgspec.json.Decoder(_Block).decode
 
 
-def join(meta: CallMeta, body: bytes) -> bytes:
-    """`body` with `meta` before it. Raises LocalProtocolError when the meta block is over 65,535 bytes."""
+def join(meta: CallMeta, body: bytes, most: int) -> bytes:
+    """`body` with `meta` before it. Raises LocalProtocolError when the meta block is over 65,535 bytes, or both over `most`."""
     headers = msgspec.Raw(meta.headers) if meta.headers else _NO_HEADERS
     block = _encode(_Block(e=meta.entity, k=meta.idempotency_key, c=meta.caller, h=headers))
     if len(block) > LARGEST_META:
         raise LocalProtocolError(f"metadata of {len(block)} bytes: {LARGEST_META} are the most a request can carry")
+    if _LENGTH.size + len(block) + len(body) > most:
+        raise LocalProtocolError(f"metadata of {len(block)} bytes: with it, the request is larger than the peer takes")
     return b"".join((_LENGTH.pack(len(block)), block, body))
 
 

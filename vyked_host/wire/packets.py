@@ -21,6 +21,9 @@ HEADER_BYTES: Final = HEADER.size
 META: Final = 1
 """Flag of a REQUEST: its payload starts with a u16 length and that many bytes of JSON, see :mod:`metadata`."""
 
+PARTED: Final = 2
+"""Flag of a REQUEST, RESPONSE or ITEM: its payload is the end of one that came before it in PIECEs, see :mod:`pieces`."""
+
 LARGEST: Final = 0xFFFF_FFFF
 """The largest length, call id and value that a header can carry."""
 
@@ -44,6 +47,7 @@ class PacketKind(IntEnum):
     REJECT = 14
     CHALLENGE = 15
     PROOF = 16
+    PIECE = 17
 
 
 BROKEN: Final = 0
@@ -65,11 +69,12 @@ SURFACE: Final = int(PacketKind.SURFACE)
 REJECT: Final = int(PacketKind.REJECT)
 CHALLENGE: Final = int(PacketKind.CHALLENGE)
 PROOF: Final = int(PacketKind.PROOF)
+PIECE: Final = int(PacketKind.PIECE)
 
 Packet = tuple[int, int, int, int, int, int, Any, Any]
 """(kind, call id, endpoint, caller, attempt, value, meta, body). A plain tuple: one is made per message. `meta` is a
 :class:`metadata.CallMeta` or None; `body` is bytes for REQUEST, RESPONSE and ITEM, the decoded Struct for the control kinds,
-an errors.RemoteProtocolError for BROKEN, and None for kinds without a payload."""
+an errors.RemoteProtocolError for BROKEN, and None for kinds without a payload, and for a PIECE, which the connection keeps."""
 
 
 class Role(Enum):
@@ -90,7 +95,7 @@ class State(Enum):
     CLOSED = "closed"  # rejected, or the peer broke the rules
 
 
-_BOTH = frozenset({ITEM, CREDIT, PING, PONG, GOAWAY})
+_BOTH = frozenset({ITEM, CREDIT, PING, PONG, GOAWAY, PIECE})
 
 SENDS: Final[dict[tuple[Role, State], frozenset[int]]] = {
     (Role.CLIENT, State.FRESH): frozenset({HELLO}),

@@ -31,8 +31,11 @@ READ: Final[dict[int, Callable[[bytes], Any]]] = {
 """Kind -> what makes a Struct of its payload; raises RemoteProtocolError."""
 
 CAPS: Final = {packets.WELCOME: TABLE_BYTES, packets.SURFACE: TABLE_BYTES, packets.FAULT: FAULT_BYTES,
-               packets.REJECT: FAULT_BYTES, packets.GOAWAY: FAULT_BYTES}  # fmt: skip
+               packets.REJECT: FAULT_BYTES, packets.GOAWAY: FAULT_BYTES, **dict.fromkeys(packets.BARE, 0)}  # fmt: skip
 """Kind -> the most bytes of its payload."""
+
+ENDS_PIECES: Final = frozenset({packets.FAULT, packets.CANCEL, packets.END})
+"""Kinds after which the rest of a payload of their call will not come."""
 
 SIGNED: Final = frozenset({packets.HELLO, packets.CHALLENGE})
 """Kinds whose payload a proof of the mesh secret signs."""

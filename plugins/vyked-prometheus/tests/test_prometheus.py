@@ -26,6 +26,7 @@ STATISTICS: dict[str, Any] = {
     "events": {"published": 5, "failed": 1, "consumers": {"mail.welcome": {**CALLS, "side": "consumer", "gaps": 4}}},
     "connections": {"tcp": 6, "http": 0},
     "loop_lag_s": 0.002,
+    "loop_late": 3,
 }
 
 
@@ -84,6 +85,7 @@ async def test_events_connections_and_loop_lag() -> None:
     assert found.at("vyked_connections", "tcp") == 6
     assert found.at("vyked_connections", "http") == 0
     assert found.at("vyked_loop_lag_seconds") == 0.002
+    assert found.at("vyked_loop_late_total") == 3
 
 
 async def test_a_host_that_has_done_nothing_has_metrics() -> None:

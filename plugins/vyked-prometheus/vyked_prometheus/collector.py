@@ -33,6 +33,9 @@ class HostCollector(Collector):
         yield GaugeMetricFamily(
             "vyked_loop_lag_seconds", "How late the event loop runs its timers", statistics["loop_lag_s"]
         )
+        yield CounterMetricFamily(
+            "vyked_loop_late", "How often the event loop came 0.1 s late or more", value=statistics["loop_late"]
+        )
 
 
 def _calls(calls: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from vyked_host.assembly.environment import Workshop
 from vyked_host.assembly.hubs import Hubs
 from vyked_host.assembly.prepare import prepare
 from vyked_host.contracts import Hub, Term
-from vyked_host.errors import NotFound, StartError, UsageError, VykedError
+from vyked_host.errors import Away, NotFound, StartError, UsageError, VykedError
 from vyked_host.routing.meeting import Place
 from vyked_host.runtime.hub import MeshHub
 from vyked_host.testing.waiting import eventually
@@ -261,3 +262,42 @@ async def test_a_call_to_a_holder_that_left_fails_at_once(party: Party) -> None:
     await eventually(term.over.done)
     with pytest.raises(VykedError):
         await ledger.keep("late")
+
+
+async def test_who_waits_for_a_term_of_a_hub_that_is_left_is_told(party: Party) -> None:
+    holder, second = [await party.guest() for _ in range(2)]
+    await holder.ledger()
+    hub: Any = second.hub
+    term: Any = await hub.term()
+    hub._cancel()  # nobody looks for the next
+    term.over.set_result("it ended")
+    waiting = asyncio.ensure_future(hub.term())
+    await eventually(lambda: hub._changed._waiters)
+    await second.leave()
+    with pytest.raises(Away, match="this host leaves the hub"):
+        await waiting
+
+
+async def test_a_hub_that_was_left_is_not_found_again(party: Party) -> None:
+    holder = await party.guest()
+    await holder.leave()
+    with pytest.raises(Away, match="this host leaves the hub"):
+        await holder.hub.term()
+    assert holder.holder is None
+
+
+async def test_the_desks_are_closed_also_when_looking_for_an_heir_fails(
+    party: Party, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder, second = [await party.guest() for _ in range(2)]
+    ledger = await holder.ledger()
+    await second.ledger()
+    hub: Any = holder.hub
+
+    async def fails() -> None:
+        raise ZeroDivisionError("a defect")
+
+    hub._heir = fails
+    await holder.leave()
+    assert ledger.closed
+    assert "looking for who takes over the hub failed" in caplog.text

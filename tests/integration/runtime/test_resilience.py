@@ -78,6 +78,10 @@ class Buyer(Service, name="buyer", version="1.0.0"):
         return []
 
 
+IN_TURN = '[clients.shop]\nbalancer = "round_robin"\nwarm_up = 0\n'
+"""So that it is known who is asked first; the default goes by load."""
+
+
 def decisions(host: Host, path: str) -> dict[str, int]:
     found: dict[str, int] = host.node.statistics()["clients"][path]["decisions"]
     return found
@@ -91,7 +95,7 @@ async def test_who_has_too_much_to_do_is_left_and_another_one_asked_who_hears_th
     busy = Shop()
     first = await party.host(busy, transport=transport, more="[limits]\nin_flight = 1\n")
     await party.host(Shop(), transport=transport)
-    caller = await party.host(transport=transport)
+    caller = await party.host(transport=transport, more=IN_TURN)
     shop: Any = caller.client(Shop)
     await eventually(lambda: len(caller.node.clients[0].target.instances) == 2)
     held = asyncio.ensure_future(shop.hold.using(instance=first.node.record.node_id)())
@@ -107,7 +111,7 @@ async def test_a_second_attempt_beside_the_first_is_answered_first(party: Party)
     slow, quick = Shop(), Shop()
     await party.host(slow)
     await party.host(quick)
-    caller = await party.host(more="[clients.shop]\nhedge_after = 0.05\n")
+    caller = await party.host(more=f"{IN_TURN}hedge_after = 0.05\n")
     shop: Any = caller.client(Shop)
     await eventually(lambda: len(caller.node.clients[0].target.instances) == 2)
     slow.holding = True

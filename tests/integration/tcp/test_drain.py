@@ -8,8 +8,10 @@ import pytest
 
 from vyked_host.contracts import Fault
 from vyked_host.errors import Unavailable
+from vyked_host.wire import packets
 
 from .hosts import Answer, ask, call, endpoint, start, until
+from .raw import connected, packet
 
 
 async def test_what_runs_goes_on_and_the_channel_retires(site):
@@ -70,3 +72,21 @@ async def test_closing_the_listener_flushes_first_and_cancels_what_runs(site):
     assert (fault.code, fault.executed, first.cancelled) == ("UNAVAILABLE", "unknown", True)
     assert site.listener.connections == 0
     await site.listener.aclose()
+
+
+async def test_a_goaway_names_the_last_call_that_runs_and_what_comes_after_it_is_refused(site):
+    async with connected(site.address, introduced=True) as client:
+        for call_id in (3, 9, 5):
+            client.say(packet(packets.REQUEST, call=call_id, endpoint=2, value=60000))
+        await until(lambda: len(site.lab.running) == 3)
+        site.listener.stop_accepting()
+        assert (await client.hear())[:2] == (packets.GOAWAY, 9)
+        client.say(packet(packets.REQUEST, call=10, endpoint=2, value=60000))
+        kind, call_id, payload = await client.hear()
+        assert (kind, call_id) == (packets.FAULT, 10)
+        assert b'"executed":"not_executed"' in payload
+        for task in site.lab.running:
+            task.sink.respond(task.call, b"done")
+        assert sorted([await client.hear() for _ in range(3)]) == [
+            (packets.RESPONSE, each, b"done") for each in (3, 5, 9)
+        ]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from vyked_host.runtime.drain import STEPS
-from vyked_host.runtime.health import Health, LoopLag, readiness
+from vyked_host.runtime.health import Health, readiness
+from vyked_host.runtime.lag import LoopLag
 from vyked_host.runtime.tasks import TaskScope
 
 ORDER = [each.name for each in STEPS]

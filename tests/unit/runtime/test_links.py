@@ -229,3 +229,48 @@ async def test_S9_an_address_that_another_node_has_by_now_is_not_called() -> Non
     with pytest.raises(Unavailable, match="node b answers there now"):
         await link.best.open(soon(5))
     assert stranger.closed == 1
+
+
+class Busy(Dialled):
+    """A channel that tells how many calls wait on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def in_flight(self) -> int:
+        return self.calls
+
+
+async def test_of_several_ways_the_least_busy_is_taken_and_none_is_dialled_before_it_is_needed() -> None:
+    made: list[Busy] = []
+
+    async def dial(_address: Address, _limit: float) -> Any:
+        made.append(Busy())
+        return made[-1]
+
+    link = Link(NodeRecord(node_id="a", namespace="test", addresses=(TCP,), instances=()), dial, DIAL_S)
+
+    async def call() -> Busy:
+        channel: Any = await link.least_busy(None, 3).open(soon(5))
+        channel.calls += 1
+        return channel  # type: ignore[no-any-return]
+
+    first = await call()
+    assert made == [first]
+    first.calls = 0
+    assert await call() is first
+    assert len({id(await call()) for _ in range(2)} | {id(first)}) == len(made) == 3
+    made[1].calls = 0
+    assert await call() is made[1]
+    made[1].retired.set_result(None)
+    await turns()
+    assert await call() is made[3]
+    await link.aclose()
+    assert [each.closed for each in made] == [1, 1, 1, 1]
+
+
+async def test_clients_that_ask_for_one_connection_share_the_first() -> None:
+    link = Link(NodeRecord(node_id="a", namespace="test", addresses=(TCP,), instances=()), Dialling(), DIAL_S)
+    assert link.least_busy(None, 1) is link.best
+    assert link.least_busy("tcp", 1) is link.way("tcp")

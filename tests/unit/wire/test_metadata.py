@@ -23,12 +23,12 @@ def test_no_headers_are_nothing_at_all():
      CallMeta("e", "k", "c", b'{"a":"b"}')],
 )  # fmt: skip
 def test_a_meta_block_comes_back(meta):
-    assert split(join(meta, b"body")) == (meta, b"body")
+    assert split(join(meta, b"body", 1 << 20)) == (meta, b"body")
 
 
 def test_a_meta_block_has_an_end():
     with pytest.raises(LocalProtocolError, match="65535 are the most"):
-        join(CallMeta(entity="x" * 70000), b"")
+        join(CallMeta(entity="x" * 70000), b"", 1 << 20)
 
 
 @pytest.mark.parametrize("block", [b"", b"1", b"{", b'{"h":{"a":1}}', b'{"e":5}', b"\xff", b'{"h":"a"}'])

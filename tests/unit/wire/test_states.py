@@ -10,6 +10,7 @@ from vyked_host.wire import packets
 from vyked_host.wire.connection import Connection
 from vyked_host.wire.hello import Challenge, Reject
 from vyked_host.wire.packets import NEXT, RECEIVES, SENDS, PacketKind, Role, State
+from vyked_host.wire.pieces import UNCUT_BYTES
 
 from .ends import HELLO, HOST, SURFACE, client, header, opened, server
 
@@ -32,6 +33,7 @@ SENDERS = {
     PacketKind.REJECT: lambda c: c.reject(Reject(reason="busy", message="full")),
     PacketKind.CHALLENGE: lambda c: c.challenge(CHALLENGE),
     PacketKind.PROOF: lambda c: c.proof(bytes(32)),
+    PacketKind.PIECE: lambda c: b"".join(c.large((1, 0, 0, packets.ITEM, 0, 0, 0), bytes(UNCUT_BYTES + 1)).next()),
 }
 
 

@@ -18,6 +18,7 @@ from ...errors import Away, StartError, VykedError
 from .desk import RegistryDesk
 from .lease import AGAIN
 from .messages import Piece
+from .mishaps import Mishaps
 
 if TYPE_CHECKING:
     from .registry import EmbeddedRegistry
@@ -128,6 +129,7 @@ class Follower:
 
     def __init__(self, registry: EmbeddedRegistry, services: frozenset[str] | None) -> None:
         self._registry, self.inbox = registry, Inbox(services)
+        self.mishaps = Mishaps(registry.log, "the watch of the registry")
         self._expected = (0, 0)
         self._cancel = registry.spawn(self._follow(), "registry watch")
 
@@ -143,8 +145,8 @@ class Follower:
                 self._registry.log.error("the registry can't be joined: %s", error)  # noqa: TRY400 - a person's matter
             except VykedError as error:
                 self._registry.log.debug("the watch of the registry ended: %s", error)
-            except Exception:
-                self._registry.log.exception("the watch of the registry failed and is begun again")
+            except Exception as error:  # noqa: BLE001 - told; it is begun again
+                self.mishaps.met(error)
             if before != (self.inbox.epoch, self.inbox.position):
                 attempt = 0
             self.inbox.interrupted()

@@ -7,7 +7,6 @@ ends the lease: its holder announces the node again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from ...errors import Unavailable, VykedError
 from ...routing.backoff import Backoff
 from .desk import RegistryDesk
 from .messages import Answer, Speaker
+from .mishaps import Mishaps
 
 if TYPE_CHECKING:
     from .registry import EmbeddedRegistry
@@ -32,6 +32,7 @@ class EmbeddedLease(Lease):
         self._registry, self._speaker, self._heartbeat_s = registry, speaker, heartbeat_s
         self.generation: Generation = speaker.generation
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.mishaps = Mishaps(registry.log, f"the lease of node {speaker.node_id}")
         self._cancels = [
             registry.spawn(self._hold(), f"lease of {speaker.node_id}"),
             registry.spawn(self._beat(), f"heartbeat of {speaker.node_id}"),
@@ -75,8 +76,8 @@ class EmbeddedLease(Lease):
                     attempt = 0
             except VykedError as error:
                 self._registry.log.debug("node %s lost its registry: %s", self._speaker.node_id, error)
-            except Exception:
-                self._registry.log.exception("the lease of node %s failed and is held again", self._speaker.node_id)
+            except Exception as error:  # noqa: BLE001 - told; it is held again
+                self.mishaps.met(error)
             await asyncio.sleep(AGAIN.delay(attempt, self._registry.chance()) * self._registry.scale)
             attempt += 1
 
@@ -93,10 +94,14 @@ class EmbeddedLease(Lease):
     async def _beat(self) -> None:
         while not self.lost.done():
             await asyncio.sleep(self._heartbeat_s * (1 - JITTER + 2 * JITTER * self._registry.chance()))
-            with contextlib.suppress(VykedError):  # the stream beside it says so too, and is opened again
+            try:
                 answer = await self._ask(lambda desk: desk.renew(self._speaker))
                 if answer.refused:
                     self._end(answer.refused, taken=answer.taken)
+            except VykedError as error:  # the stream beside it says so too, and is opened again
+                self._registry.log.debug("no heartbeat of node %s: %s", self._speaker.node_id, error)
+            except Exception as error:  # noqa: BLE001 - told; a node without heartbeats would be removed though it lives
+                self.mishaps.met(error)
 
     def _end(self, reason: str, *, taken: bool) -> None:
         if not self.lost.done() and not self.is_over:

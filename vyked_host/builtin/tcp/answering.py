@@ -10,7 +10,9 @@ from typing import Any
 
 from ...contracts import INITIAL_CREDIT, Call, Environment, Fault, Running
 from ...errors import LocalProtocolError, RemoteProtocolError
+from ...wire import packets
 from ...wire.packets import Packet, Role
+from ...wire.window import Window, cost
 from .counters import Counters
 from .link import Link
 
@@ -19,18 +21,20 @@ _LOST = Fault(code="CANCELLED", message="the connection of the caller was lost",
 
 
 class ServerStream:
-    """The credit of one call with streams. `credit`: items we may send; `granted`: items the client may send."""
+    """The credit of one call with streams. `credit`: what we may send; `window`: what the client may send."""
 
-    __slots__ = ("closed", "credit", "granted", "inbound", "stalled")
+    __slots__ = ("closed", "credit", "inbound", "stalled", "window")
 
     def __init__(self, *, inbound: bool) -> None:
-        self.credit = self.granted = INITIAL_CREDIT
+        self.credit, self.window = INITIAL_CREDIT, Window()
         self.inbound = inbound
         self.stalled = self.closed = False
 
 
 class AnsweringLink(Link):
     """What runs for one client. `contracts.CreditSink`."""
+
+    __slots__ = ("_running", "_streams")
 
     def __init__(self, env: Environment, counters: Counters) -> None:
         super().__init__(env, Role.SERVER, counters)
@@ -46,17 +50,21 @@ class AnsweringLink(Link):
 
     # ---- what the client says about its calls ------------------------------------------------------------------------
     def _on_cancel(self, packet: Packet) -> None:
-        running = self._running.get(packet[1])
+        call_id = packet[1]
+        unsent = call_id in self._waits and self._outbox.drop(call_id)
+        running = self._running.get(call_id)
         if running is not None:
             running.cancel(_CANCELLED)
+        elif unsent:  # it has its answer, of which the client may have a part
+            self._emit(self._connection.fault(call_id, _CANCELLED))
 
     def _on_item(self, packet: Packet) -> None:
         stream = self._inbound(packet[1], "ITEM")
         if stream is None:
             return
-        stream.granted -= 1
-        if stream.granted < 0:
+        if stream.window.left <= 0:
             raise RemoteProtocolError(f"call {packet[1]}: an ITEM beyond the credit")
+        self._grant(packet[1], stream.window.arrived(len(packet[7])))
         running = self._running.get(packet[1])
         if running is not None:
             running.item(packet[7])
@@ -85,12 +93,11 @@ class AnsweringLink(Link):
         if stream is None:
             return
         stream.credit += items
-        if not self._pressed:
-            self._wake(call_id, stream)
+        self._wake(call_id, stream)
 
     def _wake(self, call_id: int, stream: ServerStream) -> None:
         running = self._running.get(call_id)
-        if stream.stalled and stream.credit > 0 and running is not None:
+        if stream.stalled and stream.credit > 0 and running is not None and self._takes(call_id):
             stream.stalled = False
             running.credit(stream.credit)
 
@@ -104,10 +111,18 @@ class AnsweringLink(Link):
         if self._streams and self._is_told(call_id):
             return
         body = b"" if body is None else body
-        if len(body) > self._connection.sendable:
-            self._emit(self._connection.fault(call_id, self._too_large("result", len(body))))
+        if len(body) > self._connection.at_once or call_id in self._waits:
+            self._respond_in_turn(call_id, body)
             return
         self._emit(self._connection.response(call_id, body))
+
+    def _respond_in_turn(self, call_id: int, body: bytes) -> None:
+        if len(body) > self._connection.sendable:
+            self._say(call_id, self._connection.fault(call_id, self._too_large("result", len(body))))
+        elif len(body) > self._connection.at_once:
+            self._emit_large(call_id, self._connection.large((call_id, 0, 0, packets.RESPONSE, 0, 0, 0), body))
+        else:
+            self._say(call_id, self._connection.response(call_id, body))
 
     def fail(self, call: Call, fault: Fault) -> None:
         """The call failed."""
@@ -116,7 +131,7 @@ class AnsweringLink(Link):
         self._running.pop(call.id, None)
         if self._streams and self._is_told(call.id):
             return
-        self._emit(self._connection.fault(call.id, fault))
+        self._say(call.id, self._connection.fault(call.id, fault))
 
     def item(self, call: Call, body: Any) -> bool:
         """One item of the answer; False: wait for credit. Raises LocalProtocolError without credit."""
@@ -125,20 +140,27 @@ class AnsweringLink(Link):
             return False  # nobody listens any more; the cancel is on its way
         if stream.credit <= 0:
             raise LocalProtocolError(f"call {call.id}: an item without credit")
-        if len(body) > self._connection.sendable:
-            self._fail_early(call.id, stream, self._too_large("item", len(body)))
+        size = len(body)
+        if size > self._connection.sendable:
+            self._fail_early(call.id, stream, self._too_large("item", size))
             return False
-        stream.credit -= 1
-        self._emit(self._connection.item(call.id, body))
-        stream.stalled = stream.credit <= 0 or self._pressed
+        stream.credit -= cost(size)
+        if size > self._connection.at_once:
+            self._emit_large(call.id, self._connection.large((call.id, 0, 0, packets.ITEM, 0, 0, 0), body))
+        else:
+            self._say(call.id, self._connection.item(call.id, body))
+        stream.stalled = stream.credit <= 0 or not self._takes(call.id)
         return not stream.stalled
 
     def credit(self, call: Call, items: int) -> None:
         """The handler can take `items` more items of the client's stream."""
         stream = self._streams.get(call.id)
         if stream is not None and stream.inbound and items > 0 and not self._over:
-            stream.granted += items
-            self._emit(self._connection.credit(call.id, items))
+            self._grant(call.id, stream.window.taken(items))
+
+    def _grant(self, call_id: int, units: int) -> None:
+        if units:
+            self._emit(self._connection.credit(call_id, units))
 
     def _is_told(self, call_id: int) -> bool:
         """A stream is over. True: its client was already told why."""
@@ -147,7 +169,7 @@ class AnsweringLink(Link):
 
     def _fail_early(self, call_id: int, stream: ServerStream, fault: Fault) -> None:
         stream.closed = True
-        self._emit(self._connection.fault(call_id, fault))
+        self._say(call_id, self._connection.fault(call_id, fault))
         running = self._running.get(call_id)
         if running is not None:
             running.cancel(fault)
@@ -157,16 +179,27 @@ class AnsweringLink(Link):
         return Fault(code="TOO_LARGE", message=text, executed="executed")
 
     # ---- pressure ----------------------------------------------------------------------------------------------------
-    def pause_writing(self) -> None:
+    def _press(self) -> None:
         """The client does not take its answers: it may not ask for more."""
-        super().pause_writing()
         self._transport.pause_reading()
 
-    def resume_writing(self) -> None:
+    def _eased(self) -> None:
         """It has caught up."""
-        super().resume_writing()
         self._pulse.excuse(self._now())
         self._transport.resume_reading()
+        self._wake_all()
+
+    def resume_writing(self) -> None:
+        """The socket takes more."""
+        super().resume_writing()
+        self._wake_all()
+
+    def _moved(self, call_id: int) -> None:
+        stream = self._streams.get(call_id)
+        if stream is not None and stream.stalled:
+            self._wake(call_id, stream)
+
+    def _wake_all(self) -> None:
         for call_id, stream in list(self._streams.items()):
             self._wake(call_id, stream)
 

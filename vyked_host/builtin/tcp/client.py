@@ -33,6 +33,8 @@ ID_RESERVE: Final = 1 << 20
 class ClientLink(GreetingLink):
     """`contracts.Channel`."""
 
+    __slots__ = ("_away", "_last", "_written", "retired", "waiting")
+
     def __init__(self, env: Environment, offers: tuple[str, ...], counters: Counters) -> None:
         super().__init__(env, offers, counters)
         self.retired: asyncio.Future[Fault | None] = self._loop.create_future()
@@ -40,10 +42,9 @@ class ClientLink(GreetingLink):
         self._last = self._written = 0
         self._away: Fault | None = None
 
-    @property
-    def pressed(self) -> bool:
-        """The node does not read as fast as we write."""
-        return self._pressed
+    def takes(self, call_id: int) -> bool:
+        """May more of this call's stream be sent?"""
+        return self._takes(call_id)
 
     # ---- contracts.Channel -------------------------------------------------------------------------------------------
     def endpoint(self, wanted: EndpointDescription) -> int:
@@ -60,13 +61,16 @@ class ClientLink(GreetingLink):
             or shape
             or self._away is not None
             or self._pressed
-            or len(body) > self._connection.sendable
+            or len(body) > self._connection.at_once
         ):
             refusal = self._refusal(call, shape, remaining)
             if refusal is not None:
                 sink.fail(call, refusal)
                 return None
             remaining = min(remaining, LARGEST)
+            make = self._connection.request if len(body) <= self._connection.at_once else self._connection.large_request
+        else:
+            make = self._connection.request
         caller = self._callers.get(call.caller)
         meta = None
         if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
@@ -74,15 +78,22 @@ class ClientLink(GreetingLink):
         call.id = call_id = self._last + 1
         attempt = call.attempt if call.attempt < ATTEMPTS_SHOWN else ATTEMPTS_SHOWN
         try:
-            packet = self._connection.request(call_id, index, caller or 0, attempt, int(remaining), body, meta)
+            packet = make(call_id, index, caller or 0, attempt, int(remaining), body, meta)
         except LocalProtocolError as error:
             sink.fail(call, not_sent("TOO_LARGE", str(error)))
             return None
         self._last = call_id
         entry = OutgoingStream(self, call, sink, shape) if shape & STREAM else Outgoing(self, call, sink)
         self.waiting[call_id] = entry
-        self._emit(packet)
+        if packet.__class__ is bytes:
+            self._emit(packet)
+        else:
+            self._emit_large(call_id, packet)
         return entry
+
+    def in_flight(self) -> int:
+        """Calls that wait for answers."""
+        return len(self.waiting)
 
     async def aclose(self) -> None:
         """Close it; running calls fail with `unknown`. Idempotent."""
@@ -106,17 +117,29 @@ class ClientLink(GreetingLink):
         size, most = len(call.body), self._connection.sendable
         if size > most:
             return not_sent("TOO_LARGE", f"a request of {size} bytes: node {self.node_id} takes at most {most}")
-        if self._pressed and self._transport.get_write_buffer_size() + size > self._write_cap:
+        if self._pressed and self._has_no_room(size):
             return not_sent("RESOURCE_EXHAUSTED", f"node {self.node_id} does not read what it is sent")
         return None
+
+    def _has_no_room(self, size: int) -> bool:
+        """What is large waits for its turn, and what is small only for what is in the socket."""
+        if size > self._connection.at_once:
+            return self._outbox.waiting + size > self._bound
+        return self._transport.get_write_buffer_size() + size > self._write_cap
 
     def give_up(self, call_id: int) -> bool:
         """Nobody waits for this call any more. False: nobody did."""
         if self.waiting.pop(call_id, None) is None:
             return False
         if not self._over:
+            self._outbox.drop(call_id)
             self._emit(self._connection.cancel(call_id))
         return True
+
+    def stop(self, call_id: int) -> None:
+        """The call is over before all of it was sent: the rest will not come."""
+        if call_id in self._waits and self._outbox.drop(call_id) and not self._over:
+            self._emit(self._connection.cancel(call_id))
 
     def send_item(self, entry: Outgoing, body: Any) -> bool:
         """An item towards the handler. False: it is too large, and the call has failed."""
@@ -125,13 +148,16 @@ class ClientLink(GreetingLink):
             text = f"an item of {len(body)} bytes: node {self.node_id} takes at most {most}"
             entry.cancel(Fault(code="TOO_LARGE", message=text, executed="unknown"))
             return False
-        self._emit(self._connection.item(entry.call.id, body))
+        if len(body) > self._connection.at_once:
+            self._emit_large(entry.call.id, self._connection.large((entry.call.id, 0, 0, packets.ITEM, 0, 0, 0), body))
+        else:
+            self._say(entry.call.id, self._connection.item(entry.call.id, body))
         return True
 
     def send_end(self, call_id: int) -> None:
         """The stream towards the handler is complete."""
         if call_id in self.waiting:
-            self._emit(self._connection.end(call_id))
+            self._say(call_id, self._connection.end(call_id))
 
     def send_credit(self, call_id: int, items: int) -> bool:
         """More items may come. False: the call is over."""
@@ -152,7 +178,15 @@ class ClientLink(GreetingLink):
     def resume_writing(self) -> None:
         """The node reads again."""
         super().resume_writing()
+        self._eased()
+
+    def _eased(self) -> None:
         for entry in list(self.waiting.values()):
+            entry.relieved()
+
+    def _moved(self, call_id: int) -> None:
+        entry = self.waiting.get(call_id)
+        if entry is not None:
             entry.relieved()
 
     def _lost(self, exc: Exception | None) -> None:
@@ -180,6 +214,7 @@ class ClientLink(GreetingLink):
         if entry is None:
             self._counters.late_answers += 1
         else:
+            self.stop(packet[1])
             entry.sink.fail(entry.call, packet[7])
 
     def _on_item(self, packet: Packet) -> None:
@@ -208,6 +243,7 @@ class ClientLink(GreetingLink):
         entry = self.waiting[call_id]
         if not self._is_control(entry.call.endpoint):
             del self.waiting[call_id]
+            self.stop(call_id)
             entry.sink.fail(entry.call, fault)
 
     def _is_control(self, index: int) -> bool:
@@ -224,7 +260,8 @@ class ClientLink(GreetingLink):
         waiting, written = list(self.waiting.items()), self._written
         self.waiting.clear()
         for call_id, entry in waiting:
-            executed: Any = "unknown" if call_id <= written else "not_sent"
+            sent = call_id <= written and not self._outbox.holds_request(call_id)
+            executed: Any = "unknown" if sent else "not_sent"
             entry.sink.fail(entry.call, Fault(code="UNAVAILABLE", message=cause, executed=executed))
 
 
@@ -238,6 +275,7 @@ _HANDLERS: Final[dict[int, Callable[[ClientLink, Packet], None]]] = {
     packets.CREDIT: ClientLink._on_credit,
     packets.PING: ClientLink._answer_ping,
     packets.PONG: ClientLink._ignore,
+    packets.PIECE: ClientLink._ignore,
     packets.GOAWAY: ClientLink._on_goaway,
     packets.SURFACE: ClientLink._on_surface,
 }

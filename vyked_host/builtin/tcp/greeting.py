@@ -32,6 +32,19 @@ class GreetingLink(Link):
     """A connection that this host opened, until it is open. `opened` is done once the hello is answered, or holds why it was
     not. Rule: with a mesh secret, nothing that the other end says counts before it has proven that it knows it."""
 
+    __slots__ = (
+        "_callers",
+        "_offers",
+        "_seal",
+        "_shapes",
+        "_signed",
+        "codec",
+        "generation",
+        "node_id",
+        "opened",
+        "surface",
+    )
+
     def __init__(self, env: Environment, offers: tuple[str, ...], counters: Counters) -> None:
         super().__init__(env, Role.CLIENT, counters)
         self._offers = offers

@@ -1,47 +1,31 @@
-"""What both ends of a connection share: batched output, a bounded write buffer, signs of life, and an orderly end.
-
-Output of a loop turn is collected and written at 32 packets, 64 KiB or the end of the turn, whichever is first: one write per
-packet costs half the throughput, one per turn lets both ends wait for each other (docs/benchmarks.md).
-"""
+"""What both ends of a connection share: what comes in, signs of life, and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import cast
 
 from ...contracts import Environment
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...wire.connection import Connection
-from ...wire.hello import cap
 from ...wire.packets import BROKEN, Packet, Role
 from .counters import Counters
+from .output import Output
 from .pulse import Pulse
 from .sockets import peer_address, tune
 
-BATCH = 32
-BATCH_BYTES = 64 << 10
 
-
-class Link(asyncio.Protocol):
+class Link(Output):
     """One connection. Subclasses handle packets in `_handle` and say goodbye in `_lost`."""
 
+    __slots__ = ("_broken", "_connection", "_pulse", "_receive", "gone", "peer")
+
     def __init__(self, env: Environment, role: Role, counters: Counters) -> None:
-        self._env, self._counters = env, counters
-        self._loop = asyncio.get_running_loop()
-        self._now = env.clock.now
+        super().__init__(env, counters)
         self._connection = Connection(role, env.limits)
         self._receive = self._connection.receive
         self._pulse = Pulse(env.timing, self._now())
-        self._transport: asyncio.Transport = cast(asyncio.Transport, None)  # before connection_made nothing is sent
-        self._out: list[bytes] = []
-        self._out_bytes = 0
-        self._scheduled = False
-        self._write_cap = cap(env.limits.write_buffer)
-        self._pressed = False
-        self._over = False
         self._broken: RemoteProtocolError | None = None
-        self._timers: dict[str, Callable[[], None]] = {}
         self.peer = ""
         self.gone: asyncio.Future[None] = self._loop.create_future()
 
@@ -72,63 +56,19 @@ class Link(asyncio.Protocol):
     def _handle(self, packets: list[Packet], now: float) -> None:
         raise NotImplementedError
 
-    def pause_writing(self) -> None:
-        """The peer does not read as fast as we write."""
-        self._pressed = True
-        self._timer("slow", self._env.timing.write, self._too_slow)
-
-    def resume_writing(self) -> None:
-        """It has caught up."""
-        self._pressed = False
-        self._stop_timer("slow")
-
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed, whoever did it."""
         self._over = True
-        self._out.clear()
         for stop in self._timers.values():
             stop()
         self._timers.clear()
         self._lost(exc)
+        self._clear()
         if not self.gone.done():
             self.gone.set_result(None)
 
     def _lost(self, exc: Exception | None) -> None:
         raise NotImplementedError
-
-    # ---- output ------------------------------------------------------------------------------------------------------
-    def _emit(self, packet: bytes) -> None:
-        out = self._out
-        out.append(packet)
-        self._out_bytes += len(packet)
-        if len(out) >= BATCH or self._out_bytes >= BATCH_BYTES:
-            self._flush()
-        elif not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._end_of_turn)
-
-    def _end_of_turn(self) -> None:
-        self._scheduled = False
-        self._flush()
-
-    def _flush(self) -> None:
-        out = self._out
-        if not out:
-            return
-        if self._over:
-            out.clear()
-            return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        self._out_bytes = 0
-        self._transport.write(data)
-        if self._pressed and self._transport.get_write_buffer_size() > self._write_cap:
-            self._too_slow()
-
-    def _too_slow(self) -> None:
-        waiting = self._transport.get_write_buffer_size()
-        self._counters.cut_for_slowness += 1
-        self.cut(f"it does not read: {waiting} bytes wait for it")
 
     # ---- signs of life -----------------------------------------------------------------------------------------------
     def _watch(self) -> None:
@@ -155,6 +95,14 @@ class Link(asyncio.Protocol):
         self._look_again()
 
     @property
+    def _bound(self) -> int:
+        return max(self._write_cap, self._connection.sendable)
+
+    @property
+    def _plenty(self) -> int:
+        return min(self._bound, 2 * self._connection.sendable)
+
+    @property
     def _deaf(self) -> bool:
         """This side does not read at present."""
         return False
@@ -177,6 +125,7 @@ class Link(asyncio.Protocol):
         self._broken = error
         self._counters.protocol_errors += 1
         self._env.log.info("%s: closed, for it broke the protocol: %r", self.peer, str(error))
+        self._outbox.clear()
         self._emit(self._connection.farewell(error))
         self.close()
 
@@ -196,16 +145,7 @@ class Link(asyncio.Protocol):
         if self._over or self._transport is None:
             self._over = True
             return
-        self._flush()
+        self._write_all()
         self._over = True
         self._transport.close()
         self._timer("closing", self._env.timing.write, self._transport.abort)
-
-    def _timer(self, name: str, seconds: float, expired: Callable[[], None]) -> None:
-        self._stop_timer(name)
-        self._timers[name] = self._env.clock.at(self._now() + seconds, expired)
-
-    def _stop_timer(self, name: str) -> None:
-        stop = self._timers.pop(name, None)
-        if stop is not None:
-            stop()

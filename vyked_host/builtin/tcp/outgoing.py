@@ -8,6 +8,7 @@ import msgspec
 
 from ...contracts import INITIAL_CREDIT, Call, Fault, Sink
 from ...errors import LocalProtocolError, RemoteProtocolError
+from ...wire.window import Window, cost
 from .shapes import IN, OUT
 
 if TYPE_CHECKING:
@@ -55,12 +56,11 @@ class Outgoing(msgspec.Struct, gc=False, eq=False):
 
 
 class OutgoingStream(Outgoing, gc=False, eq=False):
-    """A call with a stream in one or both directions. `sendable`: items the handler can take; `expected`: items that may
-    come."""
+    """A call with a stream in one or both directions. `sendable`: what the handler can take; `window`: what may come."""
 
     shape: int
     sendable: int = INITIAL_CREDIT
-    expected: int = INITIAL_CREDIT
+    window: Window = msgspec.field(default_factory=Window)
     ended: bool = False
     stalled: bool = False
 
@@ -73,8 +73,8 @@ class OutgoingStream(Outgoing, gc=False, eq=False):
             raise LocalProtocolError(f"call {self.call.id}: an item without credit")
         if not self.link.send_item(self, body):
             return False
-        self.sendable -= 1
-        self.stalled = self.sendable <= 0 or self.link.pressed
+        self.sendable -= cost(len(body))
+        self.stalled = self.sendable <= 0 or not self.link.takes(self.call.id)
         return not self.stalled
 
     def end(self) -> None:
@@ -91,18 +91,20 @@ class OutgoingStream(Outgoing, gc=False, eq=False):
         """The caller can take `items` more items."""
         if not self.shape & OUT:
             raise LocalProtocolError(f"the answer of call {self.call.id} is no stream")
-        if items > 0 and self.link.send_credit(self.call.id, items):
-            self.expected += items
+        if items > 0 and (units := self.window.taken(items)):
+            self.link.send_credit(self.call.id, units)
 
     def answered(self, body: bytes) -> None:
         """The RESPONSE came; it is empty where the answer was a stream."""
+        self.link.stop(self.call.id)
         self.sink.respond(self.call, None if self.shape & OUT else body)
 
     def took(self, body: bytes) -> None:
         """An ITEM came. Raises RemoteProtocolError beyond the credit."""
-        self.expected -= 1
-        if self.expected < 0 or not self.shape & OUT:
+        if self.window.left <= 0 or not self.shape & OUT:
             raise RemoteProtocolError(f"call {self.call.id}: an ITEM beyond the credit")
+        if units := self.window.arrived(len(body)):
+            self.link.send_credit(self.call.id, units)
         self.sink.item(self.call, body)
 
     def granted(self, items: int) -> None:
@@ -110,11 +112,10 @@ class OutgoingStream(Outgoing, gc=False, eq=False):
         if not self.shape & IN:
             raise RemoteProtocolError(f"call {self.call.id}: a CREDIT, and it has no stream towards the handler")
         self.sendable += items
-        if not self.link.pressed:
-            self.relieved()
+        self.relieved()
 
     def relieved(self) -> None:
         """The handler or the socket can take more: the one who waits for that hears of it."""
-        if self.stalled and self.sendable > 0:
+        if self.stalled and self.sendable > 0 and self.link.takes(self.call.id):
             self.stalled = False
             self.sink.credit(self.call, self.sendable)  # type: ignore[attr-defined]  # contracts.CreditSink

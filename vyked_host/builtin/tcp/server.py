@@ -32,6 +32,8 @@ _LATE = Fault(code="DEADLINE_EXCEEDED", message="no time was left when the reque
 class ServerLink(AnsweringLink):
     """One accepted connection."""
 
+    __slots__ = ("_callers", "_codec", "_dispatch", "_exposed", "_hello", "_last", "_most", "_peer", "host")
+
     def __init__(self, env: Environment, exposed: Exposed, counters: Counters) -> None:
         super().__init__(env, counters)
         self._exposed = exposed
@@ -213,5 +215,6 @@ _HANDLERS: Final[dict[int, Callable[[ServerLink, Packet], None]]] = {
     packets.CREDIT: ServerLink._on_credit,
     packets.PING: ServerLink._answer_ping,
     packets.PONG: ServerLink._ignore,
+    packets.PIECE: ServerLink._ignore,
     packets.GOAWAY: ServerLink._ignore,
 }

@@ -9,8 +9,8 @@ import resource
 import socket
 from typing import Any, Literal
 
-HIGH_WATER = 256 << 10
-"""Bytes waiting for a peer from which it counts as slow: no more is read from it."""
+HIGH_WATER, LOW_WATER = 128 << 10, 32 << 10
+"""Bytes waiting in a socket's buffer, from which nothing large is added, until which."""
 
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
 _SPARE_DESCRIPTORS = 64
@@ -18,7 +18,7 @@ _SPARE_DESCRIPTORS = 64
 
 def tune(transport: asyncio.Transport, user_timeout_s: float) -> None:
     """Send at once, and notice a dead peer: a half-open link is silent for 15 minutes by default."""
-    transport.set_write_buffer_limits(high=HIGH_WATER)
+    transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
     found = transport.get_extra_info("socket")
     if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
         return

@@ -354,6 +354,25 @@ class PubSubConformance(Suite):
         with pytest.raises(KeyError):
             await bus.discard(one.id, replay=False)
 
+    async def test_dead_letters_are_found_wherever_they_are_and_forgotten_for_one_group_alone(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        _needs(guarantees.dead_letter, "dead letters")
+        assert isinstance(bus, DeadLetters)
+        assert await bus.letterboxes() == []
+        inbox = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))
+        for group in ("g", "h"):
+            await bus.subscribe(to(group, "m"), inbox)
+        one = await publish(event())
+        await eventually(lambda: len(inbox.ids) == 2)
+        boxes = sorted(await bus.letterboxes(), key=lambda each: str(each[0].group))
+        assert boxes == [(to("g", ""), 1), (to("h", ""), 1)]
+        await bus.discard(one.id, replay=False, group="h")
+        assert await bus.letterboxes() == boxes[:1]
+        with pytest.raises(KeyError):
+            await bus.discard(one.id, replay=False, group="h")
+        assert [found.id async for found, _, _ in bus.dead(boxes[0][0])] == [one.id]
+
     async def test_an_event_over_the_limit_is_refused(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
         with pytest.raises(CallError):
             await publish(event(body=b"x" * (guarantees.max_message_bytes + 1)))

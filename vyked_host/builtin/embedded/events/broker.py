@@ -274,11 +274,14 @@ class Broker:
         """(group, members, events that wait) of one topic."""
         return [(each.name, each.members, each.waiting) for each in self.groups.get(topic, {}).values()]
 
-    def discard(self, event_id: str, *, replay: bool) -> bool:
-        """Forget a dead letter in every group that has it, or put it back; False: there is none."""
-        found = [
-            group.discard(event_id, replay=replay) for group in self.all_groups()
-        ]  # in each, not in the first only
+    def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
+        """(service, major, event, group, dead letters) of each group that has any."""
+        return [(*each.topic, each.name, len(each.dead)) for each in self.all_groups() if each.dead]
+
+    def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> bool:
+        """Forget a dead letter in every group that has it, or in that one, or put it back; False: there is none."""
+        having = [each for each in self.all_groups() if group in (None, each.name)]
+        found = [each.discard(event_id, replay=replay) for each in having]  # in each, not in the first only
         return any(found)
 
     def rest(self) -> None:

@@ -26,6 +26,7 @@ from ....contracts import (
 )
 from ....errors import CallError, NotFound, NotSupported, StartError, TooLarge, Unavailable, VykedError
 from ....routing.backoff import Backoff
+from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
 from ..provider import guarantees
 from .desk import BusDesk, Moving
@@ -61,6 +62,7 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         self._before: Succession | None = None
         self._cancel: Callable[[], None] | None = None
         self._closed = False
+        self.mishaps = Mishaps(env.log, "following the event bus")
 
     def _desk(self) -> BusDesk:
         return BusDesk.furnished(self._options, self._env, self._path, before=self._before)
@@ -74,16 +76,27 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         failures = 0
         while True:
             try:
-                term = await self._hub.term()
-                link = await self._opened(term)
+                await self._follow_one()
+                failures = 0
             except (VykedError, Moving) as error:
                 failures += 1
                 self._in_trouble(error)
+            except Exception as error:  # noqa: BLE001 - told; without this loop the node would have no bus for ever
+                failures += 1
+                self.mishaps.met(error)
+                self._in_trouble(Unavailable(f"following it failed: {error!r}", executed="not_sent"))
+            if failures:
                 await asyncio.sleep(_AGAIN.delay(failures - 1, self._env.rng.random()))
-                continue
-            failures, self._terms = 0, self._terms + 1
+
+    async def _follow_one(self) -> None:
+        """One term, from its beginning to its end."""
+        term = await self._hub.term()
+        link = await self._opened(term)
+        self._terms += 1
+        try:
             self._use(link)
             await asyncio.wait({term.over})
+        finally:
             self._lose(link)
 
     async def _opened(self, term: Term) -> Link:
@@ -200,15 +213,15 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         await self._outbox.flush(within if self._link is not None else 0.0)
         await self._settlements.flush(within if self._link is not None else 0.0)
         link, self._link, self._here = self._link, None, None
+        if self._cancel is not None:  # first: a term that ends now must not bring this node back
+            self._cancel()
+            self._cancel = None
         if link is not None:
             try:
                 await link.quit(within)
             except (CallError, Moving) as error:
                 self._env.log.debug("the hub could not be told that this node leaves: %s", error)
             link.close()
-        if self._cancel is not None:
-            self._cancel()
-            self._cancel = None
         self._outbox.close()
         self._settlements.close()
 
@@ -254,6 +267,14 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         return await link.groups(Topic(service, major, name))
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
+    async def letterboxes(self) -> list[tuple[Subscription, int]]:
+        """Each group of any topic that has dead letters, and how many. Raises CallError."""
+        link = await self._linked_within(self._env.timing.dial)
+        return [
+            (Subscription(service=service, major=major, name=name, group=group, member=""), count)
+            for service, major, name, group, count in await link.letterboxes()
+        ]
+
     async def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
         """(event, cause, deliveries) of each dead letter of the group, oldest first. Raises CallError."""
         link = await self._linked_within(self._env.timing.dial)
@@ -261,10 +282,11 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         for each in await link.dead(topic, subscription.group or ""):
             yield each
 
-    async def discard(self, event_id: str, *, replay: bool) -> None:
-        """Forget a dead letter in every group that has it, or put it back. Raises KeyError when there is none, CallError."""
+    async def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> None:
+        """Forget a dead letter in every group that has it, or in that one, or put it back. Raises KeyError when there is none,
+        CallError."""
         link = await self._linked_within(self._env.timing.dial)
-        if not await link.discard(event_id, replay=replay):
+        if not await link.discard(event_id, replay=replay, group=group):
             raise KeyError(event_id)
 
 

@@ -19,24 +19,14 @@ from ....service.base import Service
 from ....service.context import CURRENT
 from ....service.decorators import api
 from ....wire.envelope import MalformedEnvelope
+from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
 from .acceptance import outcome
 from .broker import Broker
 from .entry import MemoryStore, Store, nothing
 from .estate import bequeath, dead_letters, group_of, inherit, succession
 from .journal import Journal
-from .letters import (
-    Batch,
-    DeadLetter,
-    Heirloom,
-    Joined,
-    Letter,
-    Refusal,
-    Settlement,
-    Succession,
-    Taken,
-    Wanted,
-)
+from .letters import Batch, DeadLetter, Heirloom, Joined, Letter, Refusal, Settlement, Succession, Taken, Wanted
 from .parcel import Parcel, Topic
 from .session import Session
 from .stream import batches
@@ -103,8 +93,8 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         self._opened.set()
 
     async def _open_later(self, store: Journal) -> None:
-        told = ""
-        while True:
+        told, mishaps = "", Mishaps(self._env.log, f"opening {store.path}")
+        while not self._opened.is_set():
             try:
                 await self._open()
             except StartError as error:
@@ -112,8 +102,10 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
                     self._env.log.warning("events wait until it can be used: %s", error)
                 told = str(error)
                 await asyncio.sleep(FILE_S * self._env.timing.scale)
-            else:
-                return
+            except Exception as error:  # noqa: BLE001 - told; without it every publisher of the mesh would wait for ever
+                mishaps.met(error)
+                await store.aclose()  # what was read of it so far stays taken over
+                await asyncio.sleep(FILE_S * self._env.timing.scale)
 
     async def ready(self) -> None:
         """Until what was kept is there. Raises Moving."""
@@ -280,11 +272,16 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         """(group, members, events that wait) of one topic."""
         return self.broker.known_groups(Topic(service, major, name))
 
+    @api
+    def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
+        """(service, major, event, group, dead letters) of each group that has any."""
+        return self.broker.letterboxes()
+
     @api(raises=[Moving])
-    async def discard(self, event_id: str, replay: bool) -> bool:
+    async def discard(self, event_id: str, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back; False: there is none."""
         await self.ready()
-        return self.broker.discard(event_id, replay=replay)
+        return self.broker.discard(event_id, replay=replay, group=group)
 
     # ---- from one holder to the next ---------------------------------------------------------------------------------
     @api

@@ -9,7 +9,8 @@ from ....contracts import Clock
 from .parcel import Parcel, Topic
 
 if TYPE_CHECKING:
-    from .group import GroupQueue, Member
+    from .group import GroupQueue
+    from .member import Member
 
 State = Literal["waiting", "given", "delayed", "dead"]
 
@@ -32,14 +33,14 @@ class Entry:
 
 
 class Given:
-    """One delivery to one member. `over`: the event has gone back, or it is settled."""
+    """One delivery to one member. `is_out`: it went to the member's node; `over`: the event has gone back, or it is settled."""
 
-    __slots__ = ("cancel_wait", "count", "entry", "member", "over", "token")
+    __slots__ = ("cancel_wait", "count", "entry", "is_out", "member", "over", "token")
 
     def __init__(self, token: int, entry: Entry, member: Member) -> None:
         self.token, self.entry, self.member, self.count = token, entry, member, entry.count
         self.cancel_wait: Callable[[], None] = nothing
-        self.over = False
+        self.is_out = self.over = False
 
 
 class Past(NamedTuple):

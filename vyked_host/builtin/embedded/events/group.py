@@ -15,29 +15,11 @@ from ....contracts import Verdict
 from ....model.description import Strategy
 from ....routing.delivery import Group
 from .entry import Entry, Given, Means, Past, Receiver, State, nothing
+from .member import Member
 from .parcel import Parcel, Topic
 
 OLDER = -(1 << 60)
 """Orders of what was there before this broker begin here: before everything that it accepts itself."""
-
-
-class Member:
-    """One member of a group, behind the session of its node, where `index` is its number."""
-
-    def __init__(self, group: GroupQueue, name: str, concurrency: int, receiver: Receiver, index: int) -> None:
-        self.group, self.name, self._concurrency, self.receiver, self.index = group, name, concurrency, receiver, index
-        self.unsettled: dict[int, Given] = {}
-
-    @property
-    def has_room(self) -> bool:
-        """Can it take one more now?"""
-        return len(self.unsettled) < self._concurrency and self.receiver.is_attached
-
-    def close(self) -> None:
-        """Leave; what was not settled goes back. Idempotent."""
-        self.group.leave(self)
-        for given in list(self.unsettled.values()):
-            self.group.give_back(given)
 
 
 class GroupQueue:
@@ -185,9 +167,15 @@ class GroupQueue:
         entry.count += 1
         given = Given(self._means.token(), entry, member)
         member.unsettled[given.token] = given
-        self._wait(given, self._means.ack_wait_s)
         # told only once the store knows the count: an event that comes again after a crash says so
-        self._store.mark(entry, "given", self._means.ack_wait_s, partial(member.receiver.give, given))
+        self._store.mark(entry, "given", self._means.ack_wait_s, partial(self._marked, given))
+
+    def _marked(self, given: Given) -> None:
+        """Now it goes out, and only now the ack wait begins: a store that can't write holds events up and wears none out."""
+        if not given.over:
+            given.is_out = True
+            self._wait(given, self._means.ack_wait_s)
+            given.member.receiver.give(given)
 
     def _wait(self, given: Given, seconds: float) -> None:
         given.cancel_wait()
@@ -238,6 +226,8 @@ class GroupQueue:
         if given.over:
             return
         self._let_go(given)
+        if not given.is_out:
+            given.entry.count -= 1  # nobody saw it
         if not given.entry.done:
             self._line_up(given.entry)
 

@@ -11,6 +11,7 @@ from ....contracts import Environment, Event, Term, Verdict
 from ....errors import CallError, NotSupported
 from ....routing.backoff import Backoff
 from ....wire.envelope import MalformedEnvelope, unpack
+from ..mishaps import Mishaps
 from .desk import BusDesk, Moving
 from .entry import nothing
 from .inbox import GroupDelivery, Inbox
@@ -100,9 +101,13 @@ class Here:
         """(group, members, events that wait) of one topic."""
         return self.broker.known_groups(topic)
 
-    async def discard(self, event_id: str, *, replay: bool) -> bool:
+    async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
+        """(service, major, event, group, dead letters) of each group that has any."""
+        return self.broker.letterboxes()
+
+    async def discard(self, event_id: str, *, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back."""
-        return self.broker.discard(event_id, replay=replay)
+        return self.broker.discard(event_id, replay=replay, group=group)
 
     async def quit(self, within: float) -> None:
         """This node stops, and with it the term: every other node is told what it is due."""
@@ -122,6 +127,7 @@ class Away:
         self._call_s = CALL_S * env.timing.scale
         self._cancel: Callable[[], None] = nothing
         self._is_listening = False
+        self.mishaps = Mishaps(env.log, f"the stream of events from {term.node_id}")
         self.born, self.told_all, self.succession = 0, False, Succession()
 
     async def open(self, *, told_all: bool) -> None:
@@ -158,6 +164,9 @@ class Away:
             except (CallError, Moving) as error:
                 failures += 1
                 self._env.log.debug("events from %s: %s", self.term.node_id, error)
+            except Exception as error:  # noqa: BLE001 - told; without its stream this node would get no event any more
+                failures += 1
+                self.mishaps.met(error)
             if failures:
                 await asyncio.sleep(_RETRY.delay(failures - 1, self._env.rng.random()))
 
@@ -235,9 +244,13 @@ class Away:
         """(group, members, events that wait) of one topic."""
         return list(await self._desk.groups.using(timeout=self._call_s)(*topic))
 
-    async def discard(self, event_id: str, *, replay: bool) -> bool:
+    async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
+        """(service, major, event, group, dead letters) of each group that has any."""
+        return list(await self._desk.letterboxes.using(timeout=self._call_s)())
+
+    async def discard(self, event_id: str, *, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back."""
-        return bool(await self._desk.discard.using(timeout=self._call_s)(event_id, replay))
+        return bool(await self._desk.discard.using(timeout=self._call_s)(event_id, replay, group))
 
     async def quit(self, within: float) -> None:
         """This node stops: what it did not settle goes to others at once."""

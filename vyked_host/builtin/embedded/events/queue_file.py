@@ -43,6 +43,8 @@ _READ = {
 }
 _UNSURE = (1, "given", 0.0, "")
 """The mark of an event whose own is damaged: it was delivered at least once, and somebody may still have it."""
+DAMAGED = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite says of a damaged file; the second when it would name a damaged table."""
 Kind = Literal["queue", "event", "seen", "mark", "forget"]
 
 
@@ -86,7 +88,7 @@ class QueueFile:
         except BlockingIOError:
             self.close()
             raise
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *DAMAGED) as error:
             self.close()
             if "locked" in str(error):
                 raise BlockingIOError(str(error)) from None
@@ -133,7 +135,7 @@ class QueueFile:
                 if isinstance(event_id, str) and isinstance(at, float)
             ]  # fmt: skip
             highest = self._select("SELECT max(number) FROM (SELECT number FROM event UNION SELECT number FROM seen)")
-        except sqlite3.Error as error:
+        except DAMAGED as error:
             raise self._unusable(str(error)) from None
         return queues, events, seen, next(highest)[0] or 0
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .entry import Given, nothing
-from .group import GroupQueue, Member
+from .group import GroupQueue
+from .member import Member
 from .parcel import Parcel, Topic
 
 QUEUE_BYTES = 8 << 20
@@ -79,7 +80,7 @@ class Session:
         waiting = {given.token for given in self._given}
         for member in self.members.values():
             for given in member.unsettled.values():
-                if given.token not in held and given.token not in waiting:
+                if given.is_out and given.token not in held and given.token not in waiting:
                     self.give(given)
 
     # ---- what waits ------------------------------------------------------------------------------------------------

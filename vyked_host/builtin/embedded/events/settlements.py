@@ -6,18 +6,22 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context as Variables
-from itertools import islice
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from ....contracts import Environment, Verdict
 from ....errors import CallError, Unavailable
 from ....routing.backoff import Backoff
+from ..mishaps import Mishaps
 from .desk import Moving
+from .entry import nothing
 from .inbox import GroupDelivery
-from .letters import Settlement
+from .letters import BATCH_BYTES, Settlement
 
 MOST = 1000
-"""Settlements in one call."""
+"""Settlements in one call, where they fit in a batch."""
+LIGHT = 64
+"""What a settlement weighs beside its id and its cause."""
 _PAUSE = Backoff(first=0.02, most=1.0)
 
 
@@ -48,6 +52,8 @@ class Settlements:
         self._waiting: deque[_Said] = deque()
         self._is_busy = False
         self._holder: Settles | None = None
+        self._cancel_expiry: Callable[[], None] = nothing
+        self.mishaps = Mishaps(env.log, "settling events")
         self.held: dict[tuple[int, int], GroupDelivery] = {}
 
     def tokens(self, born: int) -> list[int]:
@@ -62,6 +68,8 @@ class Settlements:
         """Tell what became of `delivery`. The awaitable raises Unavailable."""
         told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Said(delivery, verdict, self._env.clock.now() + self._ack_wait_s, told))
+        if len(self._waiting) == 1:
+            self._expire_later()
         self._start()
         return told
 
@@ -78,6 +86,7 @@ class Settlements:
         """The holder is here: it is told all that waits."""
         self._holder = None
         waiting, self._waiting = self._waiting, deque()
+        self._cancel_expiry()
         self.held.clear()
         for each in waiting:
             settle(each.delivery, each.verdict)
@@ -101,15 +110,23 @@ class Settlements:
                     self._holder = None  # the next one is told
                 except CallError as error:
                     failures += 1
-                    self._give_up(error)
-                    await asyncio.sleep(_PAUSE.delay(failures, self._env.rng.random()))
+                    self._give_up(f"{error}")
+                    await asyncio.sleep(self._pause(failures))
+                except Exception as error:  # noqa: BLE001 - told; what waits is told again, until it is too old
+                    failures += 1
+                    self.mishaps.met(error)
+                    await asyncio.sleep(self._pause(failures))
         finally:
             self._is_busy = False
             if self._holder is not holder:
                 self._start()
 
+    def _pause(self, failures: int) -> float:
+        """Short beside the ack wait, also where [timing] scale makes that one short."""
+        return _PAUSE.delay(failures, self._env.rng.random()) * min(1.0, self._env.timing.scale)
+
     async def _tell_some(self, holder: Settles) -> None:
-        some = list(islice(self._waiting, MOST))
+        some = self._batch()
         await holder.settle([_settlement(each, holder.born) for each in some])
         for each in some:
             if self._waiting and self._waiting[0] is each:  # unless somebody else was told meanwhile
@@ -119,14 +136,34 @@ class Settlements:
             if not each.told.done():
                 each.told.set_result(None)
 
-    def _give_up(self, error: CallError) -> None:
+    def _batch(self) -> list[_Said]:
+        """What comes next: as much as fits in a batch, or one."""
+        some: list[_Said] = []
+        size = 0
+        for each in self._waiting:
+            size += LIGHT + len(each.delivery.event.id) + len(each.verdict.cause)
+            if some and (size > BATCH_BYTES or len(some) == MOST):
+                break
+            some.append(each)
+        return some
+
+    def _expire_later(self) -> None:
+        """The first is the oldest: all wait equally long."""
+        self._cancel_expiry()
+        self._cancel_expiry = nothing
+        if self._waiting:
+            why = "the event bus has no holder, or it does not answer"
+            self._cancel_expiry = self._env.clock.at(self._waiting[0].until, partial(self._give_up, why))
+
+    def _give_up(self, why: str) -> None:
+        """Those that are too old are told nobody."""
         now = self._env.clock.now()
-        late = [each for each in self._waiting if each.until < now]
-        self._waiting = deque(each for each in self._waiting if each.until >= now)
-        for each in late:
-            self.held.pop((each.delivery.born, each.delivery.token), None)
-            if not each.told.done():
-                each.told.set_exception(Unavailable(f"nobody could be told: {error}", executed="unknown"))
+        while self._waiting and self._waiting[0].until <= now:
+            late = self._waiting.popleft()
+            self.held.pop((late.delivery.born, late.delivery.token), None)
+            if not late.told.done():
+                late.told.set_exception(Unavailable(f"nobody could be told: {why}", executed="unknown"))
+        self._expire_later()
 
     async def flush(self, within: float) -> None:
         """Wait until all are told, for so many seconds."""
@@ -136,6 +173,7 @@ class Settlements:
     def close(self) -> None:
         """Nobody is told any more."""
         self._holder = None
+        self._cancel_expiry()
         for each in self._waiting:
             if not each.told.done():
                 each.told.set_exception(Unavailable("the event bus was closed", executed="unknown"))

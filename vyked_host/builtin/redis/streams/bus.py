@@ -159,14 +159,25 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         self.env.log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
 
     # ---- what groups have --------------------------------------------------------------------------------------------------
+    async def letterboxes(self) -> list[tuple[Subscription, int]]:
+        """Each group of any topic that has dead letters, and how many. Raises Unavailable."""
+        found = [
+            (keys.told(base, self.options.prefix, self.env.namespace), count) for base, count in await self._letters.boxes()
+        ]  # fmt: skip
+        return [
+            (Subscription(service=service, major=major, name=name, group=group, member=""), count)
+            for (service, major, name, group), count in found
+        ]
+
     def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
         """(event, cause, deliveries) of each dead letter of the group, oldest first."""
         stream = self._stream(subscription.service, subscription.major, subscription.name)
         return self._letters.events(keys.of_group(stream, str(subscription.group)))
 
-    async def discard(self, event_id: str, *, replay: bool) -> None:
-        """Forget a dead letter, or put it back with its count at 0. Raises KeyError when there is none."""
-        await self._letters.discard(event_id, replay=replay)
+    async def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> None:
+        """Forget a dead letter, or put it back with its count at 0, in every group or in that one. Raises KeyError when there is
+        none."""
+        await self._letters.discard(event_id, replay=replay, group=group)
 
     async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
         """(group, members that asked lately, events that wait) of each group of one topic. Raises Unavailable."""

@@ -44,6 +44,13 @@ def of_group(stream: str, group: str) -> GroupKeys:
     return of_base(f"{stream}:{group}", stream)
 
 
+def told(base: str, prefix: str, mesh: str) -> tuple[str, int, str, str]:
+    """(service, major, event, group) of what the index holds."""
+    topic, name, group = base.removeprefix(f"{prefix}:{mesh}:").split(":")
+    service, _, major = topic.rpartition("@")
+    return service, int(major), name, group
+
+
 def of_base(base: str, stream: str) -> GroupKeys:
     """The same from what the index holds."""
     lanes = (Lane(stream, f"{base}:held"), Lane(f"{base}:again", f"{base}:again:held"))

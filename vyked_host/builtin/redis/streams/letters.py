@@ -11,6 +11,9 @@ from .errands import Errands
 from .keys import GroupKeys, of_base
 from .scripts import DISCARD
 
+AT_ONCE = 64
+"""Letters that are fetched together: of 1 MiB each they are what an answer may hold without hurting anybody."""
+
 
 class Letter(NamedTuple):
     """One dead letter: `field` names it, `packed` is the event as it was published."""
@@ -34,13 +37,22 @@ class Letters:
     def __init__(self, errands: Errands, index: str) -> None:
         self._errands, self._index = errands, index
 
+    async def boxes(self) -> list[tuple[str, int]]:
+        """(what the index holds, dead letters) of each group that has any."""
+        known: Any = await self._errands.ask("SMEMBERS", self._index)
+        bases = sorted(each.decode() for each in known)
+        counts: list[Any] = [await self._errands.ask("ZCARD", of_base(each, "").order) for each in bases]
+        return [(base, int(count)) for base, count in zip(bases, counts, strict=True) if count]
+
     async def of(self, keys: GroupKeys) -> AsyncIterator[Letter]:
         """Those of one group, oldest first."""
         fields: Any = await self._errands.ask("ZRANGE", keys.order, "0", "-1")
-        for field in fields:
-            value: Any = await self._errands.ask("HGET", keys.dead, field)
-            if value is not None:
-                yield opened(field, value)
+        for at in range(0, len(fields), AT_ONCE):
+            some = fields[at : at + AT_ONCE]
+            values: Any = await self._errands.ask("HMGET", keys.dead, *some)
+            for field, value in zip(some, values, strict=True):
+                if value is not None:
+                    yield opened(field, value)
 
     async def events(self, keys: GroupKeys) -> AsyncIterator[tuple[Event, str, int]]:
         """(event, cause, deliveries) of each that is one."""
@@ -49,12 +61,13 @@ class Letters:
             if event is not None:
                 yield event, letter.cause, letter.deliveries
 
-    async def discard(self, event_id: str, *, replay: bool) -> None:
-        """Forget an event in every group, or bring it back with its count at 0. Raises KeyError when no group has it."""
+    async def discard(self, event_id: str, *, replay: bool, group: str | None) -> None:
+        """Forget an event in every group, or in that one, or bring it back with its count at 0. Raises KeyError when none has it."""
         found = False
-        bases: Any = await self._errands.ask("SMEMBERS", self._index)
-        for base in bases:
-            keys = of_base(base.decode(), "")
+        for base, _ in await self.boxes():
+            if group not in (None, base.rpartition(":")[2]):
+                continue
+            keys = of_base(base, "")
             async for letter in self.of(keys):
                 event = event_in(letter)
                 if event is not None and event.id == event_id:

@@ -1,0 +1,26 @@
+import pytest
+from server import NatsServer
+
+from vyked_host.contracts import TimingTable
+from vyked_host.testing import environment
+from vyked_host.testing.leaks import leaks
+
+
+@pytest.fixture(scope="session")
+def shared():
+    server = NatsServer().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server():
+    server = NatsServer().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def env():
+    async with leaks(), environment(timing=TimingTable(ping=0.4, pong=0.3, dial=0.5)) as env:
+        yield env

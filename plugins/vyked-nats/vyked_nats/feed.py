@@ -1,0 +1,160 @@
+"""Events that come in: one subject a topic, every @subscribe handler of this host behind it with a backlog of its own.
+
+After each loss of the connection every subject is subscribed again, and every handler is told with its next delivery that it
+missed an unknown number. What comes in and is no event is counted and logged once per kind; it ends nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from functools import partial
+from logging import Logger
+from typing import Any, NamedTuple
+
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription as NatsSubscription
+
+from vyked_host import PermissionDenied
+from vyked_host.contracts import Backlog, Event, MalformedEnvelope, parse, unpack
+
+from .line import Line
+
+WRONG_TOPIC = "of another topic"
+DENIED = "permissions violation for subscription to"
+
+
+class Topic(NamedTuple):
+    """What a subject carries."""
+
+    service: str
+    major: int
+    name: str
+
+
+class Channel:
+    """One topic on the server, and who listens to it here."""
+
+    def __init__(self, subject: str, topic: Topic) -> None:
+        self.subject, self.topic = subject, topic
+        self.backlogs: tuple[Backlog, ...] = ()
+        self.confirmed = asyncio.Event()
+        self.refused = ""
+        self.handle: NatsSubscription | None = None
+
+
+class Feed:
+    """The subscriptions of one host."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._channels: dict[str, Channel] = {}
+        self._line: Line | None = None
+        self.malformed: Counter[str] = Counter()
+
+    # ---- subscribing ---------------------------------------------------------------------------------------------------
+    def add(self, subject: str, topic: Topic, backlog: Backlog) -> Channel:
+        """From the next message on, `backlog` gets what comes on `subject`."""
+        found = self._channels.get(subject)
+        if found is None:
+            found = self._channels[subject] = Channel(subject, topic)
+            self._subscribe(found)
+        found.backlogs = (*found.backlogs, backlog)
+        return found
+
+    def remove(self, subject: str, backlog: Backlog) -> None:
+        """`backlog` gets nothing more. Idempotent."""
+        found = self._channels.get(subject)
+        if found is None or backlog not in found.backlogs:
+            return
+        found.backlogs = tuple(each for each in found.backlogs if each is not backlog)
+        if not found.backlogs:
+            del self._channels[subject]
+            if self._line is not None:
+                self._line.send(partial(_unsubscribe, found))
+
+    async def confirmed(self, channel: Channel, within: float) -> None:
+        """Wait until the server has subscribed us. Raises PermissionDenied, TimeoutError."""
+        async with asyncio.timeout(within):
+            await channel.confirmed.wait()
+        if channel.refused:
+            text = f"no events of {channel.topic.service}.{channel.topic.name} come in: {channel.refused}"
+            remedy = f"allow this user to subscribe to {channel.subject}"
+            raise PermissionDenied(f"{text}; {remedy}", executed="not_executed")
+
+    # ---- the connection ------------------------------------------------------------------------------------------------
+    def joined(self, line: Line) -> None:
+        """There is a new connection: it knows of nothing yet."""
+        self._line = line
+        for channel in self._channels.values():
+            self._subscribe(channel)
+
+    def left(self, _cause: str) -> None:
+        """The connection is gone, and with it what would have come."""
+        self._line = None
+        for channel in self._channels.values():
+            channel.handle = None
+            if channel.confirmed.is_set():
+                channel.confirmed.clear()
+                for backlog in channel.backlogs:
+                    backlog.missed()
+
+    def told(self, error: str) -> None:
+        """The server reports an error: about a subject that we may not listen to, perhaps."""
+        if DENIED not in error.lower():
+            return
+        for channel in self._channels.values():
+            if f'"{channel.subject}"'.lower() in error.lower():
+                channel.refused = error
+                self._log.error("no events of %s.%s come in: %s", channel.topic.service, channel.topic.name, error)
+
+    def _subscribe(self, channel: Channel) -> None:
+        if self._line is None:
+            return
+        channel.refused = ""
+        self._line.send(partial(self._listen, channel))
+        self._line.echo(partial(_subscribed, channel))
+
+    async def _listen(self, channel: Channel, client: Client) -> None:
+        async def heard(message: Any) -> None:
+            self.heard(channel, message.data)
+
+        channel.handle = await client.subscribe(channel.subject, cb=heard)
+
+    # ---- messages ------------------------------------------------------------------------------------------------------
+    def heard(self, channel: Channel, payload: bytes) -> None:
+        """One message. Never raises."""
+        event = self._event(channel, payload)
+        if event is not None:
+            for backlog in channel.backlogs:
+                backlog.accept(event)
+
+    def _event(self, channel: Channel, payload: bytes) -> Event | None:
+        try:
+            event = unpack(payload)
+        except MalformedEnvelope as error:
+            self._malformed(channel, error.kind, str(error))
+            return None
+        if Topic(event.service, parse(event.version).major, event.name) != channel.topic:
+            self._malformed(channel, WRONG_TOPIC, f"{event.service}.{event.name} {event.version}")
+            return None
+        return event
+
+    def _malformed(self, channel: Channel, kind: str, what: str) -> None:
+        self.malformed[kind] += 1
+        if self.malformed[kind] == 1:
+            self._log.error(
+                "a message on subject %s is refused, %s: %s; others of this kind are only counted",
+                channel.subject, kind, what,
+            )  # fmt: skip
+
+
+def _subscribed(channel: Channel, cause: str | None) -> None:
+    if cause is None:
+        channel.confirmed.set()
+
+
+async def _unsubscribe(channel: Channel, _client: Client) -> None:
+    handle, channel.handle = channel.handle, None
+    if handle is not None:
+        await handle.unsubscribe()

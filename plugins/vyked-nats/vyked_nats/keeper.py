@@ -1,0 +1,120 @@
+"""Keeps one line to a server: dials, serves, and dials again with backoff, from the first use until it is closed. A loss is
+logged once, and so is the return."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from nats.aio.client import Client
+
+from vyked_host.contracts import Backoff, Environment
+
+from .line import Line
+from .server import Servers, Unreachable, hang_up
+
+FIRST_S = 0.1
+FACTOR = 1.6
+
+
+class Keeper:
+    """`line` is None while there is none, and `away` says why. `joined` and `left` are told of each line's begin and end, `told`
+    of each error that the server reports meanwhile."""
+
+    def __init__(
+        self, what: str, servers: Servers, env: Environment, *,
+        joined: Callable[[Line], None], left: Callable[[str], None], told: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._what, self._servers, self._env = what, servers, env
+        self._joined, self._left, self._told_of = joined, left, told
+        self._backoff = Backoff(first=FIRST_S, most=max(FIRST_S, env.timing.ping), factor=FACTOR)
+        self._cancel: Callable[[], None] | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._is_told = False
+        self._last = ""
+        self.line: Line | None = None
+        self.away = f"{servers.place}: not connected yet"
+
+    def begin(self) -> None:
+        """From now on there shall be a line. Idempotent."""
+        if self._cancel is None:
+            self._cancel = self._env.tasks(self._keep(), f"nats: {self._what}")
+
+    async def aclose(self) -> None:
+        """No line from now on. Idempotent."""
+        if self._cancel is not None:
+            self._cancel()
+        if self._ended is not None:
+            await self._ended
+
+    async def _keep(self) -> None:
+        # made here, not in begin(): a task that is cancelled before its first step never gets to the `finally`
+        ended = self._ended = asyncio.get_running_loop().create_future()
+        try:
+            failures = 0
+            while True:
+                began = self._env.clock.now()
+                self.away = await self._serve()
+                self._tell(self.away)
+                # one that breaks as soon as it is open is as good as none: the waits grow all the same
+                failures = 0 if self._env.clock.now() - began > self._backoff.most else failures + 1
+                await asyncio.sleep(self._backoff.delay(max(failures - 1, 0), self._env.rng.random()))
+        finally:
+            ended.set_result(None)
+
+    async def _serve(self) -> str:
+        """One line from dialling to its end; the answer says why it ended."""
+        over = asyncio.Event()
+
+        async def ended() -> None:
+            over.set()
+
+        try:
+            client = await self._servers.dial(self._env.timing.dial, self._heard, ended)
+        except Unreachable as error:
+            return str(error)
+        try:
+            return await self._use(client, over)
+        finally:
+            await hang_up(client)
+
+    async def _use(self, client: Client, over: asyncio.Event) -> str:
+        self._last = ""
+        line = Line(client)
+        cause = f"{self._servers.place}: closed by this host"
+        try:
+            async with asyncio.timeout(self._env.timing.dial):
+                await line.begin()
+            self.line = line
+            self._back()
+            self._joined(line)
+            await line.run(over, self._env.timing.ping, self._env.timing.pong)
+            cause = f"{self._servers.place}: {self._last or self._cause_of(client)}"
+        except TimeoutError:
+            cause = f"{self._servers.place}: no answer within {self._env.timing.dial:g} s"
+        finally:
+            self.line = None
+            line.lost(cause)
+            self._left(cause)
+        return cause
+
+    def _cause_of(self, client: Client) -> str:
+        return (
+            self._servers.words(client.last_error)
+            if client.last_error is not None
+            else "no answer, or the connection was lost"
+        )
+
+    async def _heard(self, error: Exception) -> None:
+        self._last = self._servers.words(error)
+        self._told_of(self._last)
+
+    def _tell(self, cause: str) -> None:
+        if not self._is_told:
+            self._is_told = True
+            self._env.log.warning("%s: no connection; trying again: %s", self._what, cause)
+
+    def _back(self) -> None:
+        if self._is_told:
+            self._env.log.info("%s: connected to %s again", self._what, self._servers.place)
+        self._is_told = False
