@@ -6,21 +6,24 @@ import asyncio
 import math
 import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from .echo import PAYLOADS, Case
-from .processes import apart, cpu_seconds, memory_mib, tune_collector
+from .processes import DidNotStart, apart, cpu_seconds, memory_mib, tune_collector
 
 WARM_UP_CALLS = 500
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a client does to the server with process id `server`. `seconds` are those of the throughput phase; `calls` ends it
-    after so many instead."""
+    after so many instead. `sampler`: a command run beside the throughput phase; `{client}` and `{server}` in it are the processes."""
 
     server: int
     in_flight: int = 64
@@ -28,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
     sequential: int = 3000
     case: Case = Case()
+    sampler: tuple[str, ...] = ()
 
 
 class Measured(msgspec.Struct, kw_only=True):
@@ -85,9 +89,22 @@ async def drive(calls: Sequence[Call], plan: Plan, value: Any = None) -> Measure
     with apart(plan.server):
         await one_by_one(calls[0], value, min(WARM_UP_CALLS, plan.sequential))
         figures.latencies(await one_by_one(calls[0], value, plan.sequential))
-    meter = Meter(plan)
-    meter.stop(await _in_flight(calls, value, plan), figures)
+    with _sampled(plan):
+        meter = Meter(plan)
+        meter.stop(await _in_flight(calls, value, plan), figures)
     return figures
+
+
+@contextmanager
+def _sampled(plan: Plan) -> Iterator[None]:
+    if not plan.sampler:
+        yield
+        return
+    argv = [each.format(client=os.getpid(), server=plan.server) for each in plan.sampler]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr) as sampler:
+        yield
+    if sampler.returncode:
+        raise DidNotStart(f"{argv[0]} ended with {sampler.returncode}")
 
 
 async def one_by_one(call: Call, value: Any, calls: int) -> list[float]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +19,7 @@ from . import report, rpc
 from .echo import Case
 from .processes import DidNotStart
 
-RATE_HZ = 500
+RATE_HZ = 200
 ROWS = 40
 LOOP = "Runner.run"
 """Of asyncio: both processes run their loop in it."""
@@ -30,7 +28,7 @@ _FRAME = re.compile(r"(?P<name>.*) \((?P<file>[^():]*)(?::(?P<line>\d+))?\)$")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run: `seconds` of full load are sampled, of each process by itself."""
+    """What to run: `seconds` of full load without a sampler, for the microseconds, then as many with it for each process."""
 
     in_flight: int = 64
     seconds: float = 8.0
@@ -53,11 +51,10 @@ def run(settings: Settings) -> report.Report:
         raise DidNotStart("py-spy is not installed: pip install py-spy")
     load = rpc.Settings(in_flight=settings.in_flight, seconds=settings.seconds, sequential=100)
     found: dict[str, list[Share]] = {}
-    with tempfile.TemporaryDirectory(prefix="bench-") as place:
-        for half in ("server", "client"):
-            file = Path(place, half)
-            us_per_call = _sampled(load, settings.case, half, sampler, file)
-            found[half] = shares(file.read_text().splitlines(), us_per_call)
+    with rpc.serving("vyked", settings.case) as target:
+        plain = target.load(load)
+        for half, us_per_call in (("server", plain.server_cpu_us), ("client", plain.client_cpu_us)):
+            found[half] = shares(_sampled(target, load, half, sampler), us_per_call)
     answer = report.Report("profile", msgspec.to_builtins(settings), found)
     print(answer.heading())
     for half, rows in found.items():
@@ -67,23 +64,22 @@ def run(settings: Settings) -> report.Report:
     return answer
 
 
-def _sampled(load: rpc.Settings, case: Case, half: str, sampler: str, file: Path) -> float:
-    """CPU microseconds per call of the half that was sampled into `file`."""
-    words = [sampler, "record", "--native", "--rate", str(RATE_HZ), "--format", "raw", "--output", str(file)]
-    with rpc.serving("vyked", case) as target:
-        if half == "client":
-            return target.load(load, before=[*words, "--subprocesses", "--"]).client_cpu_us
-        beside = subprocess.Popen(
-            [*words, "--duration", str(round(load.seconds) + 1), "--pid", str(target.pid)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            measured = target.load(load)
-        finally:
-            _, said = beside.communicate()
-        if beside.returncode:
-            raise DidNotStart(f"py-spy: {said.decode()}")
-        return measured.server_cpu_us
+def _sampled(target: rpc.Target, load: rpc.Settings, half: str, sampler: str) -> list[str]:
+    """The stacks of one half under full load."""
+    file = target.folder / half
+    words = (
+        sampler,
+        "record",
+        "--native",
+        "--rate",
+        str(RATE_HZ),
+        "--format",
+        "raw",
+        "--output",
+        str(file),
+    )
+    target.load(load, sampler=(*words, "--duration", str(max(1, round(load.seconds))), "--pid", f"{{{half}}}"))
+    return file.read_text().splitlines()
 
 
 # ---- from stacks to shares -----------------------------------------------------------------------------------------------

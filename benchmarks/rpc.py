@@ -64,8 +64,8 @@ class Target:
         self._name, self._case, self.folder, self.port = name, case, folder, port
         self.pid = server.pid
 
-    def load(self, settings: Settings, *, calls: int = 0, before: Sequence[str] = ()) -> Measured:
-        """Call it from a new process; `calls` of them in place of the seconds; `before`: words before its command."""
+    def load(self, settings: Settings, *, calls: int = 0, sampler: tuple[str, ...] = ()) -> Measured:
+        """Call it from a new process; `calls` of them in place of the seconds; `sampler` as of `Plan`."""
         plan = Plan(
             server=self.pid,
             in_flight=settings.in_flight,
@@ -73,14 +73,12 @@ class Target:
             calls=calls,
             sequential=settings.sequential,
             case=self._case,
+            sampler=sampler,
         )
-        argv = [*before, sys.executable, "-m", "benchmarks.peers", self._name, "load", f"--plan={as_text(plan)}"]
+        argv = [sys.executable, "-m", "benchmarks.peers", self._name, "load", f"--plan={as_text(plan)}"]
         argv += [f"--port={self.port}", f"--folder={self.folder}"]
         done = subprocess.run(argv, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
-        figures = next(
-            line for line in done.stdout.splitlines() if line.startswith(b"{")
-        )  # what is `before` may talk too
-        return msgspec.json.decode(figures, type=Measured)
+        return msgspec.json.decode(done.stdout, type=Measured)
 
 
 @contextmanager
