@@ -28,6 +28,7 @@ from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
 from .hub import Desk, Hub, Term
 from .kinds import (
+    Anew,
     Authenticator,
     Balancer,
     Candidate,
@@ -49,7 +50,7 @@ from .provider import SPI_VERSION, NoOptions, Provider
 from .trust import Trust
 
 __all__ = [
-    "INITIAL_CREDIT", "SPI_VERSION", "Address", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
+    "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
     "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",

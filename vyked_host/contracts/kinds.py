@@ -40,9 +40,15 @@ class Taken(str):
     __slots__ = ()
 
 
+class Anew(str):
+    """A reason why a lease was lost: the registry started anew, as it does when another node takes it over. Nothing is wrong."""
+
+    __slots__ = ()
+
+
 class Lease(Protocol):
     """What keeps a node known. It renews itself; `lost` resolves with the reason when it was fenced or expired: announce
-    again, with a new generation - but for a :class:`Taken`."""
+    again, with a new generation - but for a :class:`Taken`. An :class:`Anew` is no cause for a warning."""
 
     generation: Generation
     lost: asyncio.Future[str]
@@ -58,7 +64,8 @@ class Registry(Protocol):
     """Stores records of nodes and streams changes. Activation and cycles are judged by each NODE from its watch."""
 
     async def announce(self, record: NodeRecord) -> Lease:
-        """Make `record` known, also on behalf of a foreign node. Raises errors.Unavailable."""
+        """Make `record` known, also on behalf of a foreign node; within ``[timing] dial``, since a host that stops waits for the
+        answer: it is never cancelled half-way. Raises errors.Unavailable."""
         ...
 
     def watch(self, services: frozenset[str] | None) -> AsyncIterator[Change]:

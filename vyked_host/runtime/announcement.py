@@ -3,6 +3,8 @@
 A lease that is lost is announced again after a short random pause, so that many nodes don't come at once, and with growing pauses
 where that fails. But for one case: when another process announced the same node id, this one stays away. To answer in kind would
 be a fight that never ends; whoever gave two hosts one id has to hear of it.
+
+What is being said to the registry is never cut short: it may have been heard already, and only the answer says what to take back.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from ..contracts import Lease, Registry, Taken
+from ..contracts import Anew, Lease, Registry, Taken
 from ..errors import VykedError
 from ..model.topology import Generation, NodeRecord
 from ..routing.backoff import Backoff
@@ -32,6 +34,7 @@ class Announcement:
         self._told: NodeRecord | None = None
         self._lease: Lease | None = None
         self._cancels: list[Callable[[], None]] = []
+        self._saying: asyncio.Task[Lease] | None = None
         self._retelling = False
         self.trouble = ""
 
@@ -61,6 +64,8 @@ class Announcement:
         """Leave: the others stop routing here at once. Idempotent."""
         for cancel in self._cancels:
             cancel()
+        if self._saying is not None:
+            await asyncio.wait({self._saying})
         lease, self._lease = self._lease, None
         if lease is not None:
             try:
@@ -71,10 +76,15 @@ class Announcement:
     # ---- staying announced -------------------------------------------------------------------------------------------
     async def _announce(self) -> None:
         record = self.record
-        self._lease = await self._registry.announce(record)
-        self._told = record
+        self._saying = self._tasks.spawn(self._say(record), "announcement to the registry")
+        lease = await asyncio.shield(self._saying)
         if self.record != record:
-            await self._tell(self._lease)
+            await self._tell(lease)
+
+    async def _say(self, record: NodeRecord) -> Lease:
+        self._lease = lease = await self._registry.announce(record)
+        self._told = record
+        return lease
 
     async def _keep(self) -> None:
         while True:
@@ -90,7 +100,8 @@ class Announcement:
                 self.trouble = f"another process has this node id ({reason}): nobody is told of this one"
                 self._log.error("%s. Give each host an id of its own, or leave it out", self.trouble)
                 return
-            self._log.warning("the lease of this node is lost (%s): announcing again", reason)
+            level = logging.INFO if isinstance(reason, Anew) else logging.WARNING
+            self._log.log(level, "the lease of this node is lost (%s): announcing again", reason)
 
     async def _announce_again(self) -> None:
         attempt = 0

@@ -120,6 +120,7 @@ class RegistryDesk(Service, name="vyked-registry", version="1.0.0"):
         return Answer(
             epoch=state.epoch, revision=state.revision, heartbeat_s=self._timing.heartbeat, refused=refused,
             taken=bool(refused) and speaker is not None and self.ledger.is_taken(speaker),
+            anew=bool(refused) and speaker is not None and self.ledger.is_anew(speaker),
             generation=outcome.generation if isinstance(outcome, Granted) else None,
         )  # fmt: skip
 
@@ -139,7 +140,7 @@ class RegistryDesk(Service, name="vyked-registry", version="1.0.0"):
             lost = hold.lost.result() if done else None
             cleanly = lost is None
             if lost is not None:
-                yield Held(lost=lost.reason, taken=lost.taken)
+                yield Held(lost=lost.reason, taken=lost.taken, anew=self.ledger.is_anew(speaker))
         finally:
             self.ledger.release(hold, cleanly=cleanly)
 

@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ...contracts import Generation, Lease, NodeRecord, Taken
+from ...contracts import Anew, Generation, Lease, NodeRecord, Taken
 from ...errors import Unavailable, VykedError
 from ...routing.backoff import Backoff
 from .desk import RegistryDesk
-from .messages import Answer, Speaker
+from .messages import Answer, Held, Speaker
 from .mishaps import Mishaps
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class EmbeddedLease(Lease):
         """The record changed. Raises errors.Unavailable when this lease is over, or the registry is away."""
         answer = await self._ask(lambda desk: desk.update(self._speaker, record))
         if answer.refused:
-            self._end(answer.refused, taken=answer.taken)
+            self._end(answer.refused, answer)
             raise Unavailable(answer.refused, executed="not_executed")
 
     async def withdraw(self) -> None:
@@ -88,7 +88,7 @@ class EmbeddedLease(Lease):
             async for held in items:
                 stood = True
                 if held.lost:
-                    self._end(held.lost, taken=held.taken)
+                    self._end(held.lost, held)
         return stood
 
     async def _beat(self) -> None:
@@ -97,15 +97,16 @@ class EmbeddedLease(Lease):
             try:
                 answer = await self._ask(lambda desk: desk.renew(self._speaker))
                 if answer.refused:
-                    self._end(answer.refused, taken=answer.taken)
+                    self._end(answer.refused, answer)
             except VykedError as error:  # the stream beside it says so too, and is opened again
                 self._registry.log.debug("no heartbeat of node %s: %s", self._speaker.node_id, error)
             except Exception as error:  # noqa: BLE001 - told; a node without heartbeats would be removed though it lives
                 self.mishaps.met(error)
 
-    def _end(self, reason: str, *, taken: bool) -> None:
+    def _end(self, reason: str, said: Answer | Held) -> None:
         if not self.lost.done() and not self.is_over:
-            self.lost.set_result(Taken(reason) if taken else reason)
+            kind = Taken if said.taken else Anew if said.anew else str
+            self.lost.set_result(kind(reason))
             self.close()
 
     async def _ask(self, question: Callable[[RegistryDesk], Awaitable[Answer]]) -> Answer:

@@ -126,6 +126,10 @@ class Ledger:
         entry = self.state.entries.get(speaker.node_id)
         return entry is not None and entry.generation != speaker.generation and entry.life != speaker.life
 
+    def is_anew(self, speaker: Speaker) -> bool:
+        """Has the registry started anew since `speaker` was announced?"""
+        return speaker.generation.epoch != self.state.epoch
+
     # ---- connections of nodes ----------------------------------------------------------------------------------------
     def hold(self, speaker: Speaker) -> Hold:
         """A node is connected: a sign of life. A lease that is over already resolves at once."""

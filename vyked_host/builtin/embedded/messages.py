@@ -14,14 +14,15 @@ class Speaker(Value):
 
 
 class Answer(Value):
-    """What became of it. `refused` is the reason, empty when it was taken in; `taken`: another process has this node id.
-    `epoch` and `revision` are the registry's, `heartbeat_s` is how often it wants to hear of the node, in seconds."""
+    """What became of it. `refused` is the reason, empty when it was taken in; `taken`: another process has this node id; `anew`:
+    what was said holds for a registry that is over. `epoch` and `revision` are the registry's, `heartbeat_s` is how often it wants to hear of the node, in seconds."""
 
     epoch: int
     revision: int
     heartbeat_s: float
     refused: str = ""
     taken: bool = False
+    anew: bool = False
     generation: Generation | None = None
 
 
@@ -30,6 +31,7 @@ class Held(Value):
 
     lost: str = ""
     taken: bool = False
+    anew: bool = False
 
 
 class Piece(Value):
