@@ -45,6 +45,7 @@ class Measured(msgspec.Struct, kw_only=True):
     client_mib: float = 0.0
     server_mib: float = 0.0
     calls: float = 0.0
+    failed: float = 0.0
 
     @property
     def cpu_us(self) -> float:
@@ -77,9 +78,11 @@ class Meter:
 Call = Callable[[Any], Awaitable[Any]]
 
 
-async def drive(calls: Sequence[Call], plan: Plan, value: Any = None) -> Measured:
-    """The load, for every peer that is called by awaiting: one of `calls` for each connection. `value` instead of the payload.
-    Raises ValueError when the echo is none."""
+async def drive(
+    calls: Sequence[Call], plan: Plan, value: Any = None, failures: tuple[type[Exception], ...] = ()
+) -> Measured:  # fmt: skip
+    """The load, for every peer that is called by awaiting: one of `calls` for each connection. `value` instead of the payload;
+    `failures`: calls at full load that raise these are counted apart. Raises ValueError when the echo is none."""
     value = PAYLOADS[plan.case.payload].value if value is None else value
     for call in calls:
         if await call(value) != value:
@@ -91,7 +94,7 @@ async def drive(calls: Sequence[Call], plan: Plan, value: Any = None) -> Measure
         figures.latencies(await one_by_one(calls[0], value, plan.sequential))
     with _sampled(plan):
         meter = Meter(plan)
-        meter.stop(await _in_flight(calls, value, plan), figures)
+        meter.stop(await _in_flight(calls, value, plan, failures, figures), figures)
     return figures
 
 
@@ -117,7 +120,9 @@ async def one_by_one(call: Call, value: Any, calls: int) -> list[float]:
     return taken
 
 
-async def _in_flight(calls: Sequence[Call], value: Any, plan: Plan) -> int:
+async def _in_flight(
+    calls: Sequence[Call], value: Any, plan: Plan, failures: tuple[type[Exception], ...], figures: Measured
+) -> int:  # fmt: skip
     left = float(plan.calls) if plan.calls else math.inf
     if not plan.calls:
         asyncio.get_running_loop().call_later(plan.seconds, lambda: stop())
@@ -131,8 +136,12 @@ async def _in_flight(calls: Sequence[Call], value: Any, plan: Plan) -> int:
         made = 0
         while left > 0:
             left -= 1
-            await call(value)
-            made += 1
+            try:
+                await call(value)
+                made += 1
+            except failures:
+                figures.failed += 1
+                await asyncio.sleep(0)  # refused at once: others have to get their turn
         return made
 
     callers = (caller(calls[number % len(calls)]) for number in range(plan.in_flight))

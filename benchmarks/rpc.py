@@ -19,7 +19,7 @@ from .load import Measured, Plan
 from .peers import PEERS, as_text, peer
 from .processes import Server, environment, free_port, running
 
-HEADINGS = ("peer", "calls/s", "x grpc", "of raw", "CPU us/call", "server", "client", "p50 us", "p99 us")
+HEADINGS = ("peer", "calls/s", "x grpc", "of raw", "CPU us/call", "server", "client", "p50 us", "p99 us", "failed")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +105,7 @@ def _rows(medians: Mapping[str, Measured]) -> Iterator[Sequence[str]]:
             f"{one.client_cpu_us:.1f}",
             f"{one.p50_us:.0f}",
             f"{one.p99_us:.0f}",
+            f"{one.failed:.0f}",
         )
 
 

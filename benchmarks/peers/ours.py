@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from vyked_host import Host, Service, api
+from vyked_host import CallError, Host, Service, api
 
 from ..echo import PAYLOADS, Case, Row
 from ..load import Call, Measured, Plan, drive
@@ -120,7 +120,7 @@ async def load(folder: Path, port: int, plan: Plan) -> Measured:
             method = getattr(host.client(kind), variant.method or payload.method)
             calls.append(method.using(**variant.options) if variant.options else method)
         value = msgspec.to_builtins(payload.value) if variant.method == "anything" else payload.value
-        return await drive(calls, plan, value)
+        return await drive(calls, plan, value, (CallError,))
 
 
 @asynccontextmanager
