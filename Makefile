@@ -68,6 +68,8 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks memory
 	$(BIN)/python -m benchmarks mesh
 	$(BIN)/python -m benchmarks events
+	$(BIN)/python -m benchmarks semantics
+	$(BIN)/python -m benchmarks goals
 
 # Root, ip, iptables and libfaketime; about ten minutes. MINUTES is for the random run; FAULTS_SEED=n repeats one.
 chaos: $(VENV)/.installed-test

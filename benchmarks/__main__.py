@@ -1,100 +1,134 @@
-"""The command line of the benchmarks."""
+"""The command line of the benchmarks: `python -m benchmarks NAME`. Each is a module of this package with `Settings` and `run`; its
+options are the fields of its settings.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, Protocol, cast, get_args, get_origin
 
 import msgspec
 
-from . import events, memory, mesh, report, rpc, startup
+from . import report
+from .echo import Case
 from .peers import PEERS
+from .peers.variants import VARIANTS
 
-Settings = TypeVar("Settings", bound=msgspec.Struct)
+BENCHMARKS = {
+    "rpc": "echo over loopback TCP: throughput, CPU per call, latency",
+    "semantics": "the same, ours alone, with each semantic switched off in turn",
+    "profile": "the same, ours alone: which functions hold how much of the CPU of a call",
+    "local": "a call inside one process, over a bare await",
+    "memory": "a server idle, after all calls, at its peak; an idle connection; the demo",
+    "fairness": "p99 of small calls beside a big stream, and beside a long handler and idle connections",
+    "http": "hello and JSON echo under wrk, beside bare aiohttp",
+    "growth": "throughput with 1,000 endpoints, 200 instances, 5,000 registry entries",
+    "startup": "--help, and the demo until it is ready; with 200 installed plugins",
+    "mesh": "a change seen by all hosts; heartbeats of many nodes",
+    "events": "fan-out and acked events between processes; the holder's memory",
+    "goals": "every figure that has a goal, beside its floor and its goal",
+}
+"""Module -> what it measures."""
+HELP = {
+    "rounds": "peers take turns in each; medians are shown",
+    "peers": "which to compare, with commas",
+    "seconds": "of full load per round and peer; of heartbeats",
+    "sequential": "calls one by one, for the latency",
+    "in_flight": "calls under way at once",
+    "calls": "how many to make",
+    "idle": "idle connections",
+    "mib": "size of the stream beside the small calls",
+    "held": "seconds of the handler beside the small calls",
+    "plugins": "how many to pretend",
+    "only": "benchmarks to take the figures of, with commas",
+    "payload": "small: a row of 95 bytes; k1: 10 of them; k64: 700 of them; 64K: a string of 64 KiB",
+    "handler": "suspends: gives way once",
+    "variant": "ours with one semantic switched off",
+}
+
+
+class Benchmark(Protocol):
+    """One module of this package."""
+
+    Settings: type[msgspec.Struct]
+    run: Callable[[Any], report.Report]
 
 
 def main() -> None:
     """Run one benchmark."""
-    asked = _parser().parse_args()
-    found: report.Report = asked.run(asked)
+    asked = parser().parse_args()
+    module = benchmark(asked.benchmark)
+    found = module.run(settings(module.Settings, vars(asked)))
     if asked.save:
         found.save(asked.save)
 
 
-def _parser() -> argparse.ArgumentParser:
+def benchmark(name: str) -> Benchmark:
+    """The module of that name."""
+    return cast(Benchmark, import_module(f"{__package__}.{name}"))
+
+
+def settings(kind: type[msgspec.Struct], given: Mapping[str, Any]) -> Any:
+    """`kind` with what is `given`; the circumstances of the echo lie flat among the rest."""
+    return kind(**{
+        field.name: settings(Case, given) if field.type is Case else given[field.name] for field in msgspec.structs.fields(kind)
+    })  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of all benchmarks; imports them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Figures, as ratios to others beside us.")
-    which = parser.add_subparsers(required=True, metavar="rpc|startup|memory|mesh|events")
-    _rpc(which.add_parser("rpc", help="echo over loopback TCP: throughput, CPU per call, latency"))
-    _startup(which.add_parser("startup", help="--help, and the demo until it is ready; with 200 installed plugins"))
-    _memory(which.add_parser("memory", help="resident memory idle, under load, and what is lost per call"))
-    _mesh(which.add_parser("mesh", help="a change seen by all hosts; heartbeats of many nodes"))
-    _events(which.add_parser("events", help="fan-out and acked events between processes; the holder's memory"))
-    for one in which.choices.values():
+    which = parser.add_subparsers(dest="benchmark", required=True, metavar="|".join(BENCHMARKS))
+    for name, text in BENCHMARKS.items():
+        one = which.add_parser(name, help=text)
+        for field in _options(benchmark(name).Settings):
+            _add(one, field)
         one.add_argument("--save", type=Path, metavar="FILE", help="write every round to FILE as JSON")
     return parser
 
 
-def _rpc(parser: argparse.ArgumentParser) -> None:
-    defaults = rpc.Settings(peers=())
-    _load(parser)
-    parser.add_argument("--rounds", type=int, default=defaults.rounds)
-    parser.add_argument("--sequential", type=int, default=defaults.sequential, help="calls one by one, for the latency")
-    parser.set_defaults(run=lambda asked: rpc.run(_settings(rpc.Settings, asked)))
+def _options(kind: type[msgspec.Struct]) -> Iterator[msgspec.structs.FieldInfo]:
+    for field in msgspec.structs.fields(kind):
+        yield from _options(Case) if field.type is Case else (field,)
 
 
-def _startup(parser: argparse.ArgumentParser) -> None:
-    defaults = startup.Settings()
-    parser.add_argument("--rounds", type=int, default=defaults.rounds)
-    parser.add_argument("--plugins", type=int, default=defaults.plugins, help="how many to pretend")
-    parser.set_defaults(run=lambda asked: startup.run(_settings(startup.Settings, asked)))
+def _add(parser: argparse.ArgumentParser, field: msgspec.structs.FieldInfo) -> None:
+    flag, kind = f"--{field.name.replace('_', '-')}", field.type
+    how: dict[str, Any] = {"default": field.default, "help": HELP.get(field.name)}
+    if field.name == "peers":
+        parser.add_argument(
+            "--compare", dest="peers", metavar="NAMES", **{**how, "type": _peers, "default": field.default}
+        )
+    elif field.name == "variant":
+        parser.add_argument(flag, choices=list(VARIANTS), **how)
+    elif get_origin(kind) is Literal:
+        parser.add_argument(flag, choices=get_args(kind), **how)
+    elif get_origin(kind) is tuple:
+        parser.add_argument(flag, type=_names, metavar="NAMES", **how)
+    else:
+        parser.add_argument(flag, type=kind, **how)
 
 
-def _memory(parser: argparse.ArgumentParser) -> None:
-    _load(parser)
-    parser.add_argument("--loads", type=int, default=memory.Settings(peers=()).loads)
-    parser.set_defaults(run=lambda asked: memory.run(_settings(memory.Settings, asked)))
-
-
-def _mesh(parser: argparse.ArgumentParser) -> None:
-    defaults = mesh.Settings()
-    for name in ("hosts", "services", "changes", "nodes"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
-    parser.add_argument("--seconds", type=float, default=defaults.seconds, help="of heartbeats")
-    parser.set_defaults(run=lambda asked: mesh.run(_settings(mesh.Settings, asked)))
-
-
-def _events(parser: argparse.ArgumentParser) -> None:
-    defaults = events.Settings()
-    for name in ("rounds", "events", "acked", "many"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
-    parser.add_argument(
-        "--compare", dest="peers", type=lambda text: tuple(dict.fromkeys(("vyked", *text.split(",")))), metavar="NAMES",
-        default=defaults.peers, help=f"of {','.join(events.FAN_OUT)}",
-    )  # fmt: skip
-    parser.set_defaults(run=lambda asked: events.run(_settings(events.Settings, asked)))
-
-
-def _load(parser: argparse.ArgumentParser) -> None:
-    defaults = rpc.Settings(peers=())
-    everyone = tuple(PEERS)
-    parser.add_argument(
-        "--compare", dest="peers", type=_peers, default=everyone, metavar="NAMES", help=f"of {','.join(everyone)}"
-    )
-    parser.add_argument("--in-flight", type=int, default=defaults.in_flight)
-    parser.add_argument("--seconds", type=float, default=defaults.seconds, help="of full load per round and peer")
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def _peers(text: str) -> tuple[str, ...]:
     """`text`, a list with commas, as names of peers; vyked itself is always one."""
-    names = dict.fromkeys(("vyked", *text.split(",")))
-    if unknown := [name for name in names if name not in PEERS]:
-        raise argparse.ArgumentTypeError(f"no peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
-    return tuple(names)
+    return known(("vyked", *text.split(",")))
 
 
-def _settings(kind: type[Settings], asked: argparse.Namespace) -> Settings:
-    return kind(**{name: getattr(asked, name) for name in kind.__struct_fields__})
+def known(names: Iterable[str]) -> tuple[str, ...]:
+    """`names` without doubles. Raises ArgumentTypeError for one that is no peer."""
+    from .events import FAN_OUT
+
+    found, there = tuple(dict.fromkeys(names)), sorted({*PEERS, *FAN_OUT})
+    if unknown := [name for name in found if name not in there]:
+        raise argparse.ArgumentTypeError(f"no peer {', '.join(unknown)}; there are {', '.join(there)}")
+    return found
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""RPC echo over loopback TCP: two processes, one connection, 64 calls in flight. Peers take turns in every round, so that
-what else the machine does hits all alike. CPU per call is the steadiest figure, a ratio of it the one to quote.
+"""RPC echo over loopback TCP: two processes, 64 calls in flight. Peers take turns in every round, so that what else the
+machine does hits all alike. CPU per call is the steadiest figure, a ratio of it the one to quote.
 """
 
 from __future__ import annotations
@@ -7,90 +7,105 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from . import report
+from .echo import SMALL, Case
 from .load import Measured, Plan
-from .peers import peer
+from .peers import PEERS, as_text, peer
 from .processes import Server, environment, free_port, running
 
-HEADINGS = ("peer", "calls/s", "x grpc", "of raw", "CPU us/call", "server", "client", "p50 us", "p99 us")
+HEADINGS = ("peer", "calls/s", "x grpc", "of raw", "CPU us/call", "server", "client", "p50 us", "p99 us", "failed")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What to run. `peers` are names of `peers.PEERS`."""
 
-    peers: tuple[str, ...]
+    peers: tuple[str, ...] = tuple(PEERS)
     rounds: int = 3
     in_flight: int = 64
     seconds: float = 2.0
     sequential: int = 3000
+    case: Case = Case()
 
 
 def run(settings: Settings) -> report.Report:
     """Measure, print the table, and return every round."""
-    rounds: dict[str, list[Measured]] = {name: [] for name in settings.peers}
-    for number in range(1, settings.rounds + 1):
-        for name in settings.peers:
-            print(f"round {number} of {settings.rounds}: {name}", file=sys.stderr)
-            with serving(name) as target:
-                rounds[name].append(target.load(settings))
+    rounds = interleaved(settings, {name: (name, settings.case) for name in settings.peers})
     found = report.Report("rpc", msgspec.to_builtins(settings), rounds)
+    medians = {name: report.median(measured) for name, measured in rounds.items()}
     print(found.heading())
-    print(report.table(HEADINGS, _rows({name: report.median(measured) for name, measured in rounds.items()})))
+    print(
+        " ".join(f"{name}={value}" for name, value in msgspec.to_builtins(settings.case).items() if value != "all on")
+    )
+    print(report.table(HEADINGS, _rows(medians)))
     return found
+
+
+def interleaved(settings: Settings, contestants: Mapping[str, tuple[str, Case]]) -> dict[str, list[Measured]]:
+    """Every round of each contestant: label -> (peer, circumstances). Within a round they take turns."""
+    rounds: dict[str, list[Measured]] = {label: [] for label in contestants}
+    for number in range(1, settings.rounds + 1):
+        for label, (name, case) in contestants.items():
+            print(f"round {number} of {settings.rounds}: {label}", file=sys.stderr)
+            with serving(name, case) as target:
+                rounds[label].append(target.load(settings))
+    return rounds
 
 
 class Target:
     """The running server of one peer."""
 
-    def __init__(self, name: str, folder: Path, port: int, server: Server) -> None:
-        self._name, self._folder, self._port = name, folder, port
+    def __init__(self, name: str, case: Case, folder: Path, port: int, server: Server) -> None:
+        self._name, self._case, self.folder, self.port = name, case, folder, port
         self.pid = server.pid
 
-    def load(self, settings: Settings) -> Measured:
-        """Call it from a new process."""
+    def load(self, settings: Settings, *, calls: int = 0, sampler: tuple[str, ...] = ()) -> Measured:
+        """Call it from a new process; `calls` of them in place of the seconds; `sampler` as of `Plan`."""
         plan = Plan(
             server=self.pid,
             in_flight=settings.in_flight,
             seconds=settings.seconds,
+            calls=calls,
             sequential=settings.sequential,
+            case=self._case,
+            sampler=sampler,
         )
-        options = (f"--{key.replace('_', '-')}={value}" for key, value in msgspec.to_builtins(plan).items())
-        argv = [sys.executable, "-m", "benchmarks.peers", self._name, "load", *options]
-        argv += [f"--port={self._port}", f"--folder={self._folder}"]
+        argv = [sys.executable, "-m", "benchmarks.peers", self._name, "load", f"--plan={as_text(plan)}"]
+        argv += [f"--port={self.port}", f"--folder={self.folder}"]
         done = subprocess.run(argv, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
         return msgspec.json.decode(done.stdout, type=Measured)
 
 
 @contextmanager
-def serving(name: str) -> Iterator[Target]:
+def serving(name: str, case: Case = SMALL) -> Iterator[Target]:
     """The server of peer `name`, once it accepts connections."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         folder = Path(place)
-        argv = peer(name).server(folder, port)
+        argv = peer(name).server(folder, port, case)
         with running(argv, cwd=folder, env=environment()) as server:
             server.wait_for_port(port)
-            yield Target(name, folder, port, server)
+            yield Target(name, case, folder, port, server)
 
 
-def _rows(medians: dict[str, Measured]) -> Iterator[Sequence[str]]:
+def _rows(medians: Mapping[str, Measured]) -> Iterator[Sequence[str]]:
     for name, one in medians.items():
         yield (
             name,
             f"{one.calls_per_second:,.0f}",
             _ratio(one, medians.get("grpc")),
             _ratio(one, medians.get("raw")),
-            f"{one.client_cpu_us + one.server_cpu_us:.1f}",
+            f"{one.cpu_us:.1f}",
             f"{one.server_cpu_us:.1f}",
             f"{one.client_cpu_us:.1f}",
             f"{one.p50_us:.0f}",
             f"{one.p99_us:.0f}",
+            f"{one.failed:.0f}",
         )
 
 

@@ -1,10 +1,8 @@
 """The programs that are compared. Each is one module with
 
-* ``server(folder, port) -> argv``: the command of its server on loopback TCP; `folder` is empty and its own;
+* ``server(folder, port, case) -> argv``: the command of its server on loopback TCP; `folder` is empty and its own;
 * ``load(folder, port, plan) -> Measured``: a coroutine, its client, run in a process of its own;
-* ``serve(port)``: a coroutine, for peers whose server is this package itself (``python -m benchmarks.peers NAME serve``).
-
-All run on uvloop.
+* ``serve(port, case)``: a coroutine, for peers whose server is this package itself (``python -m benchmarks.peers NAME serve``).
 """
 
 from __future__ import annotations
@@ -15,16 +13,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import msgspec
+
+from ..echo import Case
 from ..load import Measured, Plan
 
-PEERS = {"vyked": "ours", "grpc": "grpc_aio", "raw": "raw"}
+PEERS = {"vyked": "ours", "grpc": "grpc_aio", "nats": "nats_py", "aiohttp": "aiohttp_post", "raw": "raw"}
 """Name on the command line -> module."""
 
 
 class Peer(Protocol):
     """One module of this package."""
 
-    server: Callable[[Path, int], list[str]]
+    server: Callable[[Path, int, Case], list[str]]
     load: Callable[[Path, int, Plan], Coroutine[Any, Any, Measured]]
 
 
@@ -33,6 +34,11 @@ def peer(name: str) -> Peer:
     return cast(Peer, import_module(f"{__name__}.{PEERS[name]}"))
 
 
-def own_server(name: str, port: int) -> list[str]:
+def own_server(name: str, port: int, case: Case) -> list[str]:
     """The command of a server that is one of these modules."""
-    return [sys.executable, "-m", __name__, name, "serve", "--port", str(port)]
+    return [sys.executable, "-m", __name__, name, "serve", f"--port={port}", f"--case={as_text(case)}"]
+
+
+def as_text(value: msgspec.Struct) -> str:
+    """`value` as one word of a command."""
+    return msgspec.json.encode(value).decode()

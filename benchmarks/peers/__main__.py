@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 import uvloop
 
+from ..echo import Case, Loop
 from ..load import Plan
 from ..processes import tune_collector
 from . import PEERS, peer
 
 T = TypeVar("T")
+LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
 def main() -> None:
@@ -23,11 +25,12 @@ def main() -> None:
     asked = _parser().parse_args()
     module = peer(asked.peer)
     if asked.half == "serve":
+        case = msgspec.json.decode(asked.case, type=Case)
         tune_collector()
-        _run(module.serve(asked.port))  # type: ignore[attr-defined]  # only asked of peers that have it
+        _run(module.serve(asked.port, case), case.loop)  # type: ignore[attr-defined]  # only asked of peers that have it
         return
-    plan = Plan(server=asked.server, in_flight=asked.in_flight, seconds=asked.seconds, sequential=asked.sequential)
-    print(msgspec.json.encode(_run(module.load(asked.folder, asked.port, plan))).decode())
+    plan = msgspec.json.decode(asked.plan, type=Plan)
+    print(msgspec.json.encode(_run(module.load(asked.folder, asked.port, plan), plan.case.loop)).decode())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,16 +40,14 @@ def _parser() -> argparse.ArgumentParser:
     serve, load = halves.add_parser("serve"), halves.add_parser("load")
     for half in (serve, load):
         half.add_argument("--port", type=int, required=True)
+    serve.add_argument("--case", required=True, help="echo.Case as JSON")
     load.add_argument("--folder", type=Path, required=True)
-    load.add_argument("--server", type=int, required=True, help="process id of the server")
-    load.add_argument("--in-flight", type=int, required=True)
-    load.add_argument("--seconds", type=float, required=True)
-    load.add_argument("--sequential", type=int, required=True)
+    load.add_argument("--plan", required=True, help="load.Plan as JSON")
     return parser
 
 
-def _run(main: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+def _run(main: Coroutine[Any, Any, T], loop: Loop) -> T:
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         return runner.run(main)
 
 

@@ -5,27 +5,35 @@ Without deadlines, interceptors and message options: the fastest that it is.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
 
-from ..echo import Row, decode, encode
+from ..echo import Case, Codec
 from ..load import Measured, Plan, drive
 from ..processes import LOOPBACK
 from . import own_server
 
 SERVICE, METHOD = "bench.Echo", "echo"
+OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
+"""Without it all channels of a process to one address share a connection."""
 
 
-def server(folder: Path, port: int) -> list[str]:
+def server(folder: Path, port: int, case: Case) -> list[str]:
     """The command of the server."""
-    return own_server("grpc", port)
+    return own_server("grpc", port, case)
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, case: Case) -> None:
     """Echo until killed."""
-    handler = grpc.unary_unary_rpc_method_handler(_echo, request_deserializer=decode, response_serializer=encode)
+    codec, echo = Codec(case), _suspends if case.handler == "suspends" else _plain
+    handler = grpc.unary_unary_rpc_method_handler(
+        echo, request_deserializer=codec.decode, response_serializer=codec.encode
+    )
     listener = grpc.aio.server()
     listener.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
     listener.add_insecure_port(f"{LOOPBACK}:{port}")
@@ -34,11 +42,25 @@ async def serve(port: int) -> None:
 
 
 async def load(folder: Path, port: int, plan: Plan) -> Measured:
-    """The client: one channel, one multi-callable."""
-    async with grpc.aio.insecure_channel(f"{LOOPBACK}:{port}") as channel:
-        call = channel.unary_unary(f"/{SERVICE}/{METHOD}", request_serializer=encode, response_deserializer=decode)
-        return await drive(call, plan)
+    """The client: a channel and a multi-callable for each connection."""
+    codec = Codec(plan.case)
+    async with AsyncExitStack() as stack:
+        calls = []
+        for _ in range(plan.case.connections):
+            made = grpc.aio.insecure_channel(f"{LOOPBACK}:{port}", options=OWN_CONNECTION)
+            channel = await stack.enter_async_context(made)
+            calls.append(
+                channel.unary_unary(
+                    f"/{SERVICE}/{METHOD}", request_serializer=codec.encode, response_deserializer=codec.decode
+                )
+            )
+        return await drive(calls, plan)
 
 
-async def _echo(row: Row, context: object) -> Row:
-    return row
+async def _plain(value: Any, context: object) -> Any:
+    return value
+
+
+async def _suspends(value: Any, context: object) -> Any:
+    await asyncio.sleep(0)
+    return value

@@ -12,36 +12,41 @@ from pathlib import Path
 from struct import Struct
 from typing import cast
 
-from ..echo import ROW, decode, encode
+from ..echo import Case, Codec
 from ..load import WARM_UP_CALLS, Measured, Meter, Plan
-from ..processes import LOOPBACK, apart
+from ..processes import LOOPBACK, apart, tune_collector
 from . import own_server
 
 _LENGTH = Struct("<I")
 
 
-def server(folder: Path, port: int) -> list[str]:
+def server(folder: Path, port: int, case: Case) -> list[str]:
     """The command of the server."""
-    return own_server("raw", port)
+    return own_server("raw", port, case)
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, case: Case) -> None:
     """Echo until killed."""
-    loop = asyncio.get_running_loop()
-    listener = await loop.create_server(Echo, LOOPBACK, port)
+    loop, codec = asyncio.get_running_loop(), Codec(case)
+    listener = await loop.create_server(lambda: Echo(codec), LOOPBACK, port)
     await listener.serve_forever()
 
 
 async def load(folder: Path, port: int, plan: Plan) -> Measured:
     """The client: keeps its messages under way by sending one for each that comes back."""
-    _, client = await asyncio.get_running_loop().create_connection(Pump, LOOPBACK, port)
+    loop, codec = asyncio.get_running_loop(), Codec(plan.case)
+    made = [await loop.create_connection(lambda: Pump(codec), LOOPBACK, port) for _ in range(plan.case.connections)]
+    clients = [client for _, client in made]
     figures = Measured()
+    tune_collector()
     with apart(plan.server):
-        await client.one_by_one(WARM_UP_CALLS)
-        figures.latencies(await client.one_by_one(plan.sequential))
-    meter = Meter(plan)
-    meter.stop(await client.in_flight(plan.in_flight, plan.seconds), figures)
-    client.link.close()
+        await clients[0].one_by_one(min(WARM_UP_CALLS, plan.sequential))
+        figures.latencies(await clients[0].one_by_one(plan.sequential))
+    meter, share = Meter(plan), max(1, plan.in_flight // len(clients))
+    counts = await asyncio.gather(*(each.in_flight(share, plan) for each in clients))
+    meter.stop(sum(counts), figures)
+    for client in clients:
+        client.link.close()
     return figures
 
 
@@ -50,8 +55,9 @@ class Framed(asyncio.Protocol):
 
     link: asyncio.Transport
 
-    def __init__(self) -> None:
+    def __init__(self, codec: Codec) -> None:
         self._rest = b""
+        self._encode, self._decode, self._value = codec.encode, codec.decode, codec.payload.value
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """uvloop has set TCP_NODELAY already."""
@@ -85,7 +91,7 @@ class Echo(Framed):
 
     def frames(self, bodies: list[bytes]) -> None:
         """Decode and encode each."""
-        self.write([encode(decode(body)) for body in bodies])
+        self.write([self._encode(self._decode(body)) for body in bodies])
 
 
 class Pump(Framed):
@@ -96,12 +102,12 @@ class Pump(Framed):
     def frames(self, bodies: list[bytes]) -> None:
         """Decode each answer; send as many as are wanted."""
         for body in bodies:
-            decode(body)
+            self._decode(body)
         if more := self._answered(len(bodies)):
             self._send(more)
 
     def _send(self, messages: int) -> None:
-        self.write([encode(ROW) for _ in range(messages)])
+        self.write([self._encode(self._value) for _ in range(messages)])
 
     async def one_by_one(self, calls: int) -> list[float]:
         """The seconds that each of `calls` round trips took."""
@@ -124,16 +130,17 @@ class Pump(Framed):
         await over
         return taken
 
-    async def in_flight(self, messages: int, seconds: float) -> int:
-        """How many round trips were made in `seconds` with `messages` under way."""
+    async def in_flight(self, messages: int, plan: Plan) -> int:
+        """How many round trips were made in the plan's time, or its share of the plan's calls, with `messages` under way."""
         total, open_ = 0, messages
         over = asyncio.get_running_loop().create_future()
-        stop_at = time.perf_counter() + seconds
+        stop_at = time.perf_counter() + plan.seconds
+        most = plan.calls // plan.case.connections
 
         def answered(count: int) -> int:
             nonlocal total, open_
             total += count
-            if time.perf_counter() < stop_at:
+            if total < most if most else time.perf_counter() < stop_at:
                 return count
             open_ -= count
             if not open_:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import events, fake_plugins, memory, report, rpc, startup
+from benchmarks import events, fairness, fake_plugins, goals, growth, http, local, memory, profile, report, rpc, startup
+from benchmarks.__main__ import BENCHMARKS, benchmark, parser
+from benchmarks.__main__ import settings as settings_of
+from benchmarks.echo import Case
 from benchmarks.processes import DidNotStart, environment, running
 
 
@@ -22,7 +26,73 @@ def test_the_rpc_benchmark_measures_the_host_beside_the_raw_limit(capsys: pytest
         assert 0 < measured.p50_us <= measured.p99_us
         assert measured.server_mib > 5
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["peer", "vyked", "raw"]
+    assert [line.split()[0] for line in lines[2:]] == ["peer", "vyked", "raw"]
+
+
+@pytest.mark.parametrize("case", [Case(handler="suspends", connections=2), Case(payload="k1", loop="asyncio")])
+def test_the_circumstances_are_the_same_for_all_peers(case: Case) -> None:
+    found = rpc.run(rpc.Settings(peers=("vyked", "raw"), rounds=1, seconds=0.1, sequential=20, in_flight=4, case=case))
+    assert all(measured.calls > 0 for (measured,) in found.rounds.values())
+
+
+def test_a_semantic_can_be_switched_off() -> None:
+    load = rpc.Settings(rounds=1, seconds=0.1, sequential=20, in_flight=4)
+    rounds = rpc.interleaved(
+        load, {name: ("vyked", Case(variant=name)) for name in ("no validation", "no watch of the registry")}
+    )
+    assert all(measured.calls > 0 for (measured,) in rounds.values())
+
+
+def test_a_local_call_hands_over_what_is_frozen_all_the_way_down() -> None:
+    (took,) = local.run(local.Settings(rounds=1, calls=50)).rounds["local"]
+    assert took.client_us > 0
+
+
+def test_small_calls_are_measured_beside_a_stream_and_beside_idle_connections() -> None:
+    settings = fairness.Settings(rounds=1, calls=20, mib=1, held=0.1, idle=5)
+    (late,) = fairness.run(settings).rounds["p99"]
+    assert min(late.alone_us, late.stream_us, late.idle_us) > 0
+
+
+def test_a_mesh_grows_by_nodes_that_live_and_nodes_that_were_lost() -> None:
+    settings = growth.Settings(rounds=1, instances=4, entries=40, in_flight=4, seconds=0.1)
+    measured = growth.measured(settings, growth.Size(kind="Wide", live=2, down=2, others=2))
+    assert measured.calls > 0
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk")
+def test_http_is_measured_beside_bare_aiohttp() -> None:
+    found = http.run(http.Settings(rounds=1, connections=2, seconds=1))
+    assert all(served.per_second > 0 for (served,) in found.rounds.values())
+    assert len(found.rounds) == 4
+
+
+def test_a_profile_tells_functions_apart_by_their_shares() -> None:
+    stacks = [
+        "Runner.run (asyncio/runners.py:118);call (vyked_host/a.py:7);decode (msgspec.so) 3",
+        "Runner.run (asyncio/runners.py:118);call (vyked_host/a.py:9) 1",
+        "Runner.run (asyncio/runners.py:118);epoll_pwait (libc.so.6) 50",
+        "<module> (vyked_host/start.py:1) 46",
+    ]
+    found = profile.shares(stacks, us_per_call=8.0)
+    assert [(each.function, each.own, each.own_us) for each in found] == [
+        ("vyked_host/a.py call > decode", 75.0, 6.0), ("vyked_host/a.py call", 25.0, 2.0),
+    ]  # fmt: skip
+    assert found[1].whole == 100.0
+
+
+def test_a_figure_says_whether_it_reaches_its_floor_and_its_goal() -> None:
+    more = [goals.Figure(figure="", floor=18, goal=30, measured=each, command="") for each in (17, 18, 30)]
+    less = [goals.Figure(figure="", floor=2, goal=1, measured=each, command="", more=False) for each in (3, 2, 1)]
+    assert [each.verdict for each in more] == ["below", "floor", "goal"]
+    assert [each.verdict for each in less] == ["below", "floor", "goal"]
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_takes_its_settings_as_options(name: str) -> None:
+    asked = vars(parser().parse_args([name]))
+    kind = benchmark(name).Settings
+    assert settings_of(kind, asked) == kind()
 
 
 def test_every_round_is_saved_with_what_it_ran_on(tmp_path: Path) -> None:
@@ -59,9 +129,9 @@ def test_the_demo_gets_ready() -> None:
     assert ready.resident_mib > 5
 
 
-def test_what_grows_per_call_is_that_after_the_second_load() -> None:
-    resident = memory.Resident(idle=20, after=[30.0, 31.0, 31.5, 32.0], calls=[10, 10, 512, 512], peak=33, client=25)
-    assert list(memory.cells(resident)) == ["20.0", "30.0", "32.0", "33.0", "1024", "1000.00", "25.0"]
+def test_what_grows_per_call_is_that_after_the_first_tenth() -> None:
+    resident = memory.Resident(idle=20, tenth=31.0, whole=32.0, calls=1024, peak=33, client=25)
+    assert list(memory.cells(resident)) == ["20.0", "31.0", "32.0", "33.0", "1024", "1000.00", "25.0"]
 
 
 def test_a_server_that_ends_says_why(tmp_path: Path) -> None:

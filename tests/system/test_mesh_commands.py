@@ -316,3 +316,36 @@ def test_a_topic_without_a_version_is_asked_for_where_nobody_says_which(shops, b
     code, _, err = shops("publish", "shoop.sold", "what=tin")
     assert code == 2
     assert "shoop does not run: say which major version is meant, such as shoop.EVENT@1" in err
+
+
+def test_bench_says_how_much_a_method_takes(shops):
+    shops.start()
+    found = shops.json("bench", "shop.buy", "--args", '{"what": "tea"}', "--duration", "0.3s", "--in-flight", "8")
+    assert found["outcomes"] == {"OK": found["calls"]}
+    assert 0 < found["p50_ms"] <= found["p90_ms"] <= found["p99_ms"] <= found["max_ms"]
+    assert (found["loop"], found["in_flight"], found["rate"], found["endpoint"]) == ("closed", 8, None, "shop.buy")
+
+
+def test_bench_makes_as_many_calls_a_second_as_it_is_told(shops):
+    shops.start()
+    found = shops.json("bench", "shop.buy", "what=tea", "--duration", "0.5s", "--rate", "100")
+    assert (found["loop"], found["calls"], found["outcomes"]) == ("open", 50, {"OK": 50})
+    code, out, err = shops("bench", "shop.buy", "what=tea", "--duration", "0.1s", "--rate", "50")
+    assert (code, out.split()[:5]) == (0, ["CALLS/S", "P50", "P90", "P99", "MAX"])
+    assert "outcomes: OK 5" in out
+    assert "open loop, 50 a second" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("shop.buy", "what=lead"), 5, "INTERNAL"),
+        (("shop.by",), 5, "did you mean 'buy'"),
+        (("shop.buy", "what=tea", "--duration", "soon"), 2, "'soon' is no time span"),
+    ],
+)
+def test_bench_does_not_begin_what_can_not_succeed(shops, words, code, text):
+    shops.start()
+    found = shops("bench", *words)
+    assert (found[0], found[1]) == (code, "")
+    assert text in found[2]

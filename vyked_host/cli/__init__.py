@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("vyked_host.cli.run:command", "Serve what a vyked.toml says, or one service class."),
     "check": ("vyked_host.cli.check:command", "Print every fault of a vyked.toml; start nothing."),
     "call": ("vyked_host.cli.call:command", "Call a method of a running service."),
+    "bench": ("vyked_host.cli.bench:command", "Load on a method of a running service: throughput and latencies."),
     "ps": ("vyked_host.cli.ps:command", "Who runs where: status, calls that run, the loop's lag."),
     "publish": ("vyked_host.cli.publish:command", "Publish an event, or many."),
     "tail": ("vyked_host.cli.tail:command", "Print events as they come."),

@@ -49,11 +49,11 @@ def command(reach: Reach, target: str, words: tuple[str, ...], timeout: float, o
     try:
         asyncio.run(_call(reach, (service, method), arguments(words), timeout))
     except CallError as error:
-        sys.exit(_failed(error, output))
+        sys.exit(failed(error, output))
 
 
 async def _call(reach: Reach, path: tuple[str, str], given: dict[str, Any], timeout: float) -> None:
-    async with _located(reach, path[0]) as (host, channel, instance):
+    async with located(reach, path[0]) as (host, channel, instance):
         found = endpoint(channel, *path)
         invoke = host.invoker(found.service).bind(found)
         options = CallOptions(timeout=timeout, instance=instance)
@@ -62,7 +62,7 @@ async def _call(reach: Reach, path: tuple[str, str], given: dict[str, Any], time
 
 
 @asynccontextmanager
-async def _located(reach: Reach, service: str) -> AsyncIterator[tuple[Host, Channel, str | None]]:
+async def located(reach: Reach, service: str) -> AsyncIterator[tuple[Host, Channel, str | None]]:
     """A host in the mesh, a channel to a node that says what `service` offers, and the node to call (None: any)."""
     if reach.address:
         async with reached(aim(reach.file, reach.address, reach.mesh)) as (host, channel):
@@ -120,7 +120,8 @@ def _item(number: int, line: str) -> Any:
         raise UsageError(f"line {number} of stdin is no JSON: {error}") from error
 
 
-def _failed(error: CallError, output: str) -> int:
+def failed(error: CallError, output: str) -> int:
+    """Say it, also as JSON where that is asked for; the exit code."""
     if output == "json":
         print_line({"error": as_data(error)})
     say(f"{_words(error)}{_hint(error)}")

@@ -26,6 +26,7 @@ from .queue_file import Kept, QueueFile, Write
 from .seen import WINDOW_S
 
 RETRY_S = 0.5
+"""Between two tries to write ([timing] scale applies): well within a call of a node, which waits for the next one."""
 LONGEST_S = 600.0
 """Nothing is due later than in so many seconds, whatever the wall clock did meanwhile."""
 
@@ -45,7 +46,7 @@ class Journal:
 
     def __init__(self, path: str, env: Environment) -> None:
         self.path = path
-        self._clock, self._log = env.clock, env.log
+        self._clock, self._log, self._retry_s = env.clock, env.log, RETRY_S * min(1.0, env.timing.scale)
         self._file = QueueFile(path)
         self._thread: ThreadPoolExecutor | None = None
         self._jobs: list[_Job] = []
@@ -205,7 +206,7 @@ class Journal:
             if not job.lasts:
                 job.done(_reason(error))
         self._jobs = [job for job in jobs if job.lasts] + self._jobs
-        self._clock.at(self._clock.now() + RETRY_S, self._next)
+        self._clock.at(self._clock.now() + self._retry_s, self._next)
 
 
 def _reason(error: BaseException | None) -> str:
