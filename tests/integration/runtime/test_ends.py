@@ -237,25 +237,33 @@ async def _broken() -> AsyncIterator[Any]:
     yield
 
 
-async def test_a_node_that_left_is_not_announced_again() -> None:
+async def test_a_node_that_leaves_while_it_is_announced_takes_that_back() -> None:
     async with Host(Plain, text=LOCAL) as host:
-        node, announced = host.node, list[str]()
+        node, said = host.node, list[str]()
         announce = node.registry.announce
 
         async def slow(record: Any) -> Any:
-            announced.append("asked")
+            said.append("asked")
             await asyncio.sleep(0.05)
-            announced.append("announced")
-            return await announce(record)
+            lease = await announce(record)
+            withdraw = lease.withdraw
+
+            async def withdrawn() -> None:
+                said.append("withdrawn")
+                await withdraw()
+
+            lease.withdraw = withdrawn  # type: ignore[method-assign]
+            return lease
 
         node.registry.announce = slow  # type: ignore[method-assign]
         lease = node.membership.announcement._lease
         assert lease is not None
         lease.lost.set_result("expired")
-        await until(lambda: announced)
+        await until(lambda: said)
         await node.membership.leave()
-        await asyncio.sleep(0.1)  # longer than the announcement takes: it must not come
-        assert announced == ["asked"]
+        assert said == ["asked", "withdrawn"]
+        await asyncio.sleep(0.1)  # longer than an announcement takes: there must be none
+        assert said == ["asked", "withdrawn"]
 
 
 # ---- events ----------------------------------------------------------------------------------------------------------
