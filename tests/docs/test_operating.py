@@ -24,6 +24,7 @@ FORMS = (
     ("TIME", r"\d\d:\d\d:\d\d\.\d{3}"),
     ("UNIX", r'(?<="at":)[\d.]+'),
     ("SECONDS", r'(?<="seconds":)[\d.]+'),
+    ("COUNT", r"\b\d{1,3}(?:,\d{3})+\b"),
     ("SPAN", r"\b\d+(?:\.\d+)? (?:ms|s)\b"),
     ("AGE", r"\b\d+[smh]\b"),
     ("PORT", r"(?<=127\.0\.0\.1:)\d+"),
