@@ -88,7 +88,7 @@ class ClientLink(GreetingLink):
         if packet.__class__ is bytes:
             self._emit(packet)
         else:
-            self._emit_large(call_id, packet)
+            self._send_body(call_id, packet)
         return entry
 
     def in_flight(self) -> int:
