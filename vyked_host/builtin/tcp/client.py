@@ -85,7 +85,7 @@ class ClientLink(GreetingLink):
         self._last = call_id
         entry = OutgoingStream(self, call, sink, shape) if shape & STREAM else Outgoing(self, call, sink)
         self.waiting[call_id] = entry
-        if packet.__class__ is bytes:
+        if isinstance(packet, bytes):
             self._emit(packet)
         else:
             self._send_body(call_id, packet)
