@@ -209,7 +209,9 @@ class TimingTable(Table):
     start: Annotated[Positive, Meta(description="each on_start, and each hook of a plugin, may take")] = 30.0
     stop: Annotated[
         Positive,
-        Meta(description="each on_stop, or hook at the end, may take; a holder of the hub seeks the next for half of it"),
+        Meta(
+            description="each on_stop, or hook at the end, may take; a holder of the hub seeks the next for half of it"
+        ),
     ] = 10.0
 
 
