@@ -13,7 +13,11 @@ from vyked_classic.wire.stream import Stream
 CAPTURED = [
     (packet, said)
     for data in (*(each.data for each in segments()), *silent())
-    for packet, said in zip(Stream().receive(data), json.loads(b"[" + data.rstrip(b",]") + b"]"), strict=False)
+    for packet, said in zip(
+        Stream().receive(data),
+        json.loads(b"[" + data.rstrip(b",]").replace(b"EchoService", b"echoservice") + b"]"),
+        strict=False,
+    )
     if isinstance(packet, Packet)
 ]
 
