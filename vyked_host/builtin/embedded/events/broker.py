@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
 
-from ....contracts import Environment, Subscription, Verdict
+from ....contracts import Environment, GroupLag, Subscription, Verdict
 from ....errors import NotSupported, Unavailable
 from ....model.description import Strategy
 from ..options import BusOptions
@@ -273,6 +273,11 @@ class Broker:
     def known_groups(self, topic: Topic) -> list[tuple[str, int, int]]:
         """(group, members, events that wait) of one topic."""
         return [(each.name, each.members, each.waiting) for each in self.groups.get(topic, {}).values()]
+
+    def lag(self, groups: Collection[str] | None) -> list[GroupLag]:
+        """How far each group of any topic is behind; `groups`: those of these names alone."""
+        now = self._clock.unix()
+        return [each.lag(now) for each in self.all_groups() if groups is None or each.name in groups]
 
     def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""

@@ -17,8 +17,10 @@ from ....contracts import (
     Delivery,
     Environment,
     Event,
+    GroupLag,
     Guarantees,
     KnowsGroups,
+    KnowsLag,
     PubSub,
     Subscription,
     Term,
@@ -42,7 +44,7 @@ LEAVE_S = 2.0
 """Each step of leaving takes so long at most, so that a host whose hub is gone ends all the same ([timing] scale applies)."""
 
 
-class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
+class EmbeddedBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     """`contracts.PubSub` of one node."""
 
     def __init__(self, options: BusOptions, env: Environment) -> None:
@@ -265,6 +267,11 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
         """(group, members, events that wait) of one topic. Raises CallError."""
         link = await self._linked_within(self._env.timing.dial)
         return await link.groups(Topic(service, major, name))
+
+    async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
+        """How far each group of any topic is behind. Raises CallError."""
+        link = await self._linked_within(self._env.timing.dial)
+        return await link.lag(groups)
 
     # ---- dead letters ------------------------------------------------------------------------------------------------
     async def letterboxes(self) -> list[tuple[Subscription, int]]:

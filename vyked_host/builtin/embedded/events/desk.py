@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import Context as Variables
 from typing import Self
 
-from ....contracts import Environment, Term
+from ....contracts import Environment, GroupLag, Term
 from ....errors import NotSupported, ServiceError, StartError
 from ....service.base import Service
 from ....service.context import CURRENT
@@ -271,6 +271,11 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
     def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
         """(group, members, events that wait) of one topic."""
         return self.broker.known_groups(Topic(service, major, name))
+
+    @api
+    def lag(self, groups: list[str] | None) -> list[GroupLag]:
+        """How far each group of any topic is behind; `groups`: those of these names alone."""
+        return self.broker.lag(groups)
 
     @api
     def letterboxes(self) -> list[tuple[str, int, str, str, int]]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context as Variables
 from typing import Any
 
-from ....contracts import Environment, Event, Term, Verdict
+from ....contracts import Environment, Event, GroupLag, Term, Verdict
 from ....errors import CallError, NotSupported
 from ....routing.backoff import Backoff
 from ....wire.envelope import MalformedEnvelope, unpack
@@ -100,6 +100,10 @@ class Here:
     async def groups(self, topic: Topic) -> list[tuple[str, int, int]]:
         """(group, members, events that wait) of one topic."""
         return self.broker.known_groups(topic)
+
+    async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
+        """How far each group is behind."""
+        return self.broker.lag(groups)
 
     async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""
@@ -243,6 +247,11 @@ class Away:
     async def groups(self, topic: Topic) -> list[tuple[str, int, int]]:
         """(group, members, events that wait) of one topic."""
         return list(await self._desk.groups.using(timeout=self._call_s)(*topic))
+
+    async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
+        """How far each group is behind."""
+        wanted = sorted(groups) if groups is not None else None
+        return list(await self._desk.lag.using(timeout=self._call_s)(wanted))
 
     async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""
