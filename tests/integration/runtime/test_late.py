@@ -16,7 +16,7 @@ from vyked_host.model.message import Call
 from vyked_host.runtime.lag import BLOCKED_S, LATE_S, TICK_S
 from vyked_host.runtime.routes import Route
 
-PEER = Peer(address="192.0.2.1:4502")
+PEER = Peer(address="192.0.2.1:4502", is_member=True)
 RAN: list[str] = []
 
 
