@@ -1,4 +1,4 @@
-"""Entry points of `pubsub.redis` and `pubsub.redis-streams`."""
+"""Entry points of `registry.redis`, `pubsub.redis` and `pubsub.redis-streams`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import cast
 
 import msgspec
 
-from ...contracts import Environment, Guarantees, Provider, PubSub, hookimpl
-from .options import MIB, BusOptions, StreamOptions
+from ...contracts import Environment, Guarantees, Provider, PubSub, Registry, hookimpl
+from .options import MIB, BusOptions, RegistryOptions, StreamOptions
 
 GUARANTEES = Guarantees(
     fan_out=True,
@@ -29,6 +29,13 @@ STREAMS = Guarantees(
     dead_letter=True,
     max_message_bytes=MIB,
 )
+
+
+@hookimpl
+def vyked_registries() -> Iterable[Provider[Registry]]:
+    """The registry in a Redis or Valkey server."""
+    summary = "nodes of one mesh in a Redis or Valkey server; no process of its own"
+    return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry)]
 
 
 @hookimpl
@@ -53,6 +60,12 @@ def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
             verify=_verify_streams,
         ),
     ]
+
+
+def _registry(options: RegistryOptions, env: Environment) -> Registry:
+    from .registry.registry import RedisRegistry
+
+    return RedisRegistry(options, env)
 
 
 def _bus(options: BusOptions, env: Environment) -> PubSub:
