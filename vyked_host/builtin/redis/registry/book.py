@@ -64,6 +64,7 @@ class Book:
         self.removed = 0
         self._marks: deque[tuple[float, int]] = deque()
         self._silent: dict[str, tuple[int, float]] = {}
+        self._was_silent: dict[str, float] = {}
         self._troubled = False
 
     # ---- before a look -----------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class Book:
             (Withdrawn(node_id=node_id, generation=state.entries[node_id].generation), 0) for node_id in sorted(gone)
         ]
         for each in sight.nodes:
-            steps += self._steps(each, state)
+            steps += self._steps(each, state, now)
         state = replace(state, entries={**state.entries, **self._heard(sight, now)})
         for step, counter in steps:
             state, effects = reduce(replace(state, counter=counter - 1) if counter else state, step, now)
@@ -152,7 +153,7 @@ class Book:
             if node_id in entries
         }
 
-    def _steps(self, there: There, state: State) -> Iterable[tuple[Step, int]]:
+    def _steps(self, there: There, state: State, now: float) -> Iterable[tuple[Step, int]]:
         """What happened to a node, and the generation that it got, where it got one."""
         record = there.record
         entry = state.entries.get(record.node_id)
@@ -163,8 +164,12 @@ class Book:
             yield Updated(generation=generation, record=record), 0
         elif entry.down_at is not None and not there.down:
             yield Renewed(node_id=record.node_id, generation=generation), 0
-        if there.down and (entry is None or entry.down_at is None or entry.generation != generation):
+        if there.down and not self._is_cut_off(record.node_id, now):
             yield Disconnected(node_id=record.node_id, generation=generation), 0
+
+    def _is_cut_off(self, node_id: str, now: float) -> bool:
+        """Was it silent a moment ago? When a network heals, what waited in it comes first, the end of its connection then."""
+        return now - self._was_silent.get(node_id, -inf) < self._rules.lease_s
 
     # ---- who is silent -----------------------------------------------------------------------------------------------
     def _note(self, sight: Sight, now: float) -> None:
@@ -187,6 +192,8 @@ class Book:
     def _sweep(self, sight: Sight, now: float) -> tuple[list[Change], tuple[Departing, ...]]:
         state, late = self._there, self._is_late(now)
         self._silent = {node_id: (last, self._since(node_id, last, now)) for node_id, last in sight.silent}
+        self._was_silent |= dict.fromkeys(self._silent, now)
+        self._was_silent = {node_id: at for node_id, at in self._was_silent.items() if now - at < self._rules.lease_s}
         seen = {node_id: self._silent[node_id][1] if node_id in self._silent else now for node_id in state.entries}
         entries = {node_id: replace(each, seen_at=seen[node_id]) for node_id, each in state.entries.items()}
         held = state.held_until
@@ -211,7 +218,7 @@ class Book:
         verdict = silenced(state, now, float(self.removed))
         if state.preserving and not verdict.preserving:
             held_until = max(state.held_until, now + RETURN * self._rules.heartbeat_s)
-            self.state = replace(state, preserving=False, silenced=verdict.silenced, held_until=held_until)
+            self.state = replace(state, preserving=False, held_until=held_until)
             return ()
         recent = tuple(at for at in state.silenced if now - at < self._rules.lease_s)
         self.state = replace(state, preserving=verdict.preserving, silenced=recent)

@@ -68,6 +68,7 @@ class RedisRegistry(Registry):
         self._stop_looking: Callable[[], None] | None = None
         self._removing: Callable[[], None] | None = None
         self._unread: set[str] = set()
+        self._trouble = ""
         self._closed = False
 
     def _listen(self, wire: Wire) -> Line:
@@ -211,8 +212,9 @@ class RedisRegistry(Registry):
             try:
                 self._news.clear()
                 await self._look()
+                self._tell("")
             except Unavailable as error:
-                self.log.debug("no look at the registry: %s", error)
+                self._tell(str(error))
             except Exception:
                 self.log.exception("a look at the registry failed; it is looked again")
             await asyncio.sleep(min(PAUSE_S, self.env.timing.sweep / 4))
@@ -222,6 +224,17 @@ class RedisRegistry(Registry):
                     await self._news.wait()
             except TimeoutError:
                 pass
+
+    def _tell(self, trouble: str) -> None:
+        """Say once what keeps this host from looking, where it is not its connection, which says so itself."""
+        if trouble and self._asking.line is None:
+            self.log.debug("no look at the registry: %s", trouble)
+        elif trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                self.log.warning("who is where is not seen, what was known last holds: %s", trouble)
+            else:
+                self.log.info("the registry is seen again")
 
     async def _look(self) -> None:
         book, now = self._book, self.env.clock.now
@@ -238,8 +251,8 @@ class RedisRegistry(Registry):
         for each in set(seen.unread) - self._unread:
             self._unread.add(each)
             self.log.error("a record in the registry can't be read and is left out: %s", each)
-        if seen.whole:  # also of a server that lost the last it was told
-            self._said = (0, 0)
+        if book.state is not None and seen.epoch == book.state.epoch and seen.revision < book.revision:
+            self._said = (0, 0)  # a server that lost the last it was told
         self._carry_out(book.take(seen, now()))
 
     def _wanted_look(self, now: float) -> str:

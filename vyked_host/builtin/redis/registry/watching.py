@@ -7,6 +7,7 @@ import asyncio
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+
 import msgspec
 
 from ....catalog.query import touching
