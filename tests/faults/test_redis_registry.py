@@ -275,7 +275,7 @@ async def test_R9_what_a_life_that_is_over_says_changes_nothing(server, new_mesh
     with pytest.raises(VykedError):
         await stale.update(msgspec.structs.replace(record, instances=()))
     await stale.withdraw()
-    assert await registry.run(BEAT, *said, msgspec.msgpack.encode(record)) == [b"newer"]
+    assert await registry.run(BEAT, *said, msgspec.msgpack.encode(record), "") == [b"newer"]
     assert await registry.run(WITHDRAW, *said) == [b"newer"]
     await passes(2 * T)
     assert not fresh.lost.done()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import msgspec
 
@@ -36,6 +36,17 @@ def vyked_registries() -> Iterable[Provider[Registry]]:
     """The registry in a Redis or Valkey server."""
     summary = "nodes of one mesh in a Redis or Valkey server; no process of its own"
     return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry)]
+
+
+@hookimpl
+def vyked_check_settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """What this registry can't see to is refused, not passed over."""
+    if settings.get("registry", {}).get("use") == "redis" and settings.get("security", {}).get("serve"):
+        yield (
+            "security.serve",
+            "the registry 'redis' can't know who announces a service: whoever may write to the server can",
+            'let only hosts of this mesh write there (docs/redis.md) and leave this out, or choose [registry] use = "embedded"',
+        )
 
 
 @hookimpl

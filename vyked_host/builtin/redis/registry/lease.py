@@ -28,7 +28,7 @@ class RedisLease(Lease):
         self._registry, self.node_id, self.generation = registry, node_id, generation
         self._life, self.revision, self._pace_s = life, revision, pace_s
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._saying, self._due = asyncio.Lock(), asyncio.Event()
+        self._saying, self._due, self._is_new = asyncio.Lock(), asyncio.Event(), False
         self._who = (node_id, str(generation.epoch), str(generation.counter), str(life))
         self._cancel: Callable[[], None] | None = registry.spawn(self._beat(), f"heartbeat of {node_id}")
 
@@ -70,8 +70,9 @@ class RedisLease(Lease):
             self._registry.closed(self)
 
     # ---- staying known -----------------------------------------------------------------------------------------------
-    def beat_now(self) -> None:
-        """The connection was lost and is there again: so is this node."""
+    def is_heard(self) -> None:
+        """The server knows that the node is connected: a beat says so at once, for it may have been taken for lost."""
+        self._is_new = True
         self._due.set()
 
     async def _beat(self) -> None:
@@ -95,7 +96,8 @@ class RedisLease(Lease):
     async def _say(self, packed: bytes) -> None:
         if self.is_over:
             raise Unavailable(f"the lease of node {self.node_id} is over", executed="not_executed")
-        reply = await self._registry.run(BEAT, *self._who, packed)
+        is_new, self._is_new = self._is_new, False
+        reply = await self._registry.run(BEAT, *self._who, packed, "1" if is_new else "")
         what = bytes(reply[0]).decode()
         if what:
             self.end(what)

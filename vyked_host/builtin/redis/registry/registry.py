@@ -201,10 +201,10 @@ class RedisRegistry(Registry):
         self._book.interrupted()
 
     def _there(self, channel: str) -> None:
-        """The server knows that we listen: a beat says that the node is there, for it may have been taken for lost."""
+        """The server has subscribed us."""
         for lease in self._leases.values():
             if channel == self._keys.link + lease.link:
-                lease.beat_now()
+                lease.is_heard()
 
     # ---- looking -----------------------------------------------------------------------------------------------------
     async def _look_on(self) -> None:

@@ -48,6 +48,7 @@ local function note(id, is_there)
   end
   return revision
 end
+local function run() return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') end
 local function beat(id) redis.call('ZADD', B, redis.call('HINCRBY', S, 'beat', 1), id) end
 """
 
@@ -90,8 +91,10 @@ BEAT = Script(
     _COMMON
     + _FENCE
     + """
--- ARGV 9: the record where it changed, else ''. -> '', revision, ms between beats.
+-- ARGV 9: the record where it changed, else ''; 10: '1' where the node knows that the server has subscribed it.
+-- -> '', revision, ms between beats.
 beat(id)
+if ARGV[10] == '1' then redis.call('HSET', L, id, life .. ' ' .. run()) end
 local news = redis.call('HDEL', D, id) == 1
 if ARGV[9] ~= '' and redis.call('HGET', R, id) ~= ARGV[9] then
   redis.call('HSET', R, id, ARGV[9])
@@ -123,11 +126,10 @@ local now = epoch()
 local function linked(from, ids, lives)
   local channels = {}
   for at, id in ipairs(ids) do channels[at] = ARGV[4] .. id .. ':' .. string.match(lives[at], '%d+') end
-  local run = from
   local told = redis.call('PUBSUB', 'NUMSUB', unpack(channels))
   local seen, news = redis.call('HMGET', L, unpack(ids)), nil
   for at, id in ipairs(ids) do
-    local mark = lives[at] .. ' ' .. run
+    local mark = lives[at] .. ' ' .. from
     if told[2 * at] > 0 then
       if seen[at] ~= mark then redis.call('HSET', L, id, mark) end
     elseif seen[at] == mark then  -- its connection was here in this run of the server, and ended
@@ -141,12 +143,12 @@ end
 
 if ARGV[9] ~= '' and redis.call('HGET', S, 'looks') == ARGV[9] then
   if redis.call('HINCRBY', S, 'looks', 1) % 64 == 0 then keep() end
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  local now_runs = run()
   local all, ids, lives, news = redis.call('HGETALL', N), {}, {}, nil
   for at = 1, #all, 2 do
     ids[#ids + 1], lives[#lives + 1] = all[at], all[at + 1]
     if #ids == 500 or at + 1 == #all then
-      news = linked(run, ids, lives) or news
+      news = linked(now_runs, ids, lives) or news
       ids, lives = {}, {}
     end
   end
