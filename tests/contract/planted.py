@@ -315,9 +315,7 @@ class ForgetsIds(EmbeddedBus):
 
 class CountsDeadLettersAsWaiting(EmbeddedBus):
     async def lag(self, groups=None):
-        return [
-            msgspec.structs.replace(each, waiting=each.waiting + each.dead) for each in await super().lag(groups)
-        ]
+        return [msgspec.structs.replace(each, waiting=each.waiting + each.dead) for each in await super().lag(groups)]
 
 
 class KeepsTheGapToItself(EmbeddedBus):

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
 
-from ....contracts import Environment, GroupLag, Subscription, Verdict
+from ....contracts import Environment, Subscription, Verdict
 from ....errors import NotSupported, Unavailable
 from ....model.description import Strategy
 from ..options import BusOptions
@@ -269,19 +269,6 @@ class Broker:
         """Every group of every topic."""
         for by_name in self.groups.values():
             yield from by_name.values()
-
-    def known_groups(self, topic: Topic) -> list[tuple[str, int, int]]:
-        """(group, members, events that wait) of one topic."""
-        return [(each.name, each.members, each.waiting) for each in self.groups.get(topic, {}).values()]
-
-    def lag(self, groups: Collection[str] | None) -> list[GroupLag]:
-        """How far each group of any topic is behind; `groups`: those of these names alone."""
-        now = self._clock.unix()
-        return [each.lag(now) for each in self.all_groups() if groups is None or each.name in groups]
-
-    def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
-        """(service, major, event, group, dead letters) of each group that has any."""
-        return [(*each.topic, each.name, len(each.dead)) for each in self.all_groups() if each.dead]
 
     def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> bool:
         """Forget a dead letter in every group that has it, or in that one, or put it back; False: there is none."""

@@ -16,7 +16,7 @@ from ....contracts import Environment
 from ....errors import RULES, CallError, DeadlineExceeded, Executed, Overloaded, Unavailable
 from ....routing.backoff import Backoff
 from .admission import RETRY_AFTER_S, WAITING_SHARE, follow
-from .desk import Moving
+from .inquiries import Moving
 from .letters import BATCH_BYTES, Letter, Refusal, Taken
 from .parcel import Parcel, Topic
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ....contracts import GroupLag
+from ..errands import Errands
 from . import keys
-from .errands import Errands
 from .scripts import LAG
 
 
