@@ -23,16 +23,17 @@ class Operations(Suite):
         self, bus: PubSub, publish: Any, guarantees: Guarantees
     ) -> None:
         needs(guarantees.dedupe_s > 0, "a window for ids")
-        everybody, group = Inbox(), Inbox()
-        if guarantees.fan_out:
-            await bus.subscribe(to(None, "m"), everybody)
-        if guarantees.at_least_once:
-            await bus.subscribe(to("g", "m"), group)
+        inboxes: dict[str | None, Inbox] = {None: Inbox()} if guarantees.fan_out else {}
+        inboxes |= {"g": Inbox()} if guarantees.at_least_once else {}
+        for to_whom, inbox in inboxes.items():
+            await bus.subscribe(to(to_whom, "m"), inbox)
         first = await publish(event(named=True))
+        for inbox in inboxes.values():
+            await eventually(partial(_has, inbox, first.id))
         await publish(first)
         await publish(msgspec.structs.replace(first, body=b"[]"))  # it is known by its id, whatever it says
         last = await publish(event(named=True))
-        for inbox in [everybody] * guarantees.fan_out + [group] * guarantees.at_least_once:
+        for inbox in inboxes.values():
             await eventually(partial(_has, inbox, last.id))
             assert sorted(inbox.ids) == sorted([first.id, last.id])
 
