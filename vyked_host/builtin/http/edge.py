@@ -15,6 +15,7 @@ from .connection import Connection
 from .control import Control
 from .cors import NOBODY, CrossOrigin, Verbs, allow
 from .guard import OPEN, Guard, guard_of
+from .hosts import Hosts
 from .negotiation import Negotiation
 from .options import Options
 from .refusal import Refused, failure
@@ -43,6 +44,7 @@ class Edge:
         self._env, self.control = env, control
         self._negotiation = Negotiation(env.serializers())
         self._guard = guard_of(env)
+        self._hosts = Hosts(options, env.log)
         self._runner = Runner(calls, env)
         self._since = f"@{int(env.clock.unix())}"  # RFC 9745 wants a date: what is deprecated is so at least since now
         self._cors = CrossOrigin(options)
@@ -90,6 +92,7 @@ class Edge:
 
     async def _answer(self, request: EdgeRequest) -> web.StreamResponse:
         self._check_headers(request)
+        self._hosts.check(request.headers.get("Host"))
         control = self.control.paths.get(request.path)
         if self._guard is not None:
             await self._admit(self._guard, request, own=control is not None)
