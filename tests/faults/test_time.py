@@ -79,6 +79,7 @@ async def test_T2_a_pause_of_all_processes_removes_nobody(mesh, timeline):
     names = {each.node_id for each in processes}
     timeline.note("T2", gone=watcher.gone, known=len(knows(driver, "worker")))
     assert names & set(watcher.gone) == set()
+    assert watcher.downs == {}
     assert watcher.breaches() == []
     await eventually(lambda: knows(driver, "worker") == names)
     async with Calls(driver, tasks=10, rate=100) as load:
