@@ -74,6 +74,11 @@ class Backlog:
         """Does no more than half of what may wait do so? Who can wait with more loses nothing."""
         return len(self._events) <= self._most // 2 and self._bytes <= QUEUE_BYTES // 2
 
+    @property
+    def waiting(self) -> int:
+        """Events that wait for the handler."""
+        return len(self._events)
+
     def accept(self, event: Event) -> None:
         """One more event."""
         self._events.append((event, self._lost_last))
