@@ -23,7 +23,7 @@ from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
 from ..wire.envelope import MalformedEnvelope, pack, unpack
-from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
+from .calls import Calls, Channel, CreditSink, Entered, Listener, Running, RunsHere, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
 from .hub import Desk, Hub, Term
@@ -52,9 +52,9 @@ from .trust import Trust
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
-    "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
+    "Dependency", "Desk", "Doubt", "EndpointDescription", "Entered", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
     "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
-    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
+    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "RunsHere", "Serializer",
     "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
     "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "unpack",
 ]  # fmt: skip
