@@ -74,6 +74,7 @@ class Node:
         self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
         self.phase_changed: PhaseChanged = _nobody_listens
         self.verify: Callable[[], Awaitable[None]] = _nothing_to_verify
+        self.verify_registry: Callable[[], Awaitable[None]] = _nothing_to_verify
         self._phase = Phase.NEW
         self.began = clock.now()
         self.watching: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -160,11 +161,12 @@ class Node:
         await self.membership.join(self.addresses)
 
     async def _meet(self) -> None:
-        """Find the others, and ask the bus what it gives; where nobody answers, those that were known last do. Raises
+        """Find the others, and ask registry and bus what they give; where nobody answers, those that were known last do. Raises
         StartError, ConfigError."""
         recalled = False
         try:
             await self.hubs.open()
+            await self.verify_registry()
         except Away as error:
             recalled = self.membership.recall()
             if not recalled:
