@@ -91,6 +91,24 @@ async def test_a_server_that_hangs_with_megabytes_on_their_way_is_left_too(serve
     await published(bus)
 
 
+async def test_a_bus_closes_though_the_library_swallows_its_cancellation(server, open_bus, published, monkeypatch):
+    bus = open_bus(server.url)
+    swallowed = []
+
+    async def swallows(*_):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.append(True)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bus._servers, "dial", swallows)
+    with pytest.raises(Unavailable):
+        await published(bus, within=0.1)
+    await asyncio.wait_for(bus.aclose(), 5)
+    assert swallowed
+
+
 async def test_publishing_to_nobody_is_a_typed_error_and_nothing_is_sent(nowhere, open_bus, published):
     with pytest.raises(Unavailable, match="refused") as found:
         await published(open_bus(nowhere), within=0.3)
