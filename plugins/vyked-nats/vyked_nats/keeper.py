@@ -72,8 +72,13 @@ class Keeper:
         async def ended() -> None:
             over.set()
 
+        async def retires() -> None:
+            if self._servers.leave():
+                self._last = "the server retires"
+                over.set()
+
         try:
-            client = await self._servers.dial(self._env.timing.dial, self._heard, ended)
+            client = await self._servers.dial(self._env.timing.dial, self._heard, ended, retires)
         except Unreachable as error:
             return str(error)
         try:
