@@ -14,7 +14,7 @@ from ..model.description import (
     ServiceDescription,
     Surface,
 )
-from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer, Subscription, Verdict
+from ..model.message import INITIAL_CREDIT, Call, Event, Fault, GroupLag, Guarantees, Peer, Subscription, Verdict
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
 from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord
@@ -37,6 +37,7 @@ from .kinds import (
     DeadLetters,
     Delivery,
     KnowsGroups,
+    KnowsLag,
     Lease,
     Middleware,
     ObservesOutcomes,
@@ -52,8 +53,8 @@ from .trust import Trust
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
-    "Dependency", "Desk", "Doubt", "EndpointDescription", "Entered", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
+    "Dependency", "Desk", "Doubt", "EndpointDescription", "Entered", "Environment", "Event", "Executed", "Fault", "Generation", "GroupLag", "Guarantees",
+    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "RunsHere", "Serializer",
     "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
     "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "unpack",
