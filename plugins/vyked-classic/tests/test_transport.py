@@ -198,7 +198,9 @@ class Vendor:
             )
 
     async def open(self):
-        server = await asyncio.get_running_loop().create_server(lambda: Wire(lambda *said: self.served(*said)), "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Wire(lambda *said: self.served(*said)), "127.0.0.1", 0
+        )
         self.server, self.port = server, server.sockets[0].getsockname()[1]
         return self
 
