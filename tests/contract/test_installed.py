@@ -30,12 +30,14 @@ NEEDS = {
     ("pubsub", "embedded"): {"ack_wait_s": 0.2, "changes": {"ack_wait": 0.2}},
     ("pubsub", "redis"): {"server": "valkey"},
     ("pubsub", "redis-streams"): {"server": "valkey", "ack_wait_s": 0.3, "changes": {"ack_wait": 0.3}},
+    ("registry", "redis"): {"server": "valkey", "virtual_time": False, "examples": 4, "steps": 12},
     ("transport", "http"): {"changes": {"port": 0}},
     ("transport", "tcp"): {"changes": {"port": 0}},
 }
 OTHERWISE = {
     ("pubsub", "classic"): "its groups need a registry of Vyked 2.x: plugins/vyked-classic/tests",
     ("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
+    ("pubsub", "nats-jetstream"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("registry", "classic"): "it registers services at a registry of Vyked 2.x: plugins/vyked-classic/tests",
     ("registry", "static"): "no node announces itself to it: tests/unit/static",
     ("transport", "classic"): "the wire of Vyked 2.x carries less than the kit asks for: plugins/vyked-classic/tests",

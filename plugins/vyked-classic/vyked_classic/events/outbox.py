@@ -41,7 +41,7 @@ class Outbox:
         self._url, self._most, self._env = url, most, env
         self._waiting: deque[Outgoing] = deque()
         self._used = 0
-        self._due, self._quiet, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._due, self._quiet, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._quiet.set()
         self._cancel: Callable[[], None] | None = None
         self._client: Any = None
@@ -87,7 +87,7 @@ class Outbox:
         try:
             await self._send_what_comes()
         finally:
-            self._ended.set()
+            self._over.set()
 
     async def _send_what_comes(self) -> None:
         while True:
@@ -151,7 +151,7 @@ class Outbox:
                 each.fail(Unavailable(f"{each.channel} is not published: the bus was closed", executed="not_sent"))
         if self._cancel is not None:
             self._cancel()
-            await self._ended.wait()
+            await self._over.wait()
         if self._client is not None:
             client, self._client = self._client, None
             await client.aclose()
