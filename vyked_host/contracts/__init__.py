@@ -23,6 +23,8 @@ from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
 from ..wire.envelope import MalformedEnvelope, pack, unpack
+from ..wire.metadata import pack as pack_headers
+from ..wire.metadata import unpack as unpack_headers
 from .calls import Calls, Channel, CreditSink, Entered, Listener, Running, RunsHere, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
@@ -57,5 +59,6 @@ __all__ = [
     "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "RunsHere", "Serializer",
     "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
-    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "unpack",
+    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse",
+    "unpack", "unpack_headers",
 ]  # fmt: skip
