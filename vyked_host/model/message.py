@@ -126,11 +126,14 @@ class Verdict(Value):
 class Guarantees(Value):
     """The one vocabulary: the provider declares, the kit proves, assembly compares with what the services use. `ack_wait_s`:
     what is not settled within so many seconds ([timing] scale applies) is delivered again. `dedupe_s`: an event that is
-    published again under its id (:attr:`Event.named`) within so many seconds is accepted and goes to nobody; 0: it goes out again. `queues`: a job (model.queues) is
-    kept for its group from the first one on, and no other group may take it; `delays`: groups get no event before its time."""
+    published again under its id (:attr:`Event.named`) within so many seconds is accepted and goes to nobody; 0: it goes out again.
+    `one_of_group`: one member of a group gets each event, or none; who is `at_least_once` need not say it. `queues`: a job
+    (model.queues) is kept for its group from the first one on, and no other group may take it; `delays`: groups get no event before
+    its time."""
 
     fan_out: bool = True
     at_least_once: bool = False
+    one_of_group: bool = False
     durability: Literal["memory", "process", "disk"] = "memory"
     ordered: Literal["none", "key", "publisher"] = "none"
     strategies: frozenset[str] = frozenset({"any"})

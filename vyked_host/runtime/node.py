@@ -75,6 +75,7 @@ class Node:
         self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
         self.phase_changed: PhaseChanged = _nobody_listens
         self.verify: Callable[[], Awaitable[None]] = _nothing_to_verify
+        self.verify_registry: Callable[[], Awaitable[None]] = _nothing_to_verify
         groups = [each.subscription.group for each in subscribers if each.subscription.group is not None]
         self._behind = Behind(pubsub, groups, tasks, clock, log)
         self._phase = Phase.NEW
@@ -164,11 +165,12 @@ class Node:
         await self.membership.join(self.addresses)
 
     async def _meet(self) -> None:
-        """Find the others, and ask the bus what it gives; where nobody answers, those that were known last do. Raises
+        """Find the others, and ask registry and bus what they give; where nobody answers, those that were known last do. Raises
         StartError, ConfigError."""
         recalled = False
         try:
             await self.hubs.open()
+            await self.verify_registry()
         except Away as error:
             recalled = self.membership.recall()
             if not recalled:

@@ -142,6 +142,7 @@ def test_services_of_a_file(program, folder):
          "raises": [], "idempotent": True, "summary": ""}
     ]  # fmt: skip
     assert found["events"] == ["greeted"]
+    assert (found["works"], found["enqueues"]) == ([], [])
     assert "GET /hello/{name}" in program("services")[1]
 
 

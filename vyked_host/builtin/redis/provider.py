@@ -37,7 +37,7 @@ STREAMS = Guarantees(
 def vyked_registries() -> Iterable[Provider[Registry]]:
     """The registry in a Redis or Valkey server."""
     summary = "nodes of one mesh in a Redis or Valkey server; no process of its own"
-    return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry)]
+    return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry, verify=_verify_registry)]
 
 
 @hookimpl
@@ -81,6 +81,15 @@ def _registry(options: RegistryOptions, env: Environment) -> Registry:
     return RedisRegistry(options, env)
 
 
+async def _verify_registry(registry: Registry) -> Guarantees:
+    from .registry.registry import RedisRegistry
+    from .registry.verify import fit
+
+    opened = cast(RedisRegistry, registry)
+    await fit(opened.server, opened.env)
+    return Guarantees()
+
+
 def _bus(options: BusOptions, env: Environment) -> PubSub:
     from .bus import RedisBus
 
@@ -110,5 +119,6 @@ async def _verify_streams(bus: PubSub) -> Guarantees:
 
     streams = cast(StreamsBus, bus)
     return msgspec.structs.replace(
-        _of_streams(streams.options), durability=await durability(streams.server, streams.env)
+        _of_streams(streams.options),
+        durability=await durability(streams.server, streams.env, streams.options.durability),
     )

@@ -296,7 +296,7 @@ class PubSubConformance(Operations, Queues):
             for each in ("any", "leader", "random", "keyed")
             if each not in guarantees.strategies
         ]
-        refused += [] if guarantees.at_least_once else [to("g", "m")]
+        refused += [] if guarantees.at_least_once or guarantees.one_of_group else [to("g", "m")]
         refused += [] if guarantees.replay else [to(None, "m", since="0")]
         refused += [] if guarantees.fan_out else [to(None, "m")]
         for subscription in refused:
