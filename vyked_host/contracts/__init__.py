@@ -4,6 +4,9 @@ exchange, `Provider`, `Guarantees`, `Environment`, the hooks and `hookimpl`. SPI
 
 from __future__ import annotations
 
+from ..catalog.news import News
+from ..catalog.sightings import Departing, Sightings
+from ..catalog.state import Rules
 from ..errors import Code, Executed
 from ..model.description import (
     DeclaredError,
@@ -51,10 +54,10 @@ from .trust import Trust
 
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
-    "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
+    "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery", "Departing",
     "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
-    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
-    "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News", "NoOptions",
+    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Rules", "Running", "Serializer",
+    "ServiceDescription", "Sightings", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
     "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "unpack",
 ]  # fmt: skip

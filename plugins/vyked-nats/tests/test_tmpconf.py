@@ -1,0 +1,53 @@
+"""The suites that every distribution and every bus has to pass, against a real server."""
+
+import pytest
+from vyked_nats.options import BusOptions, JetStreamOptions, RegistryOptions
+from vyked_nats.plugin import vyked_pubsub_backends, vyked_registries
+
+from vyked_host.contracts import Provider, PubSub, Registry
+from vyked_host.testing import PluginConformance, PubSubConformance, RegistryConformance
+
+
+class TestNats(PubSubConformance):
+    @pytest.fixture
+    def provider(self) -> Provider[PubSub]:
+        provider, _ = vyked_pubsub_backends()
+        return provider
+
+    @pytest.fixture
+    def options(self, shared) -> BusOptions:
+        return BusOptions(url=shared.url)
+
+
+class TestJetStream(PubSubConformance):
+    ack_wait_s = 0.3
+
+    @pytest.fixture
+    def provider(self) -> Provider[PubSub]:
+        _, provider = vyked_pubsub_backends()
+        return provider
+
+    @pytest.fixture
+    def options(self, shared) -> JetStreamOptions:
+        return JetStreamOptions(url=shared.url, ack_wait=self.ack_wait_s, max_bytes=64 << 20)
+
+
+class TestRegistry(RegistryConformance):
+    virtual_time = False
+    examples = 14
+    steps = 12
+
+    @pytest.fixture
+    def provider(self) -> Provider[Registry]:
+        (provider,) = vyked_registries()
+        return provider
+
+    @pytest.fixture
+    def options(self, shared) -> RegistryOptions:
+        return RegistryOptions(url=shared.url)
+
+
+class TestPackaging(PluginConformance):
+    @pytest.fixture
+    def distribution(self) -> str:
+        return "vyked-nats"
