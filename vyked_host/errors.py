@@ -186,6 +186,10 @@ class Overloaded(CallError):
     code = "RESOURCE_EXHAUSTED"
 
 
+class KeyInUse(Overloaded):
+    """A call with this idempotency key is still running and did not end in time; this one was not run. Try again with the same key."""
+
+
 class NotFound(CallError):
     """No such service or method; the text says which exist."""
 
@@ -207,6 +211,10 @@ class InvalidPayload(CallError):
     def field(self) -> str:
         """Path of the field at fault, empty when the whole payload is."""
         return str((self.details or {}).get("field", ""))
+
+
+class KeyReused(InvalidPayload):
+    """The idempotency key was used before, with another payload: nothing was run. A new call needs a new key."""
 
 
 class TooLarge(CallError):
@@ -284,3 +292,14 @@ RULES: dict[Code, Rule] = {
     "APPLICATION": Rule(400, ApplicationError, "never"),
 }
 """The only place that says what a code means: HTTP status, exception at the caller, retry rule."""
+
+TYPED: dict[str, Rule] = {
+    "key_reused": Rule(422, KeyReused, "never"),
+    "key_in_use": Rule(409, KeyInUse, "elsewhere"),
+}
+"""Faults of the host that have a `type`: it says more than their code. Statuses as in draft-ietf-httpapi-idempotency-key-header."""
+
+
+def rule(code: Code, type: str = "") -> Rule:
+    """The row of a fault."""
+    return (TYPED.get(type) if type and code != "APPLICATION" else None) or RULES[code]

@@ -14,6 +14,7 @@ from vyked_host.testing import (
     PluginConformance,
     PubSubConformance,
     RegistryConformance,
+    ResultStoreConformance,
     SerializerConformance,
     TransportConformance,
 )
@@ -22,6 +23,7 @@ SUITES = {
     "balancer": BalancerConformance,
     "pubsub": PubSubConformance,
     "registry": RegistryConformance,
+    "results": ResultStoreConformance,
     "serializer": SerializerConformance,
     "transport": TransportConformance,
 }
@@ -30,6 +32,8 @@ NEEDS = {
     ("pubsub", "embedded"): {"ack_wait_s": 0.2, "changes": {"ack_wait": 0.2}},
     ("pubsub", "redis"): {"server": "valkey"},
     ("pubsub", "redis-streams"): {"server": "valkey", "ack_wait_s": 0.3, "changes": {"ack_wait": 0.3}},
+    ("results", "redis"): {"server": "valkey", "shared": True},
+    ("results", "sqlite"): {"shared": True},
     ("transport", "http"): {"changes": {"port": 0}},
     ("transport", "tcp"): {"changes": {"port": 0}},
 }

@@ -22,6 +22,7 @@ from ..model.values import Value
 from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
+from ..routing.claims import Claim, Hold, Record, Standing, claimed, renewed, settled
 from ..wire.envelope import MalformedEnvelope, pack, unpack
 from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
@@ -43,6 +44,7 @@ from .kinds import (
     Proceed,
     PubSub,
     Registry,
+    ResultStore,
     Serializer,
     Taken,
 )
@@ -51,10 +53,10 @@ from .trust import Trust
 
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
-    "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
+    "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
-    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
-    "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
-    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "unpack",
+    "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
+    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry", "ResultStore", "Running", "Serializer",
+    "ServiceDescription", "Sink", "Standing", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "renewed", "settled", "unpack",
 ]  # fmt: skip

@@ -203,6 +203,9 @@ class TimingTable(Table):
     ejection: Annotated[
         Positive, Meta(description="an instance that failed five calls in a row is passed over for, the first time")
     ] = 30.0
+    key_lease: Annotated[
+        Positive, Meta(description="silence after which a call with an idempotency key may be run by somebody else")
+    ] = 5.0
     start: Annotated[Positive, Meta(description="each on_start, and each hook of a plugin, may take")] = 30.0
     stop: Annotated[Positive, Meta(description="each on_stop, and each hook of a plugin at the end, may take")] = 10.0
 
@@ -282,6 +285,7 @@ class Settings(Table):
     logging: LoggingTable = LoggingTable()
     registry: Choice = Choice(use="embedded")
     pubsub: Choice = Choice(use="embedded")
+    results: Choice = Choice(use="memory")
     transports: dict[str, TransportTable] = {}
     services: dict[str, ServiceTable] = {}
     clients: dict[str, ClientTable] = field(default_factory=lambda: {"default": ClientTable()})

@@ -18,7 +18,7 @@ from ..model.version import compatible, parse
 from .admission import forbidden
 from .clock import SWEEP_S
 from .failures import FailureLog
-from .invocation import Invocation, Streaming
+from .invocation import Invocation
 from .outcomes import invalid_fault
 from .routes import Route
 from .runners import runner
@@ -123,8 +123,7 @@ class Dispatcher:
             arguments = codecs.decode(call.body)
         except ValueError as error:
             return self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
-        made = Streaming if route.streams else Invocation
-        invocation = made(self, route, codecs, call, sink)
+        invocation = route.invocation(self, route, codecs, call, sink)
         counters.in_flight += 1
         self.running[invocation] = None
         task = self._start(invocation.run(arguments))
@@ -200,5 +199,5 @@ class Dispatcher:
         """Cancel what still runs; its endpoints, by name."""
         left = sorted(invocation.route.endpoint.path for invocation in self.running)
         for invocation in list(self.running):
-            invocation.cancel(Fault(code="UNAVAILABLE", message="the host was stopped", executed="executed"))
+            invocation.stop(Fault(code="UNAVAILABLE", message="the host was stopped", executed="executed"))
         return left

@@ -58,7 +58,7 @@ class Runner:
             metadata=headers.metadata(said),
             attempt=headers.attempt(said),
             entity=headers.entity(said),
-            idempotency_key=said.get(headers.IDEMPOTENCY),
+            idempotency_key=headers.idempotency_key(said),
             caller=headers.caller(said),
             request=request,
         )
