@@ -1,9 +1,8 @@
 """The one exception tree, the one table of outcome codes, and the version.
 
-Everything raised on purpose is a :class:`VykedError`. A person's own mistake (`UsageError`, `ConfigError`,
-`StartError`) is reported without a traceback; a call that failed (`CallError`) and an application's own error
-(`ServiceError`) are kept apart; what the peer did wrong on the wire (`RemoteProtocolError`) is never mixed
-with what this side did wrong (`LocalProtocolError`).
+Everything raised on purpose is a :class:`VykedError`. A person's own mistake (`UsageError`, `ConfigError`, `StartError`) is reported
+without a traceback; a call that failed (`CallError`) and an application's own error (`ServiceError`) are kept apart; so are what
+the peer did wrong on the wire (`RemoteProtocolError`) and what this side did (`LocalProtocolError`).
 """
 
 from __future__ import annotations
@@ -94,8 +93,8 @@ class Closed(VykedError):
 class ServiceError(VykedError):
     """An application's own error. `code` travels, never the class name; annotated fields are the details.
 
-    Declare one with ``class UserExists(ServiceError, code="user_exists", status=409): user_name: str`` and list it
-    in ``@api(raises=[UserExists])``. It is never retried by the host. `status` is the HTTP status.
+    Declare one with ``class UserExists(ServiceError, code="user_exists", status=409): user_name: str`` and list it in
+    ``@api(raises=[UserExists])``. It is never retried by the host. `status` is the HTTP status.
     """
 
     code: ClassVar[str] = "service_error"
@@ -292,14 +291,10 @@ RULES: dict[Code, Rule] = {
     "APPLICATION": Rule(400, ApplicationError, "never"),
 }
 """The only place that says what a code means: HTTP status, exception at the caller, retry rule."""
-
-TYPED: dict[str, Rule] = {
-    "key_reused": Rule(422, KeyReused, "never"),
-    "key_in_use": Rule(409, KeyInUse, "elsewhere"),
-}
-"""Faults of the host that have a `type`: it says more than their code. Statuses as in draft-ietf-httpapi-idempotency-key-header."""
+TYPED = {"key_reused": Rule(422, KeyReused, "never"), "key_in_use": Rule(409, KeyInUse, "elsewhere")}
+"""Types that say more than their code, with the statuses of draft-ietf-httpapi-idempotency-key-header."""
 
 
 def rule(code: Code, type: str = "") -> Rule:
     """The row of a fault."""
-    return (TYPED.get(type) if type and code != "APPLICATION" else None) or RULES[code]
+    return RULES[code] if code == "APPLICATION" else TYPED.get(type, RULES[code])

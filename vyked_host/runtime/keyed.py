@@ -60,8 +60,10 @@ class KeyedInvocation(Invocation):
 
     def cancel(self, fault: Fault) -> None:
         """The caller goes; the handler stays, until its own time is over, and once the host can't wait any longer."""
-        if not self.has_begun or self.ended or self.call.deadline >= self._until:
+        if not self.has_begun or self._dispatcher.clock.now() >= self._until:
             super().cancel(fault)
+            return
+        if self.ended or isinstance(self._sink, Nobody):
             return
         self.call.deadline = self._until
         sink, self._sink = self._sink, Nobody()

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from typing import Any
 
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError, ResponseError
 
 from ...contracts import Claim, Environment, Hold, ResultStore, Standing
 from ...errors import Overloaded, StartError, Unavailable
@@ -24,9 +24,7 @@ from .streams.scripts import Script
 
 LEASES = 20
 """What is held is kept for so many leases after its last beat (`contracts.ResultStore`)."""
-FULL = "OOM"
-"""How a server begins that has no room (maxmemory)."""
-RIGHTS = "~<prefix>:* +@hash +@string +@scripting +pexpire +del"
+RIGHTS = "~<prefix>:* +hset +hmget +hincrby +pexpire +del +set +get +eval +evalsha"
 
 CLAIM = Script("""
 -- KEYS: key. ARGV: digest, token, ms, and the token and beat that stood still.
@@ -87,11 +85,29 @@ class RedisResults(ResultStore):
                 await self._errands.ask("SET", self._base, secrets.token_hex(8), "NX")
                 name = await self._errands.ask("GET", self._base)
                 await self._run(CLAIM, "opening", "", "", "1", "", "")
+                policy = await self._policy()
         except TimeoutError:
             raise self._unusable(self._keeper.away) from None
         except (RedisError, Unavailable) as error:
             raise self._unusable(self._words(error)) from None
+        if policy not in ("", "noeviction"):
+            raise self._unusable(
+                f"{self._server.place} throws away results for room (maxmemory-policy {policy}): a call could run twice. Set "
+                "noeviction, or give results a server of their own"
+            )
         return f"redis:{bytes(name).decode()}" if isinstance(name, bytes) else f"redis:{self._server.place}"
+
+    async def _policy(self) -> str:
+        """What the server throws away when it is full; "" where it has no limit, or does not tell (managed services, ACL)."""
+        try:
+            limit = await self._errands.ask("CONFIG", "GET", "maxmemory")
+            policy = await self._errands.ask("CONFIG", "GET", "maxmemory-policy")
+        except ResponseError:
+            return ""
+        match limit, policy:
+            case [_, bytes() as most], [_, bytes() as told] if most != b"0":
+                return told.decode(errors="replace")
+        return ""
 
     async def claim(self, key: str, claim: Claim, *, deadline: float) -> Standing:
         """One script. Raises Overloaded when the server has no room."""
@@ -125,6 +141,8 @@ class RedisResults(ResultStore):
         await self._keeper.aclose()
 
     async def _asked(self, within_s: float, script: Script, key: str, *arguments: str | bytes) -> Any:
+        if self._closed:
+            raise Unavailable(f"the results at {self._server.place}: closed", executed="not_executed")
         within_s = min(within_s, self._env.timing.dial)
         try:
             async with asyncio.timeout(max(0.0, within_s)):
@@ -134,10 +152,10 @@ class RedisResults(ResultStore):
             raise Unavailable(
                 f"the results at {self._server.place} can't be reached: {why}", executed="unknown"
             ) from None
+        except OutOfMemoryError as error:
+            text = f"{self._server.place} has no room for results: {self._server.words(error)}"
+            raise Overloaded(text, executed="not_executed", retry_after=1.0) from None
         except RedisError as error:
-            if str(error).startswith(FULL):
-                text = f"{self._server.place} has no room for results: {self._server.words(error)}"
-                raise Overloaded(text, executed="not_executed", retry_after=1.0) from None
             raise Unavailable(self._words(error), executed="not_executed") from None
 
     def _run(self, script: Script, key: str, *arguments: str | bytes) -> asyncio.Future[object]:
