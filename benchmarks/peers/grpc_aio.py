@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import msgspec
 
 from ..echo import Case, Codec
 from ..load import Measured, Plan, drive
@@ -23,6 +24,18 @@ OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 """Without it all channels of a process to one address share a connection."""
 
 
+class Messages(Codec):
+    """A bare string becomes a message of one field: grpc.aio would make bytes of it before its serializer sees it."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        self.pack, self.unpack = self.encode, self.decode
+        if isinstance(self.payload.value, str):
+            self.decode = whole = msgspec.msgpack.Decoder(tuple[str]).decode
+            self.pack = lambda text: self.encode((text,))
+            self.unpack = lambda data: whole(data)[0]
+
+
 def server(folder: Path, port: int, case: Case) -> list[str]:
     """The command of the server."""
     return own_server("grpc", port, case)
@@ -30,7 +43,7 @@ def server(folder: Path, port: int, case: Case) -> list[str]:
 
 async def serve(port: int, case: Case) -> None:
     """Echo until killed."""
-    codec, echo = Codec(case), _suspends if case.handler == "suspends" else _plain
+    codec, echo = Messages(case), _suspends if case.handler == "suspends" else _plain
     handler = grpc.unary_unary_rpc_method_handler(
         echo, request_deserializer=codec.decode, response_serializer=codec.encode
     )
@@ -43,7 +56,7 @@ async def serve(port: int, case: Case) -> None:
 
 async def load(folder: Path, port: int, plan: Plan) -> Measured:
     """The client: a channel and a multi-callable for each connection."""
-    codec = Codec(plan.case)
+    codec = Messages(plan.case)
     async with AsyncExitStack() as stack:
         calls = []
         for _ in range(plan.case.connections):
@@ -51,7 +64,7 @@ async def load(folder: Path, port: int, plan: Plan) -> Measured:
             channel = await stack.enter_async_context(made)
             calls.append(
                 channel.unary_unary(
-                    f"/{SERVICE}/{METHOD}", request_serializer=codec.encode, response_deserializer=codec.decode
+                    f"/{SERVICE}/{METHOD}", request_serializer=codec.pack, response_deserializer=codec.unpack
                 )
             )
         return await drive(calls, plan)

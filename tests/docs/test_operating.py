@@ -25,6 +25,7 @@ FORMS = (
     ("UNIX", r'(?<="at":)[\d.]+'),
     ("SECONDS", r'(?<="seconds":)[\d.]+'),
     ("COUNT", r"\b\d{1,3}(?:,\d{3})+\b"),
+    ("SHARE", r"(?<= )\d+\.\d\d$"),
     ("SPAN", r"\b\d+(?:\.\d+)? (?:ms|s)\b"),
     ("AGE", r"\b\d+[smh]\b"),
     ("PORT", r"(?<=127\.0\.0\.1:)\d+"),

@@ -90,6 +90,7 @@ class Worker(Logged, name="worker", version="1.0.0"):
     @api
     async def block(self, seconds: float) -> None:
         """Stop the whole loop of this process."""
+        self.journal.write("ran", id=f"block {seconds}")
         time.sleep(seconds)  # noqa: ASYNC251 - the fault itself
 
     @api
@@ -136,7 +137,9 @@ class Ledger(Logged, name="ledger", version="1.0.0"):
         await asyncio.sleep(self.delay)
         self._db.execute("INSERT INTO entry (key) VALUES (?) ON CONFLICT DO NOTHING", (context().idempotency_key,))
         await asyncio.sleep(self.delay)
-        return int(self._db.execute("SELECT number FROM entry WHERE key = ?", (context().idempotency_key,)).fetchone()[0])
+        return int(
+            self._db.execute("SELECT number FROM entry WHERE key = ?", (context().idempotency_key,)).fetchone()[0]
+        )
 
 
 class Made(Struct, frozen=True):

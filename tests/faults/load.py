@@ -142,6 +142,7 @@ class Watching:
         self.told: list[tuple[float, Change]] = []
         self.nodes: dict[str, Any] = {}
         self.gone: dict[str, float] = {}
+        self.doubts: dict[str, str] = {}
         self._changes = host.node.registry.watch(None)
         self._task = asyncio.ensure_future(self._follow())
 
@@ -149,6 +150,9 @@ class Watching:
         async for change in self._changes:
             self.told.append((time.monotonic(), change))
             before = self.nodes
+            told = {record.node_id for _, record in change.nodes} | set(change.gone)
+            kept = {} if change.snapshot else {each: doubt for each, doubt in self.doubts.items() if each not in told}
+            self.doubts = kept | dict(change.doubts)
             self.nodes = {} if change.snapshot else dict(before)
             for generation, record in change.nodes:
                 self.nodes[record.node_id] = (generation, record)
@@ -168,6 +172,15 @@ class Watching:
 
     def breaches(self) -> list[str]:
         return breaches_of_watching(self.sights)
+
+    @property
+    def downs(self) -> dict[str, list[float]]:
+        """Node id -> when it was shown as `down`: its connection lost, so that nobody calls it."""
+        found: dict[str, list[float]] = {}
+        for at, change in self.told:
+            for node_id in (each for each, doubt in change.doubts.items() if doubt == "down"):
+                found.setdefault(node_id, []).append(at)
+        return found
 
     def notices(self, node_id: str, since: float = 0.0) -> list[float]:
         """When it was told anything of a node."""

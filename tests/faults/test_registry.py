@@ -235,6 +235,7 @@ async def held_up(mesh, timeline, hold_up):
     assert watcher.breaches() == []
     assert early == {}
     assert watcher.gone == {}
+    assert watcher.downs == {}  # their connections did end: it was the registry that had not answered
     assert breaches_of_emptiness(census.counts) == []
     await eventually(lambda: len(knows(driver, "alpha")) == 19)
     assert {each.node.membership.generation().epoch for each in hosts} == {watcher.told[-1][1].epoch}
@@ -249,6 +250,29 @@ async def test_R4_a_registry_that_was_stopped_removes_nobody_when_it_goes_on(mes
         holder.thaw()
 
     await held_up(mesh, timeline, stop)
+
+
+@pytest.mark.parametrize("stopped", [1.5 * H, 2.5 * H, PING + PONG])
+async def test_R4_a_node_that_was_stopped_and_comes_back_within_the_grace_is_never_shown_as_down(
+    mesh, timeline, stopped
+):
+    """Its connection stands all the while, or ended for want of a pong, which is silence: suspect until it speaks again."""
+    await mesh.start("hub", "gauge")
+    await mesh.hosts(6, Alpha)
+    victim = await mesh.start("w1", "worker")
+    driver = await mesh.driver()
+    await meets(driver, "worker", 1)
+    watcher = watched(mesh, driver, "driver")
+    await eventually(lambda: victim.node_id in watcher.nodes)
+    victim.freeze()
+    timeline.note(f"SIGSTOP of {victim.name} for {stopped:.1f} s")
+    await passes(stopped)
+    thawed = victim.thaw()
+    await eventually(lambda: victim.node_id in watcher.nodes and victim.node_id not in watcher.doubts)
+    timeline.note("R4", well=time.monotonic() - thawed, gone=watcher.gone)
+    await passes(2 * H)
+    assert watcher.downs == {}
+    assert watcher.breaches() == []
 
 
 async def test_R14_a_registry_whose_loop_was_blocked_removes_nobody(mesh, timeline):

@@ -331,14 +331,46 @@ def test_bench_makes_as_many_calls_a_second_as_it_is_told(shops):
     found = shops.json("bench", "shop.buy", "what=tea", "--duration", "0.5s", "--rate", "100")
     assert (found["loop"], found["calls"], found["outcomes"]) == ("open", 50, {"OK": 50})
     code, out, err = shops("bench", "shop.buy", "what=tea", "--duration", "0.1s", "--rate", "50")
-    assert (code, out.split()[:5]) == (0, ["CALLS/S", "P50", "P90", "P99", "MAX"])
+    assert (code, out.split()[:5]) == (0, ["CALLS/S", "P50", "P90", "P99", "P99.9"])
     assert "outcomes: OK 5" in out
     assert "open loop, 50 a second" in err
+
+
+def test_bench_compares_the_ways_to_a_method(shops):
+    shops.write(more="[transports.http]\nport = 0\n")
+    shops.start()
+    found = shops.json("bench", "shop.buy", "what=tea", "--duration", "0.3s", "--compare", "tcp,http,local")
+    assert list(found["ways"]) == ["tcp", "http", "local"]
+    assert all(each["outcomes"] == {"OK": each["calls"]} for each in found["ways"].values())
+    code, out, _ = shops("bench", "shop.buy", "what=tea", "--duration", "0.3s", "--compare", "tcp,local")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["WAY", "tcp", "local", "tcp:", "local:"]
+
+
+def test_bench_fails_under_a_share_of_what_it_saved(shops, tmp_path):
+    shops.start()
+    file = str(tmp_path / "before.json")
+    words = ("bench", "shop.buy", "what=tea", "--duration", "0.2s")
+    assert shops(*words, "--save", file)[0] == 0
+    code, out, _ = shops(*words, "--baseline", file, "--fail-under", "0.001")
+    assert (code, out.split("\n")[0].split()[-2:]) == (0, ["OF", "BASELINE"])
+    code, _, err = shops(*words, "--baseline", file, "--fail-under", "1000")
+    assert code == 1
+    assert "of the baseline, under 1000" in err
+    code, out, err = shops(*words, "--in-flight", "8", "--baseline", file)
+    assert (code, out) == (2, "")
+    assert "was measured otherwise: in_flight 64 there, 8 here" in err
 
 
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
+        (("shop.buy", "what=tea", "--compare", "tcp,tcp"), 2, "transports with commas, each once"),
+        (("shop.buy", "what=tea", "--compare", "http"), 2, "no [transports.http]; there are: local, tcp"),
+        (("shop.by", "what=tea", "--compare", "local"), 5, "did you mean 'buy'"),
+        (("shop.buy", "what=tea", "--fail-under", "0.9"), 2, "--baseline FILE"),
+        (("shop.buy", "what=tea", "--baseline", "vyked.toml"), 2, "not what `bench --save` writes"),
+        (("shop.buy", "what=tea", "--baseline", "nowhere.json"), 2, "No such file"),
         (("shop.buy", "what=lead"), 5, "INTERNAL"),
         (("shop.by",), 5, "did you mean 'buy'"),
         (("shop.buy", "what=tea", "--duration", "soon"), 2, "'soon' is no time span"),

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CLIENT = "default"
 
+REST = 1 / 3
+"""The share of ``[timing] dial`` for which an instance that could not be dialled is passed over."""
+
 
 class Clients:
     """Makes those of one host."""
@@ -52,6 +55,7 @@ class Clients:
 
     def _invoker(self, consumer: str, dependency: Dependency, settings: ClientTable) -> ServiceClient:
         made, workshop = self._composition, self._composition.workshop
+        timing = workshop.environment("host").timing
         balancer = workshop.build("balancer", settings.balancer.use, settings.balancer.options)
         home = made.record.node_id
         warm_up = WarmUp(settings.warm_up, workshop.clock.now, workshop.rng.random)
@@ -61,7 +65,7 @@ class Clients:
         invoker = ServiceClient(
             target=target, codecs=made.codecs, clock=workshop.clock, pending=made.pending, chain=made.chains.client,
             tasks=workshop.tasks, caller=consumer, balancer=balancer, failures=made.failures,
-            eject_s=workshop.environment("host").timing.ejection,
+            eject_s=timing.ejection, rest_s=REST * timing.dial,
         )  # fmt: skip
         self.made.append(invoker)
         return invoker

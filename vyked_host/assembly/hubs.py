@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PRIVATE, EMBEDDED = "none", "embedded"
 NATIVE, SERIALIZER = "tcp", "msgpack"
+HEIR = 0.5
+"""The share of ``[timing] stop`` that a holder of the hub which stops looks for the next one: the rest is for handing over."""
 MESSAGE_BYTES = 4 << 20
 """What a hub takes as one message: an event as large as a bus takes it, with its envelope, or a piece of a snapshot."""
 
@@ -82,6 +84,7 @@ class Hubs:
             may_hold=self._may_hold,
             patience_s=env.timing.start,
             look_s=env.timing.ping,
+            heir_s=HEIR * env.timing.stop,
             again=msgspec.structs.replace(AGAIN, most=max(AGAIN.first, AGAIN.most * env.timing.scale)),
             clock=env.clock,
             rng=env.rng,
@@ -113,7 +116,10 @@ class Native:
         self._serializers: dict[str, Serializer] = {}
         plain = workshop.environment("hub")
         self.env: Environment = msgspec.structs.replace(
-            plain, limits=_roomier(plain.limits), serializers=lambda: dict(self._serializers)
+            plain,
+            limits=_roomier(plain.limits),
+            serializers=lambda: dict(self._serializers),
+            trust=plain.trust.for_members(),
         )
         maker: Provider[Serializer] = workshop.catalogue.provider("serializer", SERIALIZER)
         self._serializers[SERIALIZER] = maker.build(maker.options(), self.env)

@@ -33,6 +33,12 @@ class Latencies:
         self.count += 1
         self.most = max(self.most, seconds)
 
+    def merge(self, other: Latencies) -> None:
+        """Take in what another has counted."""
+        self._steps.update(other._steps)
+        self.count += other.count
+        self.most = max(self.most, other.most)
+
     def percentile(self, share: float) -> float:
         """The seconds that `share` of all (0 to 1) did not exceed, to 1 %; 0.0 when there are none."""
         left = ceil(share * self.count)
@@ -49,6 +55,12 @@ class Measured:
     def __init__(self) -> None:
         self.latencies, self.outcomes = Latencies(), Counter[str]()
         self.seconds = 0.0
+
+    def merge(self, other: Measured) -> None:
+        """Take in another round of the same."""
+        self.latencies.merge(other.latencies)
+        self.outcomes.update(other.outcomes)
+        self.seconds += other.seconds
 
     async def one(self, once: Once, began: float) -> None:
         """Make one call and count it; its latency is from `began` on. What is no CallError is raised."""

@@ -41,6 +41,8 @@ class Reach(Value):
     mesh: str | None = None
     registry: str | None = None
     address: str | None = None
+    overrides: tuple[str, ...] = ()
+    """More of what ``--set`` takes."""
 
 
 def mesh_options(function: F) -> F:
@@ -71,7 +73,7 @@ def mesh_options(function: F) -> F:
 def ready(reach: Reach, addresses: tuple[str, ...] = (), *, has_bus: bool = True) -> Prepared:
     """The file of `reach` with its flags over it; `addresses`: these hosts instead of a registry. Without its bus a host can
     look at a mesh whose bus is away."""
-    overrides = [*_BARE, *(() if has_bus else _NO_BUS)]
+    overrides = [*_BARE, *(() if has_bus else _NO_BUS), *reach.overrides]
     if reach.mesh:
         overrides.append(f'host.mesh="{reach.mesh}"')
     if reach.registry:

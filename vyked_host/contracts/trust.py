@@ -20,6 +20,11 @@ from ..wire.proof import Seal
 Identify = Callable[[Mapping[str, str], Peer], str | None]
 """`Authenticator.identify`."""
 
+MEMBERSHIP = (
+    "the authenticator let this peer in as nobody in particular, so it has to prove that it belongs here ([security] secret or "
+    "[security.tls], alike in both), or the authenticator has to name it"
+)
+
 
 class Trust:
     """`seal` is None without a mesh secret; `claims` is what this host says of itself to authenticators; `encrypted`: all that
@@ -28,11 +33,19 @@ class Trust:
     def __init__(
         self, mesh: str = "", *, seal: Seal | None = None, claims: Mapping[str, str] | None = None,
         peers: Sequence[str] = (), identify: Identify | None = None, encrypted: bool = False,
-        serve: Mapping[str, Sequence[str]] | None = None,
+        serve: Mapping[str, Sequence[str]] | None = None, members_only: bool = False,
     ) -> None:  # fmt: skip
         self.seal, self.claims, self.encrypted = seal, dict(claims or {}), encrypted
         self.authenticates = identify is not None
         self._mesh, self._peers, self._identify, self._serve = mesh, tuple(peers), identify, dict(serve or {})
+        self._members_only = members_only
+
+    def for_members(self) -> Trust:
+        """The same where nobody else has any business: `admit` refuses who does not belong to the mesh."""
+        return Trust(
+            self._mesh, seal=self.seal, claims=self.claims, peers=self._peers, identify=self._identify,
+            encrypted=self.encrypted, serve=self._serve, members_only=True,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return "Trust(***)"
@@ -58,18 +71,25 @@ class Trust:
 
     def admit(self, claims: Mapping[str, str], peer: Peer, *, member: bool) -> Peer:
         """`peer` with its identity: what the authenticator says, else what its certificate says (`peer.identity`), else, of a
-        `member` that proved the mesh secret, the mesh. Raises Unauthenticated."""
+        `member` that proved the mesh secret, the mesh. It belongs to the mesh by its certificate or the secret; where neither
+        is asked for, by what the authenticator calls it; and where there is none, as all that get here do. Raises
+        Unauthenticated."""
         if peer.identity is None and member:
             peer = msgspec.structs.replace(peer, identity=identity.of_mesh(self._mesh))
         if self._identify is None:
-            return peer
+            return msgspec.structs.replace(peer, is_member=member or peer.certified or not self.wants_proof)
         try:
-            found = self._identify(claims, peer)
+            found = self._identify(claims, peer) or None
         except Unauthenticated:
             raise
         except Exception as error:  # a plugin's own: what it can't judge does not come in
             raise Unauthenticated(f"the authenticator failed: {type(error).__name__}", executed="not_sent") from error
-        return msgspec.structs.replace(peer, identity=found or None)
+        belongs = member or peer.certified or (not self.wants_proof and found is not None)
+        if self._members_only and not belongs:
+            raise Unauthenticated(
+                f"this place is for members of mesh {self._mesh!r}: {MEMBERSHIP}", executed="not_sent"
+            )
+        return msgspec.structs.replace(peer, identity=found, is_member=belongs)
 
     def may_serve(self, found: str | None, service: str) -> bool:
         """May who has the identity `found` announce `service`? ``[security.serve]``, model.identity.may_serve."""

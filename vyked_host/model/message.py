@@ -28,13 +28,15 @@ class Fault(Value):
 
 class Peer(Value):
     """The other end of a connection: its socket address, and who it proved to be. `secure`: over TLS; `certified`: it has
-    shown a certificate that was verified."""
+    shown a certificate that was verified; `is_member`: it belongs to the mesh (contracts.Trust), so that it may also use what
+    hosts and operators share."""
 
     address: str
     identity: str | None = None
     secure: bool = False
     certified: bool = False
     node_id: str = ""
+    is_member: bool = False
 
 
 class Call(msgspec.Struct, gc=False):

@@ -189,7 +189,10 @@ class TimingTable(Table):
     ping: Annotated[Positive, Meta(description="between two pings on a quiet connection")] = 10.0
     pong: Annotated[Positive, Meta(description="until a ping is answered")] = 5.0
     write: Annotated[Positive, Meta(description="a slow reader is cut after")] = 10.0
-    dial: Annotated[Positive, Meta(description="until a connection is open and its hello answered")] = 3.0
+    dial: Annotated[
+        Positive,
+        Meta(description="until a connection is open and its hello answered; who can't be dialled rests a third of it"),
+    ] = 3.0
     heartbeat: Annotated[
         Positive, Meta(description="between two signs of life to the registry; two missing make a node suspect")
     ] = 5.0
@@ -207,7 +210,12 @@ class TimingTable(Table):
         Positive, Meta(description="silence after which a call with an idempotency key may be run by somebody else")
     ] = 5.0
     start: Annotated[Positive, Meta(description="each on_start, and each hook of a plugin, may take")] = 30.0
-    stop: Annotated[Positive, Meta(description="each on_stop, and each hook of a plugin at the end, may take")] = 10.0
+    stop: Annotated[
+        Positive,
+        Meta(
+            description="each on_stop, or hook at the end, may take; a holder of the hub seeks the next for half of it"
+        ),
+    ] = 10.0
 
 
 class TlsTable(Table):

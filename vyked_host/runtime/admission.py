@@ -1,7 +1,9 @@
-"""Who may call what: ``[services.X] allow``. Asked only where an endpoint has such a list; others pay nothing for it."""
+"""Who may call what: ``[services.X] allow``, and the control lane, which is for members of the mesh alone. Asked only of such
+endpoints; others pay nothing for it."""
 
 from __future__ import annotations
 
+from ..contracts.trust import MEMBERSHIP
 from ..errors import Code
 from ..model.identity import allowed
 from ..model.message import Call
@@ -10,7 +12,11 @@ from .routes import Route
 
 def forbidden(route: Route, call: Call) -> tuple[Code, str] | None:
     """Why `call` may not be run at `route`, or None. Calls inside this process are its own: they have no peer."""
-    if not route.allow or call.peer is None:
+    if call.peer is None:
+        return None
+    if route.endpoint.lane == "control" and not call.peer.is_member:
+        return "UNAUTHENTICATED", f"{route.endpoint.path} is for members of the mesh: {MEMBERSHIP}"
+    if not route.allow:
         return None
     who, endpoint = call.peer.identity, route.endpoint
     if allowed(who, route.allow):

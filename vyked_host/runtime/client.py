@@ -36,14 +36,14 @@ class ServiceClient:
     def __init__(
         self, *, target: Target, codecs: Codecs, clock: Clock, pending: Pending, chain: Sequence[Middleware],
         tasks: TaskScope, caller: str, balancer: object, failures: FailureLog | None = None, eject_s: float = 30.0,
-        chance: Callable[[], float] = random,
+        rest_s: float = 1.0, chance: Callable[[], float] = random,
     ) -> None:  # fmt: skip
         self.failures = failures or FailureLog(clock, "")
         self.target, self.codecs, self.clock, self.pending = target, codecs, clock, pending
         self.chain, self.tasks, self.caller, self.chance = tuple(chain), tasks, caller, chance
         self.observer = balancer if isinstance(balancer, ObservesOutcomes) else None
         self.counters: dict[str, CallCounters] = {}
-        self.ejection = Ejection(target, clock, eject_s)
+        self.ejection = Ejection(target, clock, eject_s, rest_s)
         again = target.settings.retry
         self.retries = Retries(attempts=again.attempts, backoff=Backoff(first=again.backoff, most=again.most))
         self.fallbacks: Mapping[str, Fallback] = {}

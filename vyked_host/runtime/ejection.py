@@ -7,15 +7,13 @@ from ..routing.outliers import pause
 from .directory import Target
 from .instances import Instance, pardon
 
-REST_S = 1.0
-"""How long an instance that could not be dialled is passed over."""
-
 
 class Ejection:
-    """Of one client. `first_s`: for how many seconds an instance is passed over the first time."""
+    """Of one client. `first_s`: for how many seconds an instance is passed over the first time; `rest_s`: for how many one that
+    could not be dialled is."""
 
-    def __init__(self, target: Target, clock: Clock, first_s: float) -> None:
-        self._target, self._clock, self._first_s = target, clock, first_s
+    def __init__(self, target: Target, clock: Clock, first_s: float, rest_s: float) -> None:
+        self._target, self._clock, self._first_s, self._rest_s = target, clock, first_s, rest_s
 
     def failed(self, instance: Instance) -> None:
         """Pass over an instance that fails again and again, while enough others are left."""
@@ -39,5 +37,5 @@ class Ejection:
         than half, those that merely failed are asked again."""
         if instance.usable:
             instance.usable = False
-            self._clock.at(self._clock.now() + REST_S, instance.recover)
+            self._clock.at(self._clock.now() + self._rest_s, instance.recover)
             pardon(self._target.instances)

@@ -24,21 +24,20 @@ AGAIN = Backoff(first=0.05, most=2.0, factor=1.6)
 """Pauses between looks at the places, before ``[timing] scale``."""
 LOOKS = 4
 """Looks that have to agree before a start is given up: a holder may be ending, or beginning, just now."""
-HEIR_S = 5.0
-"""How long a holder that stops looks for the next one, to hand over what should live on."""
 
 
 class MeshHub(Hub):
-    """`contracts.Hub` over the native transport."""
+    """`contracts.Hub` over the native transport. `heir_s`: how many seconds a holder that stops looks for the next one, to hand
+    over what should live on."""
 
     def __init__(
         self, *, places: Sequence[Place], node_id: str, probe: Probe, serve: Serve, counter: Callable[[], Counter],
-        may_hold: bool, patience_s: float, look_s: float, again: Backoff, clock: Clock, rng: random.Random, tasks: TaskScope,
-        log: logging.Logger,
+        may_hold: bool, patience_s: float, look_s: float, heir_s: float, again: Backoff, clock: Clock, rng: random.Random,
+        tasks: TaskScope, log: logging.Logger,
     ) -> None:  # fmt: skip
         self._places, self._node_id, self._probe, self._serve = tuple(places), node_id, probe, serve
         self._new_counter, self._may_hold = counter, may_hold
-        self._patience_s, self._look_s, self._again = patience_s, look_s, again
+        self._patience_s, self._look_s, self._heir_s, self._again = patience_s, look_s, heir_s, again
         self._clock, self._rng, self._tasks, self._log = clock, rng, tasks, log
         self._can_bind = frozenset(self._places)
         self._offers: dict[type, Callable[[], Desk]] = {Guests: Guests}
@@ -259,7 +258,7 @@ class MeshHub(Hub):
                 await heir.aclose()
 
     async def _heir(self) -> JoinedTerm | None:
-        until, attempt = self._clock.now() + HEIR_S, 0
+        until, attempt = self._clock.now() + self._heir_s, 0
         while self._clock.now() < until:
             findings = await self._probe.look(self._places)
             decision = decide(findings, may_hold=False, can_bind=frozenset())
@@ -267,7 +266,7 @@ class MeshHub(Hub):
                 return await self._probe.joined(decision.place)
             attempt += 1
             await asyncio.sleep(self._again.delay(attempt, self._rng.random()))
-        self._log.warning("nobody took over the hub within %g s", HEIR_S)
+        self._log.warning("nobody took over the hub within %g s", self._heir_s)
         return None
 
 

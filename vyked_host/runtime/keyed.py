@@ -44,11 +44,12 @@ class KeyedInvocation(Invocation):
 
     __slots__ = ("_until", "given", "has_begun")
 
-    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
+    ) -> None:  # fmt: skip
         if call.idempotency_key is not None:
             call = msgspec.structs.replace(call)  # its deadline changes here, and not for a caller inside this process
-        super().__init__(dispatcher, route, codecs, call, sink)
-        now = dispatcher.clock.now()
+        super().__init__(dispatcher, route, codecs, call, sink, now)
         self._until = max(call.deadline, now + LIMIT_S) if route.timeout_s is None else now + route.timeout_s
         self.has_begun = False
         self.given: tuple[Exception, Fault] | None = None
@@ -60,7 +61,7 @@ class KeyedInvocation(Invocation):
 
     def cancel(self, fault: Fault) -> None:
         """The caller goes; the handler stays, until its own time is over, and once the host can't wait any longer."""
-        if not self.has_begun or self._dispatcher.clock.now() >= self._until:
+        if not self.has_begun or self._dispatcher.now() >= self._until:
             super().cancel(fault)
             return
         if self.ended or isinstance(self._sink, Nobody):

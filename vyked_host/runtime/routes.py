@@ -73,7 +73,7 @@ class Route:
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
         self.limit, self.timeout_s = endpoint.concurrency, endpoint.timeout_s
         self.allow = endpoint.allow
-        self.examined = self.limit is not None or bool(self.allow)
+        self.examined = self.limit is not None or bool(self.allow) or endpoint.lane == "control"
         self.open = True
         self.closed_reason = ""
         self.result_class = endpoint.result if isinstance(endpoint.result, type) else None

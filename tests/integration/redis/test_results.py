@@ -44,7 +44,9 @@ def claim(store: RedisResults, env: Environment, key: str = "k", within: float =
     return store.claim(key, Claim(token=secrets.token_hex(4), digest=b"d"), deadline=env.clock.now() + within)
 
 
-async def test_a_server_that_hangs_costs_a_call_no_more_than_its_time(store: RedisResults, env: Environment, valkey: Valkey) -> None:
+async def test_a_server_that_hangs_costs_a_call_no_more_than_its_time(
+    store: RedisResults, env: Environment, valkey: Valkey
+) -> None:
     valkey.freeze()
     began = env.clock.now()
     with pytest.raises(Unavailable, match="can't be reached") as told:
@@ -83,7 +85,9 @@ async def test_a_server_without_room_refuses_new_keys(store: RedisResults, env: 
     assert (refused.value.executed, refused.value.retry_after) == ("not_executed", 1.0)
 
 
-async def test_what_nobody_settles_or_asks_for_is_cleared_away(store: RedisResults, env: Environment, valkey: Valkey) -> None:
+async def test_what_nobody_settles_or_asks_for_is_cleared_away(
+    store: RedisResults, env: Environment, valkey: Valkey
+) -> None:
     await claim(store, env)
     left = int(valkey.ask("PTTL", f"vyked:{env.namespace}:result:k").strip(b":\r\n"))
     assert 15_000 < left <= 20_000, "20 leases"

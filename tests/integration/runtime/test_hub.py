@@ -18,8 +18,9 @@ from vyked_host.assembly.environment import Workshop
 from vyked_host.assembly.hubs import Hubs
 from vyked_host.assembly.prepare import prepare
 from vyked_host.contracts import Hub, Term
-from vyked_host.errors import Away, NotFound, StartError, UsageError, VykedError
+from vyked_host.errors import Away, InvalidPayload, NotFound, StartError, UsageError, VykedError
 from vyked_host.routing.meeting import Place
+from vyked_host.runtime.guests import Guests
 from vyked_host.runtime.hub import MeshHub
 from vyked_host.testing.waiting import eventually
 
@@ -71,8 +72,8 @@ class Party:
         self.address, self.mesh = address, mesh
         self._stack = contextlib.AsyncExitStack()
 
-    async def guest(self, *, mesh: str = "", may_hold: bool = True) -> Guest:
-        return await self._stack.enter_async_context(_guest(self.address, mesh or self.mesh, may_hold))
+    async def guest(self, *, mesh: str = "", may_hold: bool = True, stop_s: float = 0.0) -> Guest:
+        return await self._stack.enter_async_context(_guest(self.address, mesh or self.mesh, may_hold, stop_s))
 
     async def aclose(self) -> None:
         await self._stack.aclose()
@@ -96,10 +97,9 @@ class Guest:
 
 
 @asynccontextmanager
-async def _guest(address: str | None, mesh: str, may_hold: bool) -> AsyncIterator[Guest]:
-    ready = prepare(
-        None, text=f'[host]\nmesh = "{mesh}"\n[timing]\nping = 0.2\ndial = 0.5\n[plugins]\nautoload = false\n'
-    )
+async def _guest(address: str | None, mesh: str, may_hold: bool, stop_s: float = 0.0) -> AsyncIterator[Guest]:
+    timing = "[timing]\nping = 0.2\ndial = 0.5\n" + (f"stop = {stop_s}\n" if stop_s else "")
+    ready = prepare(None, text=f'[host]\nmesh = "{mesh}"\n{timing}[plugins]\nautoload = false\n')
     workshop = Workshop(ready.loaded.require(), ready.catalogue)
     workshop.load_serializers()
     with ThreadPoolExecutor(1) as threads:
@@ -301,3 +301,22 @@ async def test_the_desks_are_closed_also_when_looking_for_an_heir_fails(
     await holder.leave()
     assert ledger.closed
     assert "looking for who takes over the hub failed" in caplog.text
+
+
+async def test_a_holder_looks_for_the_next_one_for_half_the_time_that_stopping_may_take(
+    party: Party, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder, other = [await party.guest(stop_s=0.4) for _ in range(2)]
+    await holder.ledger()
+    await other.ledger()
+    other.hub._can_bind = frozenset()  # type: ignore[attr-defined]
+    await holder.leave()
+    assert "nobody took over the hub within 0.2 s" in caplog.text
+
+
+async def test_the_guest_book_takes_no_name_of_any_length(party: Party) -> None:
+    holder, other = [await party.guest() for _ in range(2)]
+    await holder.ledger()
+    book = (await other.hub.term()).desk(Guests)
+    with pytest.raises(InvalidPayload):
+        await book.sign("n" * 257)

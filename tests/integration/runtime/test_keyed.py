@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from vyked_host import InvalidPayload, KeyInUse, KeyReused, RemoteFailure, Service, ServiceError, UsageError, api, client, context, post
+from vyked_host import (
+    InvalidPayload,
+    KeyInUse,
+    KeyReused,
+    RemoteFailure,
+    Service,
+    ServiceError,
+    UsageError,
+    api,
+    client,
+    context,
+    post,
+)
 from vyked_host.errors import DeadlineExceeded
 from vyked_host.service.inspect import describe
 from vyked_host.testing import Mesh, running

@@ -53,7 +53,7 @@ def read(folder: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def no_heir(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vyked_host.runtime.hub.HEIR_S", 0.1)
+    monkeypatch.setattr("vyked_host.assembly.hubs.HEIR", 0.01)
 
 
 async def test_R1_a_new_caller_starts_with_the_nodes_known_last(party: Party, tmp_path: Path) -> None:

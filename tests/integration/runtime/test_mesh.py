@@ -204,7 +204,7 @@ async def test_a_holder_that_is_killed_is_known_as_gone_by_the_time_the_next_one
 async def test_without_a_registry_the_last_known_stays_good_for_ever_and_nobody_is_told_lacking(
     party: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vyked_host.runtime.hub.HEIR_S", 0.2)
+    monkeypatch.setattr("vyked_host.assembly.hubs.HEIR", 0.02)
     keeper = await party.host(Shop)
     others = [await party.host(each) for each in (Shop, Cart)]
     await party.meet()

@@ -202,3 +202,11 @@ async def test_a_fallback_that_does_not_fit_is_refused_at_start(party: Party, ta
     with pytest.raises(StartError, match=fault):
         await party.host(Buyer(), Archive(), more=f"[clients.shop]\nfallback = {{ {table} }}\n")
     party.hosts.pop()
+
+
+async def test_who_can_not_be_dialled_is_passed_over_for_a_third_of_the_time_that_dialling_may_take() -> None:
+    text = "[transports.local]\n[timing]\nscale = 0.5\ndial = 6.0\n[plugins]\nautoload = false\n"
+    async with Host(text=text) as host:
+        host.client("shop")
+        (client,) = host._composition.clients.made  # type: ignore[union-attr]
+        assert client.ejection._rest_s == pytest.approx(1.0)

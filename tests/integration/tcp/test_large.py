@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+import uvloop
 
 from vyked_host.contracts import INITIAL_CREDIT, Fault, LimitsTable
 from vyked_host.wire import packets
@@ -163,3 +164,44 @@ async def test_a_body_that_fits_without_its_metadata_only_is_refused_and_breaks_
     assert (refused.code, refused.executed) == ("TOO_LARGE", "not_sent")
     assert await ask(channel, "echo", bytes(most)) == bytes(most)
     await site.aclose()
+
+
+async def test_an_answer_of_one_packet_leaves_before_the_next_call_is_handled(roomy):
+    body = BODY[: 64 << 10]
+    async with connected(roomy.address, introduced=True) as client:
+        client.say(packet(packets.REQUEST, call=1, endpoint=2, value=60000))
+        task = await roomy.lab.task()
+        [link] = roomy.listener._links
+        task.sink.respond(task.call, body)
+        assert not link._waits
+        assert (await client.hear())[0] == packets.RESPONSE
+
+
+def test_input_that_comes_at_once_gives_others_of_the_loop_their_turn():
+    """On uvloop, which would read 8 MiB of one socket at a stretch."""
+
+    async def burst() -> list[str]:
+        site = await serve(environment(limits=ROOM))
+        order: list[str] = []
+        async with connected(site.address, introduced=True) as client:
+            [link] = site.listener._links
+            take = link._receive
+
+            def receive(data):
+                order.append(f"{len(data) >> 10} KiB")
+                asyncio.get_running_loop().call_soon(order.append, "turn")
+                return take(data)
+
+            link._receive = receive
+            for number in range(1, 65):
+                client.say(packet(packets.REQUEST, BODY[: 60 << 10], call=number, value=60000))
+            for _ in range(64):
+                await client.hear()
+        await site.aclose()
+        return order
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        order = runner.run(burst())
+    large = [number for number, what in enumerate(order[:-1]) if what == "250 KiB"]
+    assert len(large) >= 4
+    assert all(order[number + 1] == "turn" for number in large)

@@ -190,3 +190,29 @@ async def test_a_host_that_does_not_prove_itself_is_not_believed(answers):
     async with hostile_host(host(*answers)) as uri:
         with pytest.raises(Unauthenticated, match=r"does not know the secret of this mesh: set \[security\] secret"):
             await dial(uri)
+
+
+async def test_what_a_host_that_is_none_of_the_mesh_hears_of_a_client_is_names_and_claims_and_no_secret():
+    """As docs/security.md says: the client's claims, and its proof, leave before the other end has proven itself."""
+    heard = []
+
+    async def listen(peer: RawClient) -> None:
+        heard.append((await peer.hear())[2])
+        peer.say(CHALLENGE)
+        heard.append((await peer.hear())[2])
+        peer.say(welcome(proof="00" * 32))
+
+    trust = Trust("demo", seal=Seal((SECRET,)), claims={"team": "post"})
+    env = environment(node="b2", trust=trust, callers=("orders/1.2.0",), timing=TimingTable(dial=2.0))
+    async with hostile_host(listen) as uri:
+        with pytest.raises(Unauthenticated):
+            await TcpTransport(Options(), env).dial(Address(transport="tcp", uri=uri), deadline=env.clock.now() + 5)
+    said, proven = map(json.loads, heard)
+    assert set(said) == {
+        "versions", "mesh", "node", "serializers", "limits", "callers", "identity", "generation", "nonce"
+    }  # fmt: skip
+    assert (said["mesh"], said["node"], said["callers"], said["identity"]) == (
+        "demo", "b2", ["orders/1.2.0"], {"team": "post"},
+    )  # fmt: skip
+    assert set(proven) == {"proof"}
+    assert SECRET not in str(heard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vyked_host.builtin.results.file import PRUNED, ResultFile, Step
+from vyked_host.builtin.results.file import APPLICATION, PRUNED, ResultFile, Step
 from vyked_host.builtin.results.options import FileOptions
 from vyked_host.builtin.results.sqlite import FileResults
 from vyked_host.contracts import Claim, Environment
@@ -44,7 +45,7 @@ async def test_it_is_for_its_owner_only_and_where_the_file_says(env: Environment
     store = FileResults(FileOptions(path="deep/results.db"), env)
     await store.open()
     await store.aclose()
-    assert stat.S_IMODE(Path(env.folder, "deep/results.db").stat().st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(f"{env.folder}/deep/results.db").st_mode) == 0o600
 
 
 async def test_two_that_make_it_at_once_find_one_file(env: Environment) -> None:
@@ -54,17 +55,20 @@ async def test_two_that_make_it_at_once_find_one_file(env: Environment) -> None:
         await each.aclose()
 
 
-@pytest.mark.parametrize("make", ["text", "other", "later"])
-async def test_a_file_of_something_else_is_refused_by_name(env: Environment, make: str) -> None:
-    path = Path(env.folder, "results.db")
+def write(path: Path, make: str) -> None:
     if make == "text":
         path.write_text("no database at all" * 100)
-    else:
-        with sqlite3.connect(path) as db:
-            db.execute("CREATE TABLE a (b)" if make == "other" else "PRAGMA user_version = 9")
-            if make == "later":
-                db.execute("PRAGMA application_id = 1447578417")
-        db.close()
+        return
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE a (b)" if make == "other" else "PRAGMA user_version = 9")
+        if make == "later":
+            db.execute(f"PRAGMA application_id = {APPLICATION}")
+    db.close()
+
+
+@pytest.mark.parametrize("make", ["text", "other", "later"])
+async def test_a_file_of_something_else_is_refused_by_name(env: Environment, make: str) -> None:
+    write(Path(env.folder, "results.db"), make)
     with pytest.raises(StartError, match=r"results\.db, can't be used: .*\[results\.sqlite\] path"):
         await FileResults(FileOptions(path="results.db"), env).open()
 

@@ -201,6 +201,15 @@ async def test_who_is_pardoned_early_is_not_pardoned_twice() -> None:
     assert shops.target.instances[0].usable
 
 
+async def test_who_can_not_be_dialled_is_passed_over_for_a_moment() -> None:
+    shops = Shops(answers, answers)
+    shops.client.ejection.rest(shops.target.instances[0])
+    await asyncio.sleep(0.9)
+    assert not shops.target.instances[0].usable
+    await asyncio.sleep(0.2)
+    assert shops.target.instances[0].usable
+
+
 async def test_a_slow_answer_counts_as_one() -> None:
     shops = Shops(later(2.0, answers))
     assert await shops.bind()() == 1

@@ -80,3 +80,15 @@ class ResultOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         return f"ResultOptions(url={HIDDEN!r}, prefix={self.prefix!r}, keep={self.keep})"
+
+
+class RegistryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[registry.redis]``."""
+
+    url: Annotated[str, Meta(description="as in [pubsub.redis]")] = "redis://127.0.0.1:6379/0"
+    prefix: Annotated[
+        str, Meta(pattern=r"^[!-~]{1,64}$", description="first part of every key and channel, before the mesh's name")
+    ] = "vyked"
+
+    def __repr__(self) -> str:
+        return f"RegistryOptions(url={HIDDEN!r}, prefix={self.prefix!r})"

@@ -15,12 +15,12 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError, Re
 
 from ...contracts import Claim, Environment, Hold, ResultStore, Standing
 from ...errors import Overloaded, StartError, Unavailable
+from .errands import Errands
 from .keeper import Keeper
 from .line import Line
 from .options import ResultOptions
+from .script import Script
 from .server import Server, Wire
-from .streams.errands import Errands
-from .streams.scripts import Script
 
 LEASES = 20
 """What is held is kept for so many leases after its last beat (`contracts.ResultStore`)."""
@@ -72,7 +72,7 @@ class RedisResults(ResultStore):
         self._base = f"{options.prefix}:{env.namespace}:result"
         self._keep_ms, self._held_ms = str(int(options.keep * 1000)), str(int(LEASES * env.timing.key_lease * 1000))
         self._keeper = Keeper("results", self._server, env, self._speak, joined=_ignore, left=_ignore)
-        self._errands = Errands(self._keeper.wake)
+        self._errands = Errands(self._keeper.wake, "the store of results is closed")
         self._closed = False
 
     def _speak(self, wire: Wire) -> Line:

@@ -120,7 +120,7 @@ class AnsweringLink(Link):
         if len(body) > self._connection.sendable:
             self._say(call_id, self._connection.fault(call_id, self._too_large("result", len(body))))
         elif len(body) > self._connection.at_once:
-            self._emit_large(call_id, self._connection.large((call_id, 0, 0, packets.RESPONSE, 0, 0, 0), body))
+            self._send_body(call_id, self._connection.large((call_id, 0, 0, packets.RESPONSE, 0, 0, 0), body))
         else:
             self._say(call_id, self._connection.response(call_id, body))
 

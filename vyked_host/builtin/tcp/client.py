@@ -85,10 +85,10 @@ class ClientLink(GreetingLink):
         self._last = call_id
         entry = OutgoingStream(self, call, sink, shape) if shape & STREAM else Outgoing(self, call, sink)
         self.waiting[call_id] = entry
-        if packet.__class__ is bytes:
+        if isinstance(packet, bytes):
             self._emit(packet)
         else:
-            self._emit_large(call_id, packet)
+            self._send_body(call_id, packet)
         return entry
 
     def in_flight(self) -> int:

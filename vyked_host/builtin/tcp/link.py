@@ -14,6 +14,10 @@ from .output import Output
 from .pulse import Pulse
 from .sockets import peer_address, tune
 
+READ_TURN_BYTES = 192 << 10
+"""Input that came at once from which others of this loop get their turn before more is read: uvloop reads 8 MiB of one socket
+at a stretch otherwise, and what the calls in it wake up waits for the last of them."""
+
 
 class Link(Output):
     """One connection. Subclasses handle packets in `_handle` and say goodbye in `_lost`."""
@@ -40,6 +44,9 @@ class Link(Output):
     def data_received(self, data: bytes) -> None:
         """Bytes came: handle what they complete."""
         now = self._now()
+        if len(data) >= READ_TURN_BYTES and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
         packets = self._receive(data)
         self._pulse.progress(now, packets=bool(packets), incomplete=self._connection.incomplete)
         try:
@@ -52,6 +59,10 @@ class Link(Output):
             if not isinstance(broken, RemoteProtocolError):
                 raise
             self.break_off(broken)
+
+    def _read_on(self) -> None:
+        if not (self._deaf or self._over or self._transport.is_closing()):
+            self._transport.resume_reading()
 
     def _handle(self, packets: list[Packet], now: float) -> None:
         raise NotImplementedError

@@ -14,7 +14,7 @@ from typing import cast
 from ...contracts import Environment
 from ...wire.hello import cap
 from ...wire.outbox import Outbox
-from ...wire.pieces import Payload
+from ...wire.pieces import UNCUT_BYTES, Payload
 from .counters import Counters
 from .sockets import HIGH_WATER
 
@@ -100,6 +100,16 @@ class Output(asyncio.Protocol):
             self._weigh()
 
     # ---- large -------------------------------------------------------------------------------------------------------
+    def _send_body(self, call_id: int, payload: Payload) -> None:
+        """Send a whole request or answer: at once where it is one packet and nobody waits, or else in its turn. Left to the end of
+        the turn, what one end sends would come when the other has nothing to do any more, and they would take turns in working."""
+        if payload.left > UNCUT_BYTES or self._waits or self._full:
+            self._emit_large(call_id, payload)
+            return
+        self._flush()
+        if not self._over:
+            self._transport.writelines(payload.next())
+
     def _emit_large(self, call_id: int, packet: Payload | bytes) -> None:
         """Send it when nothing small waits, after what waits of its call."""
         self._outbox.add(call_id, packet)

@@ -1,0 +1,132 @@
+"""Any chunking gives the same packets; any mutation of what the original sent is survived, within bounds."""
+
+import contextlib
+import itertools
+import json
+import random
+
+from captured import segments, streams
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vyked_classic.wire.packets import FAULTS, PARAMS, Packet, params_of
+from vyked_classic.wire.stream import FORK, Malformed, Stream
+
+CAPTURED = [data for data in streams().values() if data]
+PACKETS = [each.data for each in segments()]
+PING = b'{"pid": "1", "type": "ping", "node_id": "a"},'
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def in_pieces(data, cuts):
+    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[start:end] for start, end in itertools.pairwise(places)]
+
+
+def fed(pieces, largest=1 << 20):
+    stream = Stream(largest)
+    found = []
+    for piece in pieces:
+        found += stream.receive(piece)
+        assert stream.held <= largest
+    return found
+
+
+@given(st.sampled_from(CAPTURED), st.lists(st.integers(min_value=0), max_size=30))
+def test_any_chunking_of_what_was_captured_gives_the_same_packets(data, cuts):
+    assert fed(in_pieces(data, cuts)) == fed([data])
+    assert len(fed([data])) == len(json.loads(b"[" + data.rstrip(b",") + b"]"))
+
+
+@given(
+    st.lists(st.tuples(JSON, st.booleans()), min_size=1, max_size=5),
+    st.sampled_from([b",", FORK]),
+    st.lists(st.integers(min_value=0), max_size=30),
+)
+def test_any_payload_in_any_chunking_arrives_as_it_was(payloads, delimiter, cuts):
+    said = [
+        json.dumps({"type": "request", "payload": payload}, ensure_ascii=ascii).encode("utf-8", "surrogatepass")
+        for payload, ascii in payloads
+    ]
+    items = fed(in_pieces(delimiter.join(said) + delimiter, cuts))
+    readable = [_readable(text) for text in said]
+    assert [isinstance(item, Packet) for item in items] == readable
+    for item, (payload, _) in zip(items, payloads, strict=True):
+        if isinstance(item, Packet):
+            assert json.loads(bytes(item.payload)) == payload
+
+
+def _readable(text):
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.sampled_from(PACKETS), min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(min_value=0), st.sampled_from(["flip", "cut", "twice", "put"]), st.binary(max_size=6)), min_size=1, max_size=5),
+    st.lists(st.integers(min_value=0), max_size=8),
+)  # fmt: skip
+def test_any_mutation_is_survived_and_what_follows_in_a_segment_of_its_own_is_read(packets, mutations, cuts):
+    data = bytearray(b"".join(packets))
+    for where, how, what in mutations:
+        at = where % (len(data) + 1)
+        if how == "put":
+            data[at:at] = what
+        elif how == "cut":
+            del data[at : at + len(what) + 1]
+        elif how == "twice":
+            data[at:at] = data[at : at + 40]
+        elif at < len(data):
+            data[at] ^= 1 << (where % 8)
+    stream = Stream(largest=2000)
+    for piece in in_pieces(bytes(data), cuts):
+        for item in stream.receive(piece):
+            if isinstance(item, Packet) and item.type in PARAMS:
+                with contextlib.suppress(FAULTS):
+                    params_of(item)
+        assert stream.held <= 2000
+    # what was cut off may still want its end, or be inside a string: two segments later nothing of it is left
+    tail = [stream.receive(PING) for _ in range(4)][-1] if not stream.held else _to_the_end(stream)
+    assert [type(item) for item in tail] == [Packet]
+
+
+def _to_the_end(stream):
+    """Segments until the half packet has become impossible or too large; then each is read again."""
+    for _ in range(100):
+        if any(isinstance(item, Malformed) for item in stream.receive(PING)):
+            break
+    return stream.receive(PING)
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(min_value=0), max_size=6))
+def test_any_bytes_are_survived(data, cuts):
+    fed(in_pieces(data, cuts), largest=100)
+
+
+@given(st.text(alphabet='{}[]:,"a1\\ !<^>', max_size=60))
+def test_what_the_decoder_reads_the_scanner_lets_through(text):
+    """The scanner refuses nothing that is JSON."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return
+    if isinstance(said, dict):
+        items = fed([text[:1].encode(), text[1:].encode()])
+        assert len(items) == 1
+        assert "where" not in getattr(items[0], "why", "").partition("should stand")[1]
+
+
+def test_every_single_byte_split_of_one_exchange():
+    data = b"".join(PACKETS[:12])
+    whole = fed([data])
+    rng = random.Random(1)
+    for at in rng.sample(range(len(data)), 300):
+        assert fed([data[:at], data[at:]]) == whole
+    assert fed([data[at : at + 1] for at in range(len(data))]) == whole

@@ -1,0 +1,143 @@
+"""A byte stream of the old wire cut into packets.
+
+The stream is the inside of one endless JSON array: objects, each followed by a comma; the fork of 1mg separates them with ``!<^>!``
+instead. Whatever comes, `receive` returns what could be read and what could not, never raises, and holds at most one packet's
+limit of bytes. After bytes that can't become a packet, what is left of the same segment is passed over, as the original did;
+a packet that is whole but wrong (too large, too deep, a field of another type) costs itself alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .packets import FAULTS, Packet, decode, decode_many
+from .scanner import DEPTH, NotJson, Scanner
+
+COMMA = b","
+FORK = b"!<^>!"
+LARGEST = 1 << 20
+_OPENS = ord("{")
+_IGNORED = b" \t\r\n,["
+
+
+class Malformed(NamedTuple):
+    """Bytes that are no packet; `why` is for people."""
+
+    why: str
+
+
+class Closed(NamedTuple):
+    """The peer said that it will send no more: the ``]`` that ends the array."""
+
+
+Item = Packet | Malformed | Closed
+
+
+class Stream:
+    """What one peer sends. `delimiter` is the one it uses, to be answered in kind; `largest`: bytes of a packet."""
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self.delimiter = COMMA
+        self._largest = largest
+        self._held = bytearray()
+        self._scanner = Scanner()
+        self._inside = self._passing = False  # in a packet; of one that is too large
+        self._partial = b""  # of a delimiter that came in pieces
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the rest of their packet."""
+        return len(self._held)
+
+    def receive(self, data: bytes) -> list[Item]:
+        """What one more segment completes."""
+        if not self._inside and not self._partial:
+            found = self._at_once(data)
+            if found is not None:
+                return found
+        return self._receive(data)
+
+    def _at_once(self, data: bytes) -> list[Item] | None:
+        """Whole packets, as nearly every segment has; None: look closely."""
+        if not data.endswith(b"},") or len(data) > self._largest or data.count(b"{") + data.count(b"[") > DEPTH:
+            return None
+        try:
+            if data.count(b"{") < 3:
+                return [decode(data[:-1])]
+            return list[Item](decode_many(b"[" + data[:-1] + b"]"))
+        except FAULTS:
+            return None
+
+    def _receive(self, data: bytes) -> list[Item]:
+        found: list[Item] = []
+        data, self._partial = self._partial + data, b""
+        at, end = 0, len(data)
+        while at < end:
+            step = self._go_on(data, at, found) if self._inside else self._between(data, at, found)
+            if step is None:
+                break
+            at = step
+        return found
+
+    def _between(self, data: bytes, at: int, found: list[Item]) -> int | None:
+        """Between packets. None: the rest of the segment is used up."""
+        byte = data[at]
+        if byte == _OPENS:
+            self._inside = True
+            self._scanner.begin()
+            return at
+        if byte in _IGNORED:
+            return at + 1
+        if byte == ord("]"):
+            found.append(Closed())
+            return at + 1
+        piece = data[at : at + len(FORK)]
+        if piece == FORK:
+            self.delimiter = FORK
+            return at + len(FORK)
+        if FORK.startswith(piece):
+            self._partial = piece
+            return None
+        found.append(Malformed(f"{chr(byte)!r} where a packet should begin"))
+        return None
+
+    def _go_on(self, data: bytes, at: int, found: list[Item]) -> int | None:
+        """Inside a packet. None: the segment is used up, or what is left of it can't be read."""
+        try:
+            after = self._scanner.scan(data, at, len(data))
+        except NotJson as error:
+            found.append(Malformed(str(error)))
+            self._reset()
+            return self._next_delimiter(data, at)
+        self._hold(data, at, len(data) if after is None else after)
+        if after is not None:
+            found.append(self._whole())
+            self._reset()
+        return after
+
+    def _next_delimiter(self, data: bytes, at: int) -> int | None:
+        """Where reading can go on within this segment. A comma may stand anywhere; the fork's delimiter is one for certain."""
+        found = data.find(FORK, at) if self.delimiter is FORK else -1
+        return None if found < 0 else found
+
+    def _hold(self, data: bytes, at: int, end: int) -> None:
+        if self._passing or len(self._held) + end - at > self._largest:
+            self._passing = True
+            self._held.clear()
+        else:
+            self._held += memoryview(data)[at:end]
+
+    def _whole(self) -> Item:
+        """What the bytes of one packet say."""
+        if self._passing:
+            return Malformed(f"a packet of more than {self._largest} bytes")
+        if self._scanner.too_deep:
+            return Malformed(f"a packet with more than {DEPTH} brackets inside one another")
+        try:
+            return decode(bytes(self._held))  # a copy: what is read later points into it
+        except FAULTS as error:
+            return Malformed(f"a packet that can't be read: {error}")
+
+    def _reset(self) -> None:
+        self._held.clear()
+        self._inside = self._passing = False
