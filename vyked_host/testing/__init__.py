@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .conformance.results import ResultStoreConformance as ResultStoreConformance
     from .conformance.serializers import SerializerConformance as SerializerConformance
     from .conformance.transports import TransportConformance as TransportConformance
-    from .leaks import leaks as leaks
+    from .leftovers import leaks as leaks
     from .mesh import Mesh as Mesh
     from .mesh import running as running
     from .surroundings import environment as environment
@@ -35,7 +35,7 @@ _HOME = {
     "TransportConformance": "conformance.transports",
     "environment": "surroundings",
     "eventually": "waiting",
-    "leaks": "leaks",
+    "leaks": "leftovers",
     "running": "mesh",
 }
 
