@@ -94,8 +94,7 @@ class ServiceTable(Table):
         ),
     ] = None
     weight: Annotated[
-        float,
-        Meta(ge=0, description="its share of calls beside other instances, where the balancer goes by it; 0: a spare"),
+        float, Meta(ge=0, description="its share of calls, where the balancer goes by it; 0: a spare")
     ] = 1.0
     http_prefix: Annotated[
         str, Meta(pattern=r"^(/[^/].*[^/]|/[^/]|)$", description='put before every route, such as "/v1"')
