@@ -93,9 +93,7 @@ class ServiceTable(Table):
             '{ create = ["..."], "*" = ["..."] }; what no key holds for, nobody may call; absent: everybody may'
         ),
     ] = None
-    weight: Annotated[
-        float, Meta(ge=0, description="its share of calls, where the balancer goes by it; 0: a spare")
-    ] = 1.0
+    weight: Annotated[float, Meta(ge=0, description="share of calls, where the balancer goes by it; 0: a spare")] = 1.0
     http_prefix: Annotated[
         str, Meta(pattern=r"^(/[^/].*[^/]|/[^/]|)$", description='put before every route, such as "/v1"')
     ] = ""
