@@ -21,7 +21,8 @@ from ..keeper import Keeper
 from ..line import Line
 from ..options import MIB, StreamOptions
 from ..outbox import Outbox
-from ..server import Server, Wire
+from ..server import Server
+from ..wire import Wire
 from . import keys
 from .follower import START, Follow, Follower, Id, parsed, written
 from .letters import Letters
@@ -44,7 +45,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
 
     def __init__(self, options: StreamOptions, env: Environment) -> None:
         self.options, self.env = options, env
-        self.server = server = Server(options.url, "pubsub.redis-streams")
+        self.server = server = Server(options.url, "pubsub.redis-streams", env.namespace)
         self._ack_wait_s = options.ack_wait * env.timing.scale
         self._read_s = env.timing.pong * PATIENCE
         self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
@@ -53,7 +54,9 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         )
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
-        self._index = keys.index_of(options.prefix, env.namespace)
+        # in a Cluster all keys of a mesh are at one node: scripts need those of a topic together, and one connection serves all topics
+        self._mesh = f"{{{env.namespace}}}" if server.is_cluster else env.namespace
+        self._index = keys.index_of(options.prefix, self._mesh)
         self._letters = Letters(self._errands, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
@@ -85,7 +88,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         return self._outbox.publish(name, ("XADD", stream, "*", "e", packed), len(packed), deadline)
 
     def _stream(self, service: str, major: int, name: str) -> str:
-        stream = keys.of_topic(self.options.prefix, self.env.namespace, service, major, name)
+        stream = keys.of_topic(self.options.prefix, self._mesh, service, major, name)
         if stream not in self._topics:
             self._topics.add(stream)
             if self._stop_trimming is None:
@@ -162,7 +165,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
     async def letterboxes(self) -> list[tuple[Subscription, int]]:
         """Each group of any topic that has dead letters, and how many. Raises Unavailable."""
         found = [
-            (keys.told(base, self.options.prefix, self.env.namespace), count) for base, count in await self._letters.boxes()
+            (keys.told(base, self.options.prefix, self._mesh), count) for base, count in await self._letters.boxes()
         ]  # fmt: skip
         return [
             (Subscription(service=service, major=major, name=name, group=group, member=""), count)
