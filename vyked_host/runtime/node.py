@@ -19,6 +19,7 @@ from ..model.phase import Phase, step
 from ..model.report import is_own
 from ..model.settings import Settings
 from ..model.topology import Address, NodeRecord
+from .behind import Behind
 from .client import ServiceClient
 from .clock import LoopClock
 from .directory import Directory
@@ -75,6 +76,8 @@ class Node:
         self.phase_changed: PhaseChanged = _nobody_listens
         self.verify: Callable[[], Awaitable[None]] = _nothing_to_verify
         self.verify_registry: Callable[[], Awaitable[None]] = _nothing_to_verify
+        groups = [each.subscription.group for each in subscribers if each.subscription.group is not None]
+        self._behind = Behind(pubsub, groups, tasks, clock, log)
         self._phase = Phase.NEW
         self.began = clock.now()
         self.watching: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -116,6 +119,7 @@ class Node:
                 "published": self.publisher.published,
                 "failed": self.publisher.failed,
                 "consumers": {each.path: {**each.counters.report(), "gaps": each.gaps} for each in self.subscribers},
+                "groups": self._behind.latest(),
             },
             "connections": {name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()},
             "loop_lag_s": self.lag.lag_s,

@@ -38,6 +38,13 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="seconds for which events are kept that every group has handled, for replay and for hosts that come back",
         ),
     ] = 60.0
+    dedupe: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="seconds for which an id that a publisher gave is known: published again, the event goes to nobody",
+        ),
+    ] = 600.0
 
     durability: Annotated[
         Literal["process", "disk"],
@@ -45,7 +52,7 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "process"
 
     def __repr__(self) -> str:
-        shown = f"prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue}, ack_wait={self.ack_wait}, keep={self.keep}, durability={self.durability!r}"
+        shown = f"prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue}, ack_wait={self.ack_wait}, keep={self.keep}, durability={self.durability!r}, dedupe={self.dedupe}"
         return f"StreamOptions(url={HIDDEN!r}, {shown})"
 
 

@@ -108,7 +108,7 @@ def _streams_bus(options: StreamOptions, env: Environment) -> PubSub:
 
 
 def _of_streams(options: StreamOptions) -> Guarantees:
-    return msgspec.structs.replace(STREAMS, ack_wait_s=options.ack_wait)
+    return msgspec.structs.replace(STREAMS, ack_wait_s=options.ack_wait, dedupe_s=options.dedupe)
 
 
 async def _verify_streams(bus: PubSub) -> Guarantees:
