@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,7 @@ from vyked_host.errors import CallError
 from vyked_host.testing import PubSubConformance, RegistryConformance, environment
 from vyked_host.testing.conformance.company import record
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
-from vyked_host.testing.leaks import leaks
+from vyked_host.testing.leftovers import leaks
 from vyked_host.testing.waiting import eventually
 
 QUICK = TimingTable(heartbeat=0.3, lease=0.9, sweep=0.1, gone_after=0.3, dial=2.0, ping=0.6, pong=0.5)
@@ -144,6 +146,19 @@ async def test_in_a_cluster_a_lost_connection_is_seen_too(shared_cluster, env):
     await nodes[2].aclose()
     await eventually(lambda: nodes[0].known.get("c", "gone") in ("down", "gone"), 4 * QUICK.sweep + 1)
     await eventually(lambda: "c" not in nodes[1].known, WITHIN_S)
+    for each in nodes[:2]:
+        await each.aclose()
+
+
+async def test_in_a_cluster_the_rights_of_the_docs_are_enough(shared_cluster, env):
+    manual = (Path(__file__).parents[3] / "docs" / "redis.md").read_text()
+    rights = re.search(r"^    (ACL SETUSER registry on >PASSWORD .+)$", manual, re.MULTILINE)[1].split()
+    more = re.search(r"`(\+spublish [^`]+)`", " ".join(manual.split()))[1].split()
+    for server, _ in shared_cluster.servers:
+        assert server.ask(*rights, *more) == b"+OK\r\n"
+    nodes = await three(shared_cluster.url.replace("://", "://registry:PASSWORD@"), env)
+    await nodes[2].aclose()
+    await eventually(lambda: "c" not in nodes[0].known, WITHIN_S)
     for each in nodes[:2]:
         await each.aclose()
 
