@@ -35,6 +35,7 @@ from .events import needs
 from .events import to as to
 from .histories import Histories
 from .operations import Operations
+from .queues import Queues
 
 HISTORIES = settings(
     max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), database=None,
@@ -43,7 +44,7 @@ HISTORIES = settings(
 
 
 @pytest.mark.asyncio
-class PubSubConformance(Operations):
+class PubSubConformance(Operations, Queues):
     """Inherit, and write the fixture `provider`; `options` with a short ack wait, told in `ack_wait_s` (seconds). `surroundings`
     makes an Environment for each history that is tried."""
 

@@ -22,6 +22,7 @@ from ....contracts import (
     Subscription,
 )
 from ....errors import CallError, NotSupported, PermissionDenied, TooLarge, Unavailable
+from ....model.queues import group_of, is_queue, refusal
 from ....model.version import parse
 from ....routing.backlog import Backlog
 from ....wire.envelope import pack
@@ -39,10 +40,10 @@ from .letters import Letters
 from .member import Member, groups_of
 from .reader import PATIENCE, Reader
 from .replay import catch_up, first
-from .scripts import AGAIN, ONCE, TRIM
+from .scripts import AGAIN, ENQUEUE, ONCE, TRIM
 
 ENVELOPE_BYTES = 64 << 10
-RIGHTS = "~<prefix>:* +xadd +eval +exists +set"
+RIGHTS = "~<prefix>:* +xadd +eval +exists +set +sadd +zadd +xgroup"
 STRATEGIES = frozenset({"any", "random"})
 """A member that asks gets the next event, and those who wait are served in turn: also what RANDOM is for."""
 TRIM_S = 10.0
@@ -100,10 +101,18 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
 
     def _entering(self, stream: str, event: Event, packed: bytes) -> tuple[Word, ...]:
         """The command by which an event enters its stream: whole, so that none overtakes one whose script is not known."""
-        if not (event.named and self.options.dedupe):
+        known_ms = str(max(1, int(self.options.dedupe * 1000))) if event.named and self.options.dedupe else "0"
+        known = keys.of_id(stream, event.id)
+        if is_queue(event.name):
+            group = group_of(event.service, parse(event.version).major)
+            its = keys.of_group(stream, group)
+            due_ms = str(int((event.not_before_unix_s or 0.0) * 1000))
+            return (
+                "EVAL", ENQUEUE.text, "4", stream, known, its.later, self._groups.index, packed, known_ms, due_ms, group, its.base
+            )  # fmt: skip
+        if known_ms == "0":
             return ("XADD", stream, "*", "e", packed)
-        known_ms = str(max(1, int(self.options.dedupe * 1000)))
-        return ("EVAL", ONCE.text, "2", stream, keys.of_id(stream, event.id), packed, known_ms)
+        return ("EVAL", ONCE.text, "2", stream, known, packed, known_ms)
 
     def _stream(self, service: str, major: int, name: str) -> str:
         stream = keys.of_topic(self.options.prefix, self._mesh, service, major, name)
@@ -121,6 +130,9 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             raise NotSupported(
                 f"streams know no strategy {subscription.strategy!r}: whoever of a group asks next gets an event"
             )
+        not_allowed = refusal(subscription.service, subscription.major, subscription.name, subscription.group)
+        if not_allowed:
+            raise NotSupported(not_allowed)
         stream = self._stream(subscription.service, subscription.major, subscription.name)
         try:
             # the id of an event is looked for in the stream, however long that is
@@ -146,7 +158,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             read_s=self._read_s, index=self._index, left=self._left,
         )  # fmt: skip
         await self._groups.add(member.keys.base)
-        for made in member.make("$" if since is None else written(since)):
+        for made in member.make("$" if since is None and not is_queue(wanted.name) else written(since or START)):
             try:
                 await made
             except ResponseError as error:
