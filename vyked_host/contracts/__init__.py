@@ -12,12 +12,13 @@ from ..model.description import (
     HttpBinding,
     Kind,
     ServiceDescription,
+    Strategy,
     Surface,
 )
 from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer, Subscription, Verdict
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
-from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord
+from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord, Status
 from ..model.values import Value
 from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
@@ -57,7 +58,7 @@ __all__ = [
     "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
     "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
-    "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "ServiceDescription", "Sink", "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
     "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse",
     "unpack", "unpack_headers",
 ]  # fmt: skip

@@ -29,15 +29,19 @@ class Feed:
         self._heard_at = 0.0
         self.away = "not connected yet"
 
-    async def listen(self, patterns: Iterable[str], within: float) -> None:
-        """Subscribe, and wait until the server has. Raises TimeoutError; what was asked for stays wanted."""
-        added = list(patterns)
-        for each in added:
+    def want(self, patterns: Iterable[str]) -> None:
+        """Subscribe to these as soon as the server can be reached."""
+        for each in patterns:
             self._wanted[each] = self._wanted.get(each, 0) + 1
             self._confirmed.setdefault(each, asyncio.Event())
         self._changed.set()
-        if self._cancel is None:
+        if self._cancel is None and self._wanted:
             self._cancel = self._env.tasks(self._keep(), "old events, listening")
+
+    async def listen(self, patterns: Iterable[str], within: float) -> None:
+        """Subscribe, and wait until the server has. Raises TimeoutError; what was asked for stays wanted."""
+        added = list(patterns)
+        self.want(added)
         async with asyncio.timeout(within):
             for each in added:
                 await self._confirmed[each].wait()
