@@ -10,10 +10,11 @@ from typing import Any
 from vyked_host.contracts import Backoff, Environment
 
 from .channels import Channel, channel
-from .server import FAULTS, connection, place
+from .server import FAULTS, opened, place
 
 AGAIN = Backoff(first=0.1, most=10.0, factor=1.6)
 LOOK_S = 0.05
+SILENT_LOOKS = 5
 Heard = Callable[[Channel, bytes], None]
 
 
@@ -73,7 +74,7 @@ class Feed:
         attempt = 0
         while True:
             try:
-                async with connection(self._url, self._env) as client, client.pubsub() as heard:
+                async with opened(self._url, self._env) as client, client.pubsub() as heard:
                     await heard.ping()
                     attempt = 0
                     await self._serve(heard)
@@ -97,6 +98,7 @@ class Feed:
         self._changed.set()
         timing, now = self._env.timing, self._env.clock.now
         pinged = self._heard_at = now()
+        silent = 0
         while True:
             if self._changed.is_set():
                 self._changed.clear()
@@ -109,7 +111,9 @@ class Feed:
             if done and now() - pinged > timing.ping:
                 pinged = now()
                 await heard.ping()
-            if done and now() - self._heard_at > timing.ping + timing.pong:
+            # several looks: where this loop was held up, the answer may be there, unread
+            silent = silent + 1 if done and now() - self._heard_at > timing.ping + timing.pong else 0
+            if silent > SILENT_LOOKS:
                 raise TimeoutError("the server does not answer")
 
     async def _reconcile(self, heard: Any, done: set[str]) -> None:

@@ -50,13 +50,15 @@ STRATEGIES: dict[str, Strategy] = {"LEADER": "leader", "RANDOM": "random"}
 
 
 class Topic(NamedTuple):
-    """An event that old processes want of nodes of the mesh; `group`: (consumer, version) where one of them gets it."""
+    """An event that old processes want of nodes of the mesh; `group`: (consumer, version) where one of them gets it, `is_mixed`:
+    new nodes are in that group as well."""
 
     service: str
     major: int
     event: str
     group: tuple[str, str] | None = None
     strategy: str = ""
+    is_mixed: bool = False
 
 
 class Member(NamedTuple):
@@ -79,6 +81,7 @@ class Bridge:
         self._consumers: dict[Topic, Consumer] = {}
         self._changed, self._over = asyncio.Event(), asyncio.Event()
         self._served = frozenset[str]()
+        self._client: Redis | None = None
         reception.changed, reception.hides = self._changed.set, self._is_mixed
         self._cancel = env.tasks(self._run(), "events of guests")
 
@@ -88,6 +91,7 @@ class Bridge:
         await self._over.wait()
         for consumer in self._consumers.values():
             await consumer.aclose()
+        await self._hang_up()
         await self._outbox.aclose(self._env.timing.pong)
         await self._feed.aclose()
 
@@ -109,11 +113,17 @@ class Bridge:
         self._served = self._reception.served_by_nodes()
         self._follow(guests)
         try:
-            async with connection(self._url, self._env) as client:
-                self._channels = frozenset(await self._subscribed(client))
+            self._client = self._client or connection(self._url, self._env)
+            self._channels = frozenset(await self._subscribed(self._client))
         except FAULTS as error:
             self._env.log.info("what old processes listen to can't be seen now: %s", error)
+            await self._hang_up()
         await self._subscribe(set(self._wanted()))
+
+    async def _hang_up(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
 
     async def _subscribed(self, client: Redis) -> Iterable[Channel]:
         names: list[bytes] = await client.pubsub_channels("*/*/*")  # type: ignore[assignment]  # it decodes nothing here
@@ -151,9 +161,10 @@ class Bridge:
                 yield Topic(each.service, each.major, each.event)
         for guest in self._reception.roster.guests.values():
             for wish in guest.wishes:
-                if wish.name in self._served or self._is_mixed(guest.spot.name):
+                mixed = self._is_mixed(guest.spot.name)
+                if wish.name in self._served or mixed:
                     group = (guest.spot.name, guest.spot.version)
-                    yield Topic(wish.name, parse(wish.version).major, wish.event, group, wish.strategy)
+                    yield Topic(wish.name, parse(wish.version).major, wish.event, group, wish.strategy, mixed)
 
     def _is_mixed(self, consumer: str) -> bool:
         """Are there instances of this service in the mesh beside old ones?"""
@@ -173,18 +184,18 @@ class Bridge:
     async def _consume(self, topic: Topic) -> Consumer:
         if topic.group is None:
             return await self._pubsub.subscribe(self._subscription(topic, None), self._to_all(topic))
-        name, version = topic.group
-        group = f"{name}@{parse(version).major}"
-        try:
-            return await self._pubsub.subscribe(self._subscription(topic, group), self._to_one(topic))
-        except NotSupported:  # a bus without groups has no new nodes in them either
-            return await self._pubsub.subscribe(self._subscription(topic, None), self._to_one(topic))
+        for group, strategy in _ways(topic):
+            try:
+                return await self._pubsub.subscribe(self._subscription(topic, group, strategy), self._to_one(topic))
+            except NotSupported as error:
+                self._env.log.debug("group %s with strategy %s: %s", group, strategy, error)
+        # a bus without groups has no new nodes in them either
+        return await self._pubsub.subscribe(self._subscription(topic, None), self._to_one(topic))
 
-    def _subscription(self, topic: Topic, group: str | None) -> Subscription:
-        strategy: Strategy = STRATEGIES.get(topic.strategy, "keyed") if group is not None else "any"
+    def _subscription(self, topic: Topic, group: str | None, strategy: Strategy = "any") -> Subscription:
         return Subscription(
-            service=topic.service, major=topic.major, name=topic.event, group=group, member=self._env.node_id,
-            strategy=strategy,
+            service=topic.service, major=topic.major, name=topic.event, group=group, strategy=strategy,
+            member=f"{self._env.node_id}/guests/{'/'.join(topic.group or ())}",  # beside this host's own services
         )  # fmt: skip
 
     def _to_all(self, topic: Topic) -> Callable[[Delivery], None]:
@@ -245,6 +256,16 @@ class Bridge:
         except VykedError as error:
             self._env.log.warning("event %s does not reach old processes: %s", name, error)
             return 0
+
+
+def _ways(topic: Topic) -> Iterable[tuple[str, Strategy]]:
+    """(group, strategy) in the order in which they are tried. New nodes in the group have decided its strategy."""
+    name, version = topic.group or ("", "1")
+    own, group = STRATEGIES.get(topic.strategy, "keyed"), f"{name}@{parse(version).major}"
+    if not topic.is_mixed:
+        return [(f"{group}/vyked", own), (f"{group}/vyked", "any")]
+    others: tuple[Strategy, ...] = ("any", "keyed", "random", "leader")
+    return [(group, each) for each in dict.fromkeys((own, *others))]
 
 
 def _suits(event: Event, version: str) -> bool:
