@@ -11,6 +11,7 @@ from tests.valkey import Valkey
 from vyked_host.loading import load
 from vyked_host.testing import (
     BalancerConformance,
+    MiddlewareConformance,
     PluginConformance,
     PubSubConformance,
     RegistryConformance,
@@ -20,6 +21,7 @@ from vyked_host.testing import (
 
 SUITES = {
     "balancer": BalancerConformance,
+    "middleware": MiddlewareConformance,
     "pubsub": PubSubConformance,
     "registry": RegistryConformance,
     "serializer": SerializerConformance,

@@ -10,7 +10,13 @@ from urllib.error import HTTPError
 import pytest
 
 from vyked_host import Host
-from vyked_host.testing import BalancerConformance, PluginConformance, SerializerConformance, TransportConformance
+from vyked_host.testing import (
+    BalancerConformance,
+    MiddlewareConformance,
+    PluginConformance,
+    SerializerConformance,
+    TransportConformance,
+)
 
 from .program import command, fetch
 from .wheels import unpacked, wheel
@@ -102,6 +108,15 @@ class TestBalancer(BalancerConformance):
     @pytest.fixture
     def provider(self, plugin):
         (provider,) = plugin.vyked_balancers()
+        return provider
+
+
+class TestMiddleware(MiddlewareConformance):
+    transparent = False  # by design: it adds a word to texts
+
+    @pytest.fixture
+    def provider(self, plugin):
+        (provider,) = plugin.vyked_middlewares()
         return provider
 
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .conformance.balancers import BalancerConformance as BalancerConformance
+    from .conformance.cases import needs as needs
+    from .conformance.cases import since as since
+    from .conformance.middlewares import MiddlewareConformance as MiddlewareConformance
     from .conformance.plugins import PluginConformance as PluginConformance
     from .conformance.pubsub import PubSubConformance as PubSubConformance
     from .conformance.registries import RegistryConformance as RegistryConformance
     from .conformance.serializers import SerializerConformance as SerializerConformance
     from .conformance.transports import TransportConformance as TransportConformance
-    from .leaks import leaks as leaks
+    from .left_behind import leaks as leaks
     from .mesh import Mesh as Mesh
     from .mesh import running as running
     from .surroundings import environment as environment
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 _HOME = {
     "BalancerConformance": "conformance.balancers",
     "Mesh": "mesh",
+    "MiddlewareConformance": "conformance.middlewares",
     "PluginConformance": "conformance.plugins",
     "PubSubConformance": "conformance.pubsub",
     "RegistryConformance": "conformance.registries",
@@ -33,13 +37,15 @@ _HOME = {
     "TransportConformance": "conformance.transports",
     "environment": "surroundings",
     "eventually": "waiting",
-    "leaks": "leaks",
+    "leaks": "left_behind",
+    "needs": "conformance.cases",
     "running": "mesh",
+    "since": "conformance.cases",
 }
 
 __all__ = [
-    "BalancerConformance", "Mesh", "PluginConformance", "PubSubConformance", "RegistryConformance",
-    "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "running",
+    "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "PubSubConformance", "RegistryConformance",
+    "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "needs", "running", "since",
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@ from server import NatsServer
 
 from vyked_host.contracts import TimingTable
 from vyked_host.testing import environment
-from vyked_host.testing.leaks import leaks
+from vyked_host.testing import leaks
 
 
 @pytest.fixture(scope="session")
