@@ -19,7 +19,7 @@ ZONE    := $(patsubst %/setup.cfg,-e ./%,$(wildcard plugins/vyked-zone/setup.cfg
 PLUGINS := $(patsubst %/setup.cfg,-e ./%,$(wildcard plugins/*/setup.cfg))
 SUITES  := $(patsubst %/tests,%,$(wildcard services_example/tests plugins/*/tests))
 # Shipped packages beside vyked_host, and the benchmarks: typed alike.
-TYPED   := benchmarks $(filter-out %/tests,$(patsubst %/__init__.py,%,$(wildcard services_example/*/__init__.py plugins/*/vyked_*/__init__.py)))
+TYPED   := benchmarks $(filter-out %/tests,$(patsubst %/__init__.py,%,$(wildcard services_example/*/__init__.py plugins/*/vyked_*/__init__.py plugins/*/vyked/__init__.py)))
 # What decides what is installed: a stamp that is older than one of these is made again.
 SETUPS  := pyproject.toml setup.cfg $(wildcard services_example/setup.cfg plugins/*/setup.cfg)
 

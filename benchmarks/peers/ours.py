@@ -26,6 +26,9 @@ SERVER = """\
 mesh = "bench"
 loop = "{loop}"
 
+[plugins]
+autoload = false  # another program's exporter that happens to be installed is not ours to measure
+
 [logging]
 level = "warning"
 
@@ -44,6 +47,9 @@ use = "benchmarks.peers.ours:Suspending"
 CLIENT = """\
 [host]
 mesh = "bench"
+
+[plugins]
+autoload = false  # another program's exporter that happens to be installed is not ours to measure
 
 [logging]
 level = "warning"

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..errors import NotSupported, UsageError, VykedError
@@ -59,10 +60,7 @@ class ClassicHost:
     def _attach(cls, kind: str, service: ClassicService, wanted: type[ClassicService]) -> None:
         if not isinstance(service, wanted):
             raise UsageError(f"{service!r} is no {wanted.__name__}")
-        if service.ssl_context is not None:
-            raise NotSupported(
-                f"{service.name}: TLS for one service is not served here; nothing is sent in clear instead"
-            )
+        cls.check(service)
         if kind in cls._attached:
             text = f"{cls._attached[kind].name} is attached as the {kind} service already; {service.name} is ignored"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
@@ -76,35 +74,46 @@ class ClassicHost:
         if not cls._attached:
             log.error("no services to host: attach one with Host.attach_tcp_service or Host.attach_http_service")
             return
-        from .prepare import prepare
-        from .run import run
-
-        services, cls._attached = list(cls._attached.items()), {}
-        try:
-            code = run(
-                prepare(None, text=cls._tables(services)),
-                _started,
-                tuple(each for _, each in services),
-                ronin=cls.ronin,
-            )
-        except VykedError as error:
-            log.error("%s", error)  # noqa: TRY400 - a person's own mistake: no traceback
-            code = error.exit_code
+        services, cls._attached = cls._attached, {}
+        code = cls.serve(cls.tables(services), tuple(services.values()))
         if code:
             sys.exit(code)
 
+    # ---- for who derives from it -------------------------------------------------------------------------------------
     @classmethod
-    def _tables(cls, services: list[tuple[str, ClassicService]]) -> str:
+    def serve(cls, text: str, services: Sequence[object] = ()) -> int:
+        """Serve `services`, and those that `text`, the content of a vyked.toml, names, until a signal. Returns the exit code of
+        ``vyked-host run``; what is wrong is logged."""
+        from .prepare import prepare
+        from .run import run
+
+        try:
+            return run(prepare(None, text=text), _started, tuple(services), ronin=cls.ronin)
+        except VykedError as error:
+            log.error("%s", error)  # noqa: TRY400 - a person's own mistake: no traceback
+            return error.exit_code
+
+    @classmethod
+    def check(cls, service: ClassicService) -> None:
+        """Called for each service that is attached. Raises NotSupported for what is not served here."""
+        if service.ssl_context is not None:
+            raise NotSupported(
+                f"{service.name}: TLS for one service is not served here; nothing is sent in clear instead"
+            )
+
+    @classmethod
+    def tables(cls, services: Mapping[str, ClassicService]) -> str:
+        """The vyked.toml for what is attached: "tcp" and "http" -> service, in the order of attaching."""
         tables = [
-            f"[host]\nname = {json.dumps(cls.name or services[0][1].name)}",
+            f"[host]\nname = {json.dumps(cls.name or next(iter(services.values())).name)}",
             "[transports.local]",
             f'[registry]\nuse = "embedded"\n[registry.embedded]\naddress = "{cls.registry_host}:{cls.registry_port}"',
         ]
-        for kind, service in services:
+        for kind, service in services.items():
             tables.append(f"[transports.{kind}]\nhost = {json.dumps(service.host or '127.0.0.1')}")
             if service.port is not None:
                 tables.append(f"port = {service.port}")
-        if any(service.host not in (None, "", "127.0.0.1", "localhost", "::1") for _, service in services):
+        if any(service.host not in (None, "", "127.0.0.1", "localhost", "::1") for service in services.values()):
             tables.append("[security]\ninsecure = true")  # an address was asked for by name, as Vyked 2.x served it
         return "\n".join(tables) + "\n"
 

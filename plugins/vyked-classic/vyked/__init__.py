@@ -1,0 +1,54 @@
+"""The names of Vyked 2.x, on vyked-host: what old code imports (docs/moving-from-vyked.md).
+
+Both those of release 2.1.91 and of the last development version. Importing it restores `asyncio.coroutine`, which Python no
+longer has: old code wrote its coroutines with it.
+"""
+
+from __future__ import annotations
+
+from vyked_classic import shim as _shim
+
+_shim.install()
+
+from vyked_host import (  # noqa: E402 - old code may be imported by what follows
+    Request,
+    RequestException,
+    Response,
+    TCPService,
+    TCPServiceClient,
+    VykedServiceError,
+    VykedServiceException,
+    api,
+    apideprecated,
+    delete,
+    get,
+    head,
+    options,
+    patch,
+    post,
+    publish,
+    put,
+    request,
+    subscribe,
+    trace,
+    websocket,
+    xsubscribe,
+)
+
+from .host import Host  # noqa: E402
+from .registry import Registry  # noqa: E402
+from .services import HTTPService, HTTPServiceClient  # noqa: E402
+from .utils import log  # noqa: E402
+from .utils.log import setup_logging  # noqa: E402
+
+__version__ = "2.1.91"
+"""The release whose names these are; that of the code is the one of vyked-classic."""
+deprecated = apideprecated
+"""What release 2.1.91 called it."""
+
+__all__ = [
+    "HTTPService", "HTTPServiceClient", "Host", "Registry", "Request", "RequestException", "Response", "TCPService",
+    "TCPServiceClient", "VykedServiceError", "VykedServiceException", "api", "apideprecated", "delete", "deprecated", "get",
+    "head", "log", "options", "patch", "post", "publish", "put", "request", "setup_logging", "subscribe", "trace", "websocket",
+    "xsubscribe",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""`vyked.utils`: what people used of it."""
