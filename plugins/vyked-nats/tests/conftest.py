@@ -2,8 +2,7 @@ import pytest
 from server import NatsServer
 
 from vyked_host.contracts import TimingTable
-from vyked_host.testing import environment
-from vyked_host.testing import leaks
+from vyked_host.testing import environment, leaks
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -34,11 +34,16 @@ class SoldOut(ServiceError, code="kit_sold_out"):
     part: str
 
 
-def endpoint(lane: Literal["data", "control"] = "data") -> EndpointDescription:
+def endpoint(lane: Literal["normal", "control"] = "normal") -> EndpointDescription:
     """What is wrapped."""
     return EndpointDescription(
         service="kit", version="1.0.0", name="double", kind=Kind.UNARY, arguments=Order, result=int, lane=lane
     )
+
+
+def started(call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """`call` in a task of its own, as a host runs each call: its context is its own, too."""
+    return asyncio.get_running_loop().create_task(call)
 
 
 class Wrapped:
@@ -99,7 +104,7 @@ class MiddlewareConformance(Suite):
 
     async def test_the_result_comes_back(self, call: Any) -> None:
         wrapped = Wrapped()
-        found = await asyncio.ensure_future(call(wrapped, 21))
+        found = await started(call(wrapped, 21))
         assert wrapped.seen
         if not self.transparent:
             pytest.skip(f"{NOT_DECLARED}transparent")
@@ -131,7 +136,7 @@ class MiddlewareConformance(Suite):
     async def test_who_gives_up_ends_what_is_wrapped(self, call: Any) -> None:
         wrapped = Wrapped()
         wrapped.hold.clear()
-        running = asyncio.ensure_future(call(wrapped))
+        running = started(call(wrapped))
         await eventually(lambda: wrapped.running)
         running.cancel()
         await eventually(running.done)
@@ -141,7 +146,7 @@ class MiddlewareConformance(Suite):
     async def test_many_calls_at_once_are_not_mixed_up(self, call: Any) -> None:
         wrapped = Wrapped()
         wrapped.hold.clear()
-        calls = [asyncio.ensure_future(call(wrapped, number)) for number in range(AT_ONCE)]
+        calls = [started(call(wrapped, number)) for number in range(AT_ONCE)]
         await eventually(lambda: wrapped.running == AT_ONCE)
         wrapped.hold.set()
         found = await asyncio.gather(*calls)
@@ -152,9 +157,9 @@ class MiddlewareConformance(Suite):
     async def test_one_slow_call_holds_up_no_other(self, call: Any) -> None:
         slow, quick = Wrapped(), Wrapped()
         slow.hold.clear()
-        running = asyncio.ensure_future(call(slow, 1))
+        running = started(call(slow, 1))
         await eventually(lambda: slow.running)
-        other = asyncio.ensure_future(call(quick, 2))
+        other = started(call(quick, 2))
         await eventually(other.done)
         assert not running.done()
         slow.hold.set()
@@ -165,12 +170,12 @@ class MiddlewareConformance(Suite):
         first = middleware.wrap(endpoint(), side, one)
         second = middleware.wrap(msgspec.structs.replace(endpoint(), name="other"), side, other)
         for proceed in (first, second, first):
-            await asyncio.ensure_future(self._called(proceed, endpoint(), env, 1))
+            await started(self._called(proceed, endpoint(), env, 1))
         assert (bool(one.seen), bool(other.seen)) == (True, True)
         if self.once:
             assert (len(one.seen), len(other.seen)) == (2, 1)
 
     async def test_the_control_lane_answers_as_without_it(self, call: Any) -> None:
         wrapped = Wrapped()
-        assert await asyncio.ensure_future(call(wrapped, 4, endpoint(lane="control"))) == 8
+        assert await started(call(wrapped, 4, endpoint(lane="control"))) == 8
         assert len(wrapped.seen) == 1
