@@ -38,6 +38,7 @@ NEEDS = {
 }
 OTHERWISE = {
     ("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
+    ("pubsub", "nats-jetstream"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("registry", "static"): "no node announces itself to it: tests/unit/static",
     ("transport", "local"): "has no other end: tests/unit/local",
 }
