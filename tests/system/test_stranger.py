@@ -208,6 +208,23 @@ def test_without_the_distribution_the_file_says_what_is_missing(folder):
     assert "Traceback" not in said
 
 
+@pytest.mark.timeout(300)  # five suites, each in a process of its own
+def test_the_kit_proves_all_of_it_and_prints_the_matrix(path, tmp_path):
+    code, out, err = command("plugins", "verify", "acme-post", "-o", "json", folder=tmp_path, within=280, **path)
+    assert code == 0, out + err
+    found = {each["plugin"]: {row["guarantee"]: row["verdict"] for row in each["rows"]} for each in json.loads(out)}
+    assert found == {
+        "post-office": {"contract": "left out"},
+        "transport.post": {"contract": "passed", "cancels": "passed", "streams": "passed", "push": "passed"},
+        "serializer.mirror": {"contract": "passed"},
+        "balancer.lowest": {
+            "contract": "passed", "spreads": "not declared", "ObservesOutcomes": "not declared", "affine": "not declared",
+            "packaging": "passed",
+        },
+        "middleware.stamp": {"contract": "passed", "transparent": "not declared"},
+    }  # fmt: skip
+
+
 @pytest.fixture
 async def caller(plugin, launch, folder, path):
     """Two hosts, and one in this process that knows both."""

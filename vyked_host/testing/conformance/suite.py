@@ -18,11 +18,12 @@ from . import cases
 class Suite:
     """Fixtures of every suite. `known_failures`: test name -> reason; such a test has to fail, or it fails. `spi`: the version of
     the contracts that the plugin was written for; cases that came later are left out. `unfit`: why no case can run, such as
-    for a transport that has no other end."""
+    for a transport that has no other end. `settings`: options as in vyked.toml; no `options` fixture needed then."""
 
     known_failures: ClassVar[dict[str, str]] = {}
     spi: ClassVar[str] = cases.FIRST
     unfit: ClassVar[str] = ""
+    settings: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     def provider(self) -> Provider[Any]:
@@ -31,8 +32,8 @@ class Suite:
 
     @pytest.fixture
     def options(self, provider: Provider[Any]) -> msgspec.Struct:
-        """Its options; the defaults unless overridden."""
-        return provider.options()
+        """Its options: `settings`, and defaults for the rest."""
+        return msgspec.convert(self.settings, provider.options)
 
     @pytest.fixture
     def guarantees(self, provider: Provider[Any], options: msgspec.Struct) -> Guarantees:
