@@ -14,7 +14,6 @@ from vyked_host.builtin.embedded import ledger
 from vyked_host.builtin.embedded.events.bus import EmbeddedBus
 from vyked_host.builtin.embedded.events.done import DONE
 from vyked_host.builtin.embedded.events.parcel import Parcel
-from vyked_host.builtin.embedded.events.seen import Seen
 from vyked_host.builtin.embedded.options import BusOptions, RegistryOptions
 from vyked_host.builtin.embedded.provider import guarantees
 from vyked_host.builtin.embedded.registry import EmbeddedRegistry
@@ -370,6 +369,17 @@ class TellsTwice(EmbeddedBus):
         return super().publish(event, deadline=deadline)
 
 
+class ForgetsIds(EmbeddedBus):
+    def publish(self, event, *, deadline):
+        self._here and self._here.broker.seen.forget(Parcel(event).identity)
+        return super().publish(event, deadline=deadline)
+
+
+class CountsDeadLettersAsWaiting(EmbeddedBus):
+    async def lag(self, groups=None):
+        return [msgspec.structs.replace(each, waiting=each.waiting + each.dead) for each in await super().lag(groups)]
+
+
 class KeepsTheGapToItself(EmbeddedBus):
     async def subscribe(self, subscription, deliver):
         return await super().subscribe(subscription, lambda delivery: deliver(Unbroken(delivery)))
@@ -435,6 +445,14 @@ class TestTellsTwice(BusSuite):
     provider = pytest.fixture(lambda self: bus(TellsTwice))
 
 
+class TestForgetsIds(BusSuite):
+    provider = pytest.fixture(lambda self: bus(ForgetsIds))
+
+
+class TestCountsDeadLettersAsWaiting(BusSuite):
+    provider = pytest.fixture(lambda self: bus(CountsDeadLettersAsWaiting))
+
+
 class TestKeepsTheGapToItself(BusSuite):
     provider = pytest.fixture(lambda self: bus(KeepsTheGapToItself))
 
@@ -445,14 +463,6 @@ class TestIgnoresConcurrency(BusSuite):
 
 class TestKeepsWhatMembersLeave(BusSuite):
     provider = pytest.fixture(lambda self: bus(KeepsWhatMembersLeave))
-
-
-class TestForgetsWhatItHasSeen(BusSuite):
-    provider = pytest.fixture(lambda self: bus(EmbeddedBus))
-
-    @pytest.fixture(autouse=True)
-    def plant(self, monkeypatch):
-        monkeypatch.setattr(Seen, "knows", lambda self, event_id, now: False)
 
 
 class Declaring(BusSuite):

@@ -15,7 +15,13 @@ SERVERS = {
     ("pubsub", "redis-streams"): "valkey",
     ("registry", "redis"): "valkey",
 }
-OTHERWISE = {("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests"}
+OTHERWISE = {
+    ("pubsub", "classic"): "its groups need a registry of Vyked 2.x: plugins/vyked-classic/tests",
+    ("registry", "classic"): "it registers services at a registry of Vyked 2.x: plugins/vyked-classic/tests",
+    ("transport", "classic"): "the wire of Vyked 2.x carries less than the kit asks for: plugins/vyked-classic/tests",
+    ("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
+    ("pubsub", "nats-jetstream"): "its server comes with its own tests: plugins/vyked-nats/tests",
+}
 
 CATALOGUE = load()
 ENTRIES = [entry for entry in CATALOGUE.entries if entry.kind in installed.SUITES]

@@ -30,10 +30,10 @@ def choose(plan: Plan) -> None:
 
 
 def namespace() -> dict[str, Any]:
-    """Test classes by name, and beside them whatever the author's module has: fixtures, ``pytest_plugins``. Raises UsageError and
-    PluginError."""
+    """Test classes by name, and beside them whatever the author's module has: fixtures, ``pytest_plugins``; none before
+    something was chosen. Raises UsageError and PluginError."""
     if not _chosen:
-        raise UsageError("nothing was chosen: run `vyked-host plugins verify NAME`")
+        return {}
     (plan,) = _chosen
     catalogue = load()
     entry = find(catalogue, plan)
