@@ -31,7 +31,8 @@ from ..keeper import Keeper
 from ..line import Line
 from ..options import MIB, StreamOptions
 from ..outbox import Outbox
-from ..server import Server, Wire, Word
+from ..server import Server
+from ..wire import Wire, Word
 from . import keys
 from .follower import START, Follow, Follower, Id, parsed, written
 from .groups import Groups
@@ -55,7 +56,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
 
     def __init__(self, options: StreamOptions, env: Environment) -> None:
         self.options, self.env = options, env
-        self.server = server = Server(options.url, "pubsub.redis-streams")
+        self.server = server = Server(options.url, "pubsub.redis-streams", env.namespace)
         self._ack_wait_s = options.ack_wait * env.timing.scale
         self._read_s = env.timing.pong * PATIENCE
         self._lately_s = 2 * max(1.0, self._read_s) + env.timing.pong
@@ -65,8 +66,9 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         )
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
-        self._index = keys.index_of(options.prefix, env.namespace)
-        self._groups = Groups(self._errands, options.prefix, env.namespace, self._lately_s, self._ack_wait_s)
+        self._mesh = server.mesh
+        self._index = keys.index_of(options.prefix, self._mesh)
+        self._groups = Groups(self._errands, options.prefix, self._mesh, self._lately_s, self._ack_wait_s)
         self._letters = Letters(self._errands, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
@@ -113,7 +115,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         return ("EVAL", ONCE.text, "2", stream, known, packed, known_ms)
 
     def _stream(self, service: str, major: int, name: str) -> str:
-        stream = keys.of_topic(self.options.prefix, self.env.namespace, service, major, name)
+        stream = keys.of_topic(self.options.prefix, self._mesh, service, major, name)
         if stream not in self._topics:
             self._topics.add(stream)
             if self._stop_trimming is None:
@@ -203,7 +205,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     async def letterboxes(self) -> list[tuple[Subscription, int]]:
         """Each group of any topic that has dead letters, and how many. Raises Unavailable."""
         found = [
-            (keys.told(base, self.options.prefix, self.env.namespace), count) for base, count in await self._letters.boxes()
+            (keys.told(base, self.options.prefix, self._mesh), count) for base, count in await self._letters.boxes()
         ]  # fmt: skip
         return [
             (Subscription(service=service, major=major, name=name, group=group, member=""), count)

@@ -16,7 +16,7 @@ from ....contracts import Clock, Delivery, Event, Verdict
 from ....errors import LocalProtocolError
 from ....wire.envelope import MalformedEnvelope, unpack
 from ..errands import Errands
-from ..server import Word
+from ..wire import Word
 from .keys import GroupKeys
 from .reader import Reader
 from .scripts import ACKED, AGAIN, BURY, HOLD
