@@ -4,6 +4,9 @@ exchange, `Provider`, `Guarantees`, `Environment`, the hooks and `hookimpl`. SPI
 
 from __future__ import annotations
 
+from ..catalog.news import News
+from ..catalog.sightings import Departing, Sightings
+from ..catalog.state import Rules
 from ..errors import Code, Executed
 from ..model.description import (
     DeclaredError,
@@ -14,7 +17,7 @@ from ..model.description import (
     ServiceDescription,
     Surface,
 )
-from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer, Subscription, Verdict
+from ..model.message import INITIAL_CREDIT, Call, Event, Fault, GroupLag, Guarantees, Peer, Subscription, Verdict
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
 from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord
@@ -24,7 +27,9 @@ from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
 from ..routing.claims import Claim, Hold, Record, Standing, claimed, renewed, settled
 from ..wire.envelope import MalformedEnvelope, pack, unpack
-from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
+from ..wire.metadata import pack as pack_headers
+from ..wire.metadata import unpack as unpack_headers
+from .calls import Calls, Channel, CreditSink, Entered, Listener, Running, RunsHere, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
 from .hub import Desk, Hub, Term
@@ -38,6 +43,7 @@ from .kinds import (
     DeadLetters,
     Delivery,
     KnowsGroups,
+    KnowsLag,
     Lease,
     Middleware,
     ObservesOutcomes,
@@ -54,9 +60,12 @@ from .trust import Trust
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
-    "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
-    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry", "ResultStore", "Running", "Serializer",
-    "ServiceDescription", "Sink", "Standing", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
-    "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "renewed", "settled", "unpack",
+    "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "Entered", "Environment", "Event", "Executed",
+    "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
+    "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
+    "NoOptions", "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
+    "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
+    "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse",
+    "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

@@ -2,8 +2,6 @@
 taken out and replayed."""
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -181,8 +179,8 @@ async def test_a_server_that_retires_loses_nothing(open_bus, published):
         await bus.subscribe(to("g", "m"), inbox)
         await bus.subscribe(to(None, "m"), every)
         sent = [await published(bus) for _ in range(20)]
-        os.kill(server._process.pid, signal.SIGUSR2)  # lame duck: clients are sent away, then it ends
-        await eventually(lambda: server._process.poll() is not None, 15)
+        server.retire()
+        await eventually(lambda: not server.is_running, 15)
         server.start()
         sent += [await published(bus) for _ in range(20)]
         await eventually(lambda: set(sent) <= set(inbox.ids) and every.ids == sent)

@@ -88,3 +88,14 @@ class JetStreamOptions(BusOptions, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         return super().__repr__()
+
+
+class RegistryOptions(ServerOptions, frozen=True, forbid_unknown_fields=True):
+    """``[registry.nats]``."""
+
+    replicas: Annotated[
+        int, Meta(ge=1, le=5, description="servers of a cluster that keep the registry; when it is made")
+    ] = 1
+
+    def __repr__(self) -> str:
+        return super().__repr__()

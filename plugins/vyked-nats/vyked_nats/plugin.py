@@ -1,4 +1,4 @@
-"""Entry points of `pubsub.nats` and `pubsub.nats-jetstream`: light, the client library is imported when a bus is built."""
+"""Entry points of `pubsub.nats`, `pubsub.nats-jetstream` and `registry.nats`: light, the client library is imported when a bus is built."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import cast
 
 import msgspec
 
-from vyked_host.contracts import Environment, Guarantees, Provider, PubSub, hookimpl
+from vyked_host.contracts import Environment, Guarantees, Provider, PubSub, Registry, hookimpl
 
-from .options import LARGEST, BusOptions, JetStreamOptions
+from .options import LARGEST, BusOptions, JetStreamOptions, RegistryOptions
 
 GUARANTEES = Guarantees(
     fan_out=True,
@@ -84,3 +84,22 @@ async def _verify_jetstream(bus: PubSub) -> Guarantees:
 
     jetstream = cast(JetStreamBus, bus)
     return await verified(jetstream, _of_jetstream(jetstream.options))
+
+
+@hookimpl
+def vyked_registries() -> Iterable[Provider[Registry]]:
+    """The registry over NATS."""
+    return [
+        Provider(
+            name="nats",
+            summary="who is where, in a key-value bucket of NATS servers with JetStream: no process of ours",
+            options=RegistryOptions,
+            build=_registry,
+        )
+    ]
+
+
+def _registry(options: RegistryOptions, env: Environment) -> Registry:
+    from .registry.registry import NatsRegistry
+
+    return NatsRegistry(options, env)

@@ -14,10 +14,10 @@ import pytest
 import pytest_asyncio
 
 from ...contracts import Claim, Environment, Guarantees, Hold, Provider, Record, ResultStore, claimed, renewed, settled
+from ..waiting import WITHIN_S
 from .suite import Suite
 
 STEPS = 400
-WITHIN_S = 5.0
 
 
 class ResultStoreConformance(Suite):

@@ -152,7 +152,9 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups):
             )
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         self.begin()
-        return self._outbox.publish(str(topic), self.names.kept(topic), packed, deadline, event.id)
+        # an id is one topic's: the stream, which has all of them, would take that of another for a repetition
+        known_by = f"{topic.subject}:{event.id}"
+        return self._outbox.publish(str(topic), self.names.kept(topic), packed, deadline, known_by)
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:

@@ -4,14 +4,23 @@ reads over one of its own, since it waits at the server."""
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
 from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from ....contracts import Consumer, DeadLetters, Delivery, Environment, Event, KnowsGroups, PubSub, Subscription
+from ....contracts import (
+    Consumer,
+    DeadLetters,
+    Delivery,
+    Environment,
+    Event,
+    GroupLag,
+    KnowsGroups,
+    KnowsLag,
+    PubSub,
+    Subscription,
+)
 from ....errors import CallError, NotSupported, PermissionDenied, TooLarge, Unavailable
 from ....model.version import parse
 from ....routing.backlog import Backlog
@@ -21,25 +30,26 @@ from ..keeper import Keeper
 from ..line import Line
 from ..options import MIB, StreamOptions
 from ..outbox import Outbox
-from ..server import Server, Wire
+from ..server import Server, Wire, Word
 from . import keys
 from .follower import START, Follow, Follower, Id, parsed, written
+from .groups import Groups
 from .letters import Letters
 from .member import Member, groups_of
 from .reader import PATIENCE, Reader
-from .scripts import AGAIN, TRIM
+from .replay import catch_up, first
+from .scripts import AGAIN, ONCE, TRIM
 
 ENVELOPE_BYTES = 64 << 10
-RIGHTS = "~<prefix>:* +xadd"
+RIGHTS = "~<prefix>:* +xadd +eval +exists +set"
 STRATEGIES = frozenset({"any", "random"})
 """A member that asks gets the next event, and those who wait are served in turn: also what RANDOM is for."""
 TRIM_S = 10.0
 FORGOTTEN_MS = 3_600_000
 """A member that has nothing and did not ask for so long is forgotten by its group."""
-ID = re.compile(r"\d+(-\d+)?")
 
 
-class StreamsBus(PubSub, DeadLetters, KnowsGroups):
+class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     """Events of one host over Redis or Valkey, kept until they are handled."""
 
     def __init__(self, options: StreamOptions, env: Environment) -> None:
@@ -47,6 +57,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         self.server = server = Server(options.url, "pubsub.redis-streams")
         self._ack_wait_s = options.ack_wait * env.timing.scale
         self._read_s = env.timing.pong * PATIENCE
+        self._lately_s = 2 * max(1.0, self._read_s) + env.timing.pong
         self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
         self._outbox = Outbox(
             options.outbox, env.clock, self._publishing.wake, self._away, server.words, RIGHTS, "pubsub.redis-streams"
@@ -54,6 +65,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
         self._index = keys.index_of(options.prefix, env.namespace)
+        self._groups = Groups(self._errands, options.prefix, env.namespace, self._lately_s, self._ack_wait_s)
         self._letters = Letters(self._errands, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
@@ -82,7 +94,14 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {MIB}"
             return _failed(TooLarge(text, executed="not_sent"))
         stream = self._stream(event.service, parse(event.version).major, event.name)
-        return self._outbox.publish(name, ("XADD", stream, "*", "e", packed), len(packed), deadline)
+        return self._outbox.publish(name, self._entering(stream, event, packed), len(packed), deadline)
+
+    def _entering(self, stream: str, event: Event, packed: bytes) -> tuple[Word, ...]:
+        """The command by which an event enters its stream: whole, so that none overtakes one whose script is not known."""
+        if not (event.named and self.options.dedupe):
+            return ("XADD", stream, "*", "e", packed)
+        known_ms = str(max(1, int(self.options.dedupe * 1000)))
+        return ("EVAL", ONCE.text, "2", stream, keys.of_id(stream, event.id), packed, known_ms)
 
     def _stream(self, service: str, major: int, name: str) -> str:
         stream = keys.of_topic(self.options.prefix, self.env.namespace, service, major, name)
@@ -94,16 +113,17 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
-        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not, Unavailable,
-        PermissionDenied."""
+        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not and for an event that
+        it has no more, Unavailable, PermissionDenied."""
         if subscription.group is not None and subscription.strategy not in STRATEGIES:
             raise NotSupported(
                 f"streams know no strategy {subscription.strategy!r}: whoever of a group asks next gets an event"
             )
-        since = None if subscription.since is None else beginning(subscription.since)
         stream = self._stream(subscription.service, subscription.major, subscription.name)
         try:
-            async with asyncio.timeout(self.env.timing.dial):
+            # the id of an event is looked for in the stream, however long that is
+            async with asyncio.timeout(self.env.timing.dial if subscription.since is None else self.env.timing.start):
+                since = None if subscription.since is None else await first(subscription.since, stream, self._errands)
                 if subscription.group is not None:
                     return await self._joined(stream, subscription, since, deliver)
                 return await self._followed(stream, subscription, since, deliver)
@@ -123,6 +143,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
             errands=self._errands, clock=self.env.clock, log=self.env.log, ack_wait_s=self._ack_wait_s,
             read_s=self._read_s, index=self._index, left=self._left,
         )  # fmt: skip
+        await self._groups.add(member.keys.base)
         for made in member.make("$" if since is None else written(since)):
             try:
                 await made
@@ -143,17 +164,25 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
     async def _followed(
         self, stream: str, wanted: Subscription, since: Id | None, deliver: Callable[[Delivery], None]
     ) -> Backlog:  # fmt: skip
-        if since is None:
-            newest: Any = await self._errands.ask("XREVRANGE", stream, "+", "-", "COUNT", "1")
-            since = parsed(newest[0][0].decode()) if newest else START
-        follow = Follow(stream, since)
+        last = await self._newest(stream) if since is None else since
+        follow, catching_up = Follow(stream, last), list[Callable[[], None]]()
 
         def leave(_backlog: Backlog) -> None:
+            for cancel in catching_up:
+                cancel()
             self._follower.remove(follow)
 
         follow.backlog = Backlog(wanted.concurrency, self.options.queue, deliver, leave, self._not_taken)
-        self._follower.add(follow)
+        if since is None:
+            self._follower.add(follow)
+        else:
+            replay = catch_up(follow, self._errands, self._follower.tell, self._follower.add)
+            catching_up.append(self.env.tasks(replay, f"redis: replay of {stream}"))
         return follow.backlog
+
+    async def _newest(self, stream: str) -> Id:
+        newest: Any = await self._errands.ask("XREVRANGE", stream, "+", "-", "COUNT", "1")
+        return parsed(newest[0][0].decode()) if newest else START
 
     def _not_taken(self, event: Event) -> None:
         self.env.log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
@@ -191,8 +220,12 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
     async def _there(self, stream: str, group: str) -> int:
         told: Any = await self._errands.ask("XINFO", "CONSUMERS", stream, group)
         members = [dict(zip(each[::2], each[1::2], strict=True)) for each in told]
-        lately = 1000 * (2 * max(1.0, self._read_s) + self.env.timing.pong)
-        return sum(int(each[b"idle"]) < lately for each in members)
+        within = {False: 1000 * self._lately_s, True: 1000 * (self._lately_s + self._ack_wait_s)}
+        return sum(int(each[b"idle"]) < within[int(each[b"pending"]) > 0] for each in members)
+
+    async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
+        """How far each group of any topic is behind. Raises Unavailable."""
+        return await self._groups.lag(groups)
 
     # ---- the end -----------------------------------------------------------------------------------------------------------
     async def _trim(self) -> None:
@@ -218,25 +251,6 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         self._errands.close()
         await self._publishing.aclose()
         await self._settling.aclose()
-
-
-def beginning(since: str) -> Id:
-    """The entry after which a replay begins: of an id of an entry, of milliseconds since 1970, or of a time as ISO 8601 has it (without
-    a zone: UTC). Raises NotSupported for anything else."""
-    if ID.fullmatch(since):
-        milliseconds, number = parsed(since)
-        if "-" in since:
-            return milliseconds, number
-    else:
-        try:
-            time = datetime.fromisoformat(since)
-        except ValueError:
-            raise NotSupported(
-                f"from_={since!r} is no id of an entry, no milliseconds since 1970 and no ISO 8601 time"
-            ) from None
-        zoned = time if time.tzinfo is not None else datetime.fromisoformat(f"{time.isoformat()}+00:00")
-        milliseconds = int(zoned.timestamp() * 1000)
-    return (milliseconds - 1, (1 << 64) - 1) if milliseconds else START
 
 
 def _failed(error: CallError) -> Awaitable[None]:
