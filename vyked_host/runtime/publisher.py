@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..contracts import Clock, PubSub
-from ..errors import TooLarge
+from ..errors import NotSupported, TooLarge
 from ..model.description import EventDescription
 from ..model.message import SENSITIVE, Event, Guarantees
 from ..service.context import CURRENT
@@ -41,9 +41,19 @@ class Publisher:
 
     def publish(
         self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None, delay: float | None = None, not_before: float | None = None,
     ) -> Awaitable[Published]:  # fmt: skip
-        """Hand one event to the bus. The awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded."""
+        """Hand one event to the bus. No group gets it before `delay` seconds from now, or `not_before`, seconds since 1970. The
+        awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded. Raises NotSupported for what the bus can't do."""
+        message = self.message(event, payload, key=key, id=id, delay=delay, not_before=not_before)
+        return self._hand_over(message, timeout or TIMEOUT_S)
+
+    def message(
+        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, delay: float | None = None,
+        not_before: float | None = None,
+    ) -> Event:  # fmt: skip
+        """One event as it travels. Raises TooLarge, NotSupported."""
+        due = self._due(event, delay, not_before)
         body = self._encoder(event)(payload)
         if len(body) > self.guarantees.max_message_bytes:
             limit = self.guarantees.max_message_bytes
@@ -51,7 +61,7 @@ class Publisher:
                 f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {limit}", executed="not_sent"
             )
         outer = CURRENT.get(None)
-        message = Event(
+        return Event(
             id=id or secrets.token_hex(16),
             service=event.service,
             version=event.version,
@@ -63,13 +73,29 @@ class Publisher:
             metadata=_metadata(event, outer.inherited if outer is not None else {}),
             published_unix_s=self._clock.unix(),
             named=id is not None,
+            not_before_unix_s=due,
         )
+
+    def relay(self, message: Event) -> Awaitable[Published]:
+        """Hand over one event that was made before, under its id. The awaitable raises as that of `publish`."""
+        return self._hand_over(message, TIMEOUT_S)
+
+    def _hand_over(self, message: Event, timeout: float) -> Awaitable[Published]:
         entry = self.trail.publishes(message)
-        accepted = self._pubsub.publish(message, deadline=self._clock.now() + (timeout or TIMEOUT_S))
+        accepted = self._pubsub.publish(message, deadline=self._clock.now() + timeout)
         done = asyncio.ensure_future(self._acked(accepted, message.id))
         self._outstanding.add(done)
         done.add_done_callback(partial(self._settled, entry))
         return done
+
+    def _due(self, event: EventDescription, delay: float | None, not_before: float | None) -> float | None:
+        if delay is None and not_before is None:
+            return None
+        if not self.guarantees.delays:
+            raise NotSupported(
+                f"{event.service}.{event.name}: the bus of this host can't hold anything back; enqueue it without a delay"
+            )
+        return self._clock.unix() + delay if delay is not None else not_before
 
     def _encoder(self, event: EventDescription) -> Callable[[Any], Any]:
         key = (event.service, event.version, event.name)

@@ -17,8 +17,11 @@ from ..errors import UsageError
 from ..model.description import EventDescription, ServiceDescription
 from .endpoints import Decorated, Event, Published
 from .identity import declare, declared
+from .outbox import Outbox, OutboxRow
+from .queues import Queue
 
 T = TypeVar("T")
+AnyOutbox = TypeVar("AnyOutbox", bound=Outbox[Any, Any])
 _HOST = "__vyked_host__"
 Log = logging.LoggerAdapter[logging.Logger]
 
@@ -46,9 +49,26 @@ class Attachment(Protocol):
         ...
 
     def publish(
-        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, timeout: float | None
-    ) -> Awaitable[Published]:
-        """Hand an event to the bus in this loop turn."""
+        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, timeout: float | None,
+        delay: float | None = None, not_before: float | None = None,
+    ) -> Awaitable[Published]:  # fmt: skip
+        """Hand an event to the bus in this loop turn; no group gets it before `delay` seconds from now, or `not_before`, seconds
+        since 1970."""
+        ...
+
+    def relay(self, outbox: Any) -> None:
+        """Publish what is committed to `outbox`, from the service's activation on."""
+        ...
+
+    def row(
+        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, delay: float | None,
+        not_before: float | None,
+    ) -> OutboxRow:  # fmt: skip
+        """An event as the row of an outbox."""
+        ...
+
+    def put(self, outbox: Any, transaction: Any, row: OutboxRow) -> Any:
+        """Write `row` into `outbox`. Raises UsageError when nobody relays it."""
         ...
 
 
@@ -62,6 +82,7 @@ class HostSide(NamedTuple):
 def attach(instance: Service, attachment: Attachment, description: ServiceDescription) -> None:
     """Give `instance` its host. `description` is what it is served as (its name may be another than the class's)."""
     events = {each.name: each for each in description.events}
+    events |= {each.attribute: each for each in description.enqueues}
     own = vars(instance)
     own[_HOST] = HostSide(attachment, events)
     own["log"] = attachment.log
@@ -104,7 +125,7 @@ def make_coroutines(cls: type[object]) -> None:
 
 
 def _body_of(member: object) -> object:
-    if isinstance(member, (Decorated, Event)):
+    if isinstance(member, (Decorated, Event, Queue)):
         return member.body
     return member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
 
@@ -161,12 +182,39 @@ class Service(Contract):
             raise
         return host.attachment.spawn(work, name=name)
 
+    def relay(self, outbox: AnyOutbox) -> AnyOutbox:
+        """Publish what is committed to `outbox`, from now on while the service is active, and after the next start what was left;
+        `outbox` itself. It is closed after on_stop. Raises UsageError without a host."""
+        host_of(self).attachment.relay(outbox)
+        return outbox
+
+    def __row__(
+        self, event: str, payload: Any, *, key: str | None, id: str | None, delay: float | None, not_before: float | None
+    ) -> OutboxRow:  # fmt: skip
+        """An event of one's own as the row of an outbox."""
+        host = host_of(self)
+        return host.attachment.row(host.events[event], payload, key=key, id=id, delay=delay, not_before=not_before)
+
+    def __put__(self, outbox: Any, transaction: Any, row: OutboxRow) -> Any:
+        """Write a row."""
+        return host_of(self).attachment.put(outbox, transaction, row)
+
     def __publish__(
         self, event: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None
     ) -> Awaitable[Published]:
         """What calling an event of one's own does."""
         host = host_of(self)
         return host.attachment.publish(host.events[event], payload, key=key, id=id, timeout=timeout)
+
+    def __enqueue__(
+        self, job: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None, delay: float | None,
+        not_before: float | None,
+    ) -> Awaitable[Published]:  # fmt: skip
+        """What calling a job of one's own does."""
+        host = host_of(self)
+        return host.attachment.publish(
+            host.events[job], payload, key=key, id=id, timeout=timeout, delay=delay, not_before=not_before
+        )
 
     def __take_clients__(self, clients: Mapping[str, Any]) -> None:
         """The host hands over the proxies of the declared dependencies."""

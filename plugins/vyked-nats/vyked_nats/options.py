@@ -37,6 +37,10 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="first part of every subject, before the mesh's name")
     ] = "vyked"
 
+    micro: Annotated[
+        bool, Meta(description="answer NATS tools that ask for micro services ($SRV.PING, INFO, STATS)")
+    ] = True
+
     def __repr__(self) -> str:
         # the url may hold a password, and whoever prints options should not have to know
         shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "url")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from contextlib import AbstractAsyncContextManager
+from typing import Any, cast
 
 import msgspec
 
-from vyked_host.contracts import Environment, Guarantees, Provider, PubSub, Registry, hookimpl
+from vyked_host.contracts import Environment, Guarantees, HostView, Provider, PubSub, Registry, hookimpl
 
 from .options import LARGEST, BusOptions, JetStreamOptions, RegistryOptions
 
+OURS = "vyked_nats."
 GUARANTEES = Guarantees(
     fan_out=True,
     at_least_once=False,  # core NATS keeps nothing: who is not connected misses the event
@@ -97,6 +99,17 @@ def vyked_registries() -> Iterable[Provider[Registry]]:
             build=_registry,
         )
     ]
+
+
+@hookimpl
+def vyked_lifespan(host: HostView) -> AbstractAsyncContextManager[Any] | None:
+    """Answer NATS tools that ask for micro services, where the host uses NATS."""
+    over: Any = next((each for each in (host.registry, host.pubsub) if type(each).__module__.startswith(OURS)), None)
+    if over is None or not over.options.micro:
+        return None
+    from .micro import answering
+
+    return answering(host, over)
 
 
 def _registry(options: RegistryOptions, env: Environment) -> Registry:
