@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .conformance.plugins import PluginConformance as PluginConformance
     from .conformance.pubsub import PubSubConformance as PubSubConformance
     from .conformance.registries import RegistryConformance as RegistryConformance
+    from .conformance.results import ResultStoreConformance as ResultStoreConformance
     from .conformance.serializers import SerializerConformance as SerializerConformance
     from .conformance.transports import TransportConformance as TransportConformance
     from .leftovers import leaks as leaks
@@ -33,6 +34,7 @@ _HOME = {
     "PluginConformance": "conformance.plugins",
     "PubSubConformance": "conformance.pubsub",
     "RegistryConformance": "conformance.registries",
+    "ResultStoreConformance": "conformance.results",
     "SerializerConformance": "conformance.serializers",
     "TransportConformance": "conformance.transports",
     "environment": "surroundings",
@@ -45,7 +47,8 @@ _HOME = {
 
 __all__ = [
     "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "PubSubConformance", "RegistryConformance",
-    "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "needs", "running", "since",
+    "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "needs",
+    "running", "since",
 ]  # fmt: skip
 
 

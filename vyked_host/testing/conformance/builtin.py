@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .balancers import BalancerConformance
 from .registries import RegistryConformance
+from .results import ResultStoreConformance
 from .transports import TransportConformance
 
 
@@ -23,6 +24,12 @@ class RedisRegistry(RegistryConformance):
     """Times are real: it speaks to a server."""
 
     virtual_time, examples, steps = False, 4, 12
+
+
+class SharedResults(ResultStoreConformance):
+    """In a file, or at a server: whoever opens the same has the same."""
+
+    shared = True
 
 
 class Static(RegistryConformance):

@@ -20,6 +20,7 @@ from ..conformance.middlewares import MiddlewareConformance
 from ..conformance.plugins import PluginConformance
 from ..conformance.pubsub import PubSubConformance
 from ..conformance.registries import RegistryConformance
+from ..conformance.results import ResultStoreConformance
 from ..conformance.serializers import SerializerConformance
 from ..conformance.suite import Suite
 from ..conformance.transports import TransportConformance
@@ -31,6 +32,7 @@ SUITES: Mapping[str, type[Suite]] = {
     "middleware": MiddlewareConformance,
     "pubsub": PubSubConformance,
     "registry": RegistryConformance,
+    "results": ResultStoreConformance,
     "serializer": SerializerConformance,
     "transport": TransportConformance,
 }
