@@ -18,10 +18,10 @@ SERVERS = {
 }
 OTHERWISE = {
     ("pubsub", "classic"): "its groups need a registry of Vyked 2.x: plugins/vyked-classic/tests",
-    ("registry", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("registry", "classic"): "it registers services at a registry of Vyked 2.x: plugins/vyked-classic/tests",
     ("transport", "classic"): "the wire of Vyked 2.x carries less than the kit asks for: plugins/vyked-classic/tests",
     ("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
+    ("registry", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("pubsub", "nats-jetstream"): "its server comes with its own tests: plugins/vyked-nats/tests",
 }
 

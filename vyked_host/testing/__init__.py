@@ -46,9 +46,9 @@ _HOME = {
 }
 
 __all__ = [
-    "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "PubSubConformance", "RegistryConformance",
-    "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "needs",
-    "running", "since",
+    "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "PubSubConformance",
+    "RegistryConformance", "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment",
+    "eventually", "leaks", "needs", "running", "since",
 ]  # fmt: skip
 
 

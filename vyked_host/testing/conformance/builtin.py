@@ -27,7 +27,7 @@ class RedisRegistry(RegistryConformance):
 
 
 class SharedResults(ResultStoreConformance):
-    """In a file, or at a server: whoever opens the same has the same."""
+    """Whoever has the same options has the same results."""
 
     shared = True
 

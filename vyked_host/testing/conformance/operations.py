@@ -51,20 +51,24 @@ class Operations(Suite):
 
     # ---- replay ------------------------------------------------------------------------------------------------------------
     @needs("replay")
-    async def test_a_replay_goes_on_after_an_event_and_never_ends(self, bus: PubSub, publish: Any) -> None:
+    async def test_a_replay_goes_on_after_an_event_and_never_ends(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
         sent = [(await publish(event())).id for _ in range(5)]
         inbox = Inbox()
         try:
             await bus.subscribe(to(None, "m", since=sent[1]), inbox)
         except NotSupported:
-            pytest.skip(f"{NOT_DECLARED}that it finds events by their ids")
+            pytest.skip("it does not find events by their ids")
         await eventually(partial(_has, inbox, sent[-1]))
         last = (await publish(event())).id
         await eventually(partial(_has, inbox, last))
         assert inbox.ids == [*sent[2:], last]
 
     @needs("replay")
-    async def test_a_replay_of_a_long_past_waits_for_a_slow_subscriber(self, bus: PubSub, publish: Any) -> None:
+    async def test_a_replay_of_a_long_past_waits_for_a_slow_subscriber(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
         sent = [(await publish(event())).id for _ in range(2500)]
         slow = Inbox(lambda _delivery: None)
         await bus.subscribe(to(None, "m", since="0", concurrency=1), slow)
@@ -76,7 +80,7 @@ class Operations(Suite):
 
     @needs("replay")
     async def test_a_replay_from_a_time_leaves_out_what_was_before(
-        self, bus: PubSub, publish: Any, env: Environment
+        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
     ) -> None:
         await publish(event(published=env.clock.unix()))
         began = env.clock.unix()
@@ -89,13 +93,17 @@ class Operations(Suite):
         assert inbox.ids == [after.id]
 
     @needs("replay")
-    async def test_a_replay_from_an_event_that_is_not_there_is_refused(self, bus: PubSub, publish: Any) -> None:
+    async def test_a_replay_from_an_event_that_is_not_there_is_refused(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
         await publish(event())
         with pytest.raises(NotSupported):
             await bus.subscribe(to(None, "m", since="no-such-event"), Inbox())
 
     # ---- how far groups are behind -----------------------------------------------------------------------------------------
-    async def test_it_says_how_far_each_group_is_behind(self, bus: PubSub, publish: Any, env: Environment) -> None:
+    async def test_it_says_how_far_each_group_is_behind(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
+    ) -> None:
         if not isinstance(bus, KnowsLag):
             pytest.skip(f"{NOT_DECLARED}KnowsLag")
         assert isinstance(bus, KnowsLag)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ...contracts import Delivery, Environment, KnowsLag, PubSub, Subscription, Verdict
+from ...contracts import Delivery, Environment, Guarantees, KnowsLag, PubSub, Subscription, Verdict
 from ...errors import NotSupported
 from ..waiting import WITHIN_S, eventually
 from .cases import needs
@@ -25,7 +25,9 @@ class Queues(Suite):
     """`bus` and `publish` are those of PubSubConformance."""
 
     @needs("queues")
-    async def test_jobs_wait_for_the_first_who_takes_them(self, bus: PubSub, publish: Any) -> None:
+    async def test_jobs_wait_for_the_first_who_takes_them(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
         sent = [(await publish(event(JOB))).id for _ in range(5)]
         if isinstance(bus, KnowsLag):
             (found,) = await bus.lag()
@@ -36,7 +38,9 @@ class Queues(Suite):
         assert sorted(inbox.ids) == sorted(sent)
 
     @needs("queues")
-    async def test_a_job_is_done_by_one_of_those_who_take_them(self, bus: PubSub, publish: Any) -> None:
+    async def test_a_job_is_done_by_one_of_those_who_take_them(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
         inboxes = [Inbox(), Inbox()]
         for at, inbox in enumerate(inboxes):
             await bus.subscribe(taker(f"m{at}"), inbox)
@@ -45,13 +49,13 @@ class Queues(Suite):
         assert sorted(inboxes[0].ids + inboxes[1].ids) == sorted(sent)
 
     @needs("queues")
-    async def test_nobody_else_may_take_jobs(self, bus: PubSub) -> None:
+    async def test_nobody_else_may_take_jobs(self, bus: PubSub, guarantees: Guarantees) -> None:
         with pytest.raises(NotSupported):
             await bus.subscribe(taker("m", group="books@1"), Inbox())
 
     @needs("queues", "dedupe_s")
     async def test_a_job_that_is_enqueued_again_under_its_id_is_done_once(
-        self, bus: PubSub, publish: Any, env: Environment
+        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
     ) -> None:
         inbox = Inbox()
         await bus.subscribe(taker("m"), inbox)
@@ -63,7 +67,9 @@ class Queues(Suite):
         assert inbox.ids == [job.id, last.id]
 
     @needs("queues", "delays")
-    async def test_a_job_is_held_back_until_it_is_due(self, bus: PubSub, publish: Any, env: Environment) -> None:
+    async def test_a_job_is_held_back_until_it_is_due(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
+    ) -> None:
         due = env.clock.unix() + 0.6
         came: dict[str, float] = {}
 
