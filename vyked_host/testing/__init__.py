@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .leftovers import leaks as leaks
     from .mesh import Mesh as Mesh
     from .mesh import running as running
+    from .proxy import Proxy as Proxy
     from .surroundings import environment as environment
     from .waiting import eventually as eventually
 
@@ -32,6 +33,7 @@ _HOME = {
     "Mesh": "mesh",
     "MiddlewareConformance": "conformance.middlewares",
     "PluginConformance": "conformance.plugins",
+    "Proxy": "proxy",
     "PubSubConformance": "conformance.pubsub",
     "RegistryConformance": "conformance.registries",
     "ResultStoreConformance": "conformance.results",
@@ -46,7 +48,7 @@ _HOME = {
 }
 
 __all__ = [
-    "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "PubSubConformance",
+    "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "Proxy", "PubSubConformance",
     "RegistryConformance", "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment",
     "eventually", "leaks", "needs", "running", "since",
 ]  # fmt: skip
