@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .conformance.serializers import SerializerConformance as SerializerConformance
     from .conformance.transports import TransportConformance as TransportConformance
     from .leftovers import leaks as leaks
+    from .memory_net import MemoryNet as MemoryNet
     from .mesh import Mesh as Mesh
     from .mesh import running as running
     from .proxy import Proxy as Proxy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BalancerConformance": "conformance.balancers",
+    "MemoryNet": "memory_net",
     "Mesh": "mesh",
     "MiddlewareConformance": "conformance.middlewares",
     "PluginConformance": "conformance.plugins",
@@ -48,7 +50,7 @@ _HOME = {
 }
 
 __all__ = [
-    "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "Proxy", "PubSubConformance",
+    "BalancerConformance", "MemoryNet", "Mesh", "MiddlewareConformance", "PluginConformance", "Proxy", "PubSubConformance",
     "RegistryConformance", "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment",
     "eventually", "leaks", "needs", "running", "since",
 ]  # fmt: skip
