@@ -93,7 +93,7 @@ async def test_who_is_not_there_refuses_and_an_address_is_taken_once():
     with pytest.raises(ConnectionRefusedError):
         await net.connect(ADDRESS, End, None)
     await joined(net)
-    with pytest.raises(StartError, match="10.0.0.1:4000 is in use"):
+    with pytest.raises(StartError, match=r"10\.0\.0\.1:4000 is in use"):
         await net.listen(ADDRESS, End, None)
     net.refuses = True
     with pytest.raises(ConnectionRefusedError):
