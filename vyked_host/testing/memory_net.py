@@ -207,10 +207,6 @@ class MemoryTransport(asyncio.Transport):
         """Bytes that the other end has not read."""
         return self.peer._unread
 
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """(low, high)"""
-        return self._low, self._high
-
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """When the writer is paused, and when it goes on."""
         self._high = HIGH_WATER if high is None else high
@@ -237,10 +233,6 @@ class MemoryTransport(asyncio.Transport):
         """Go on."""
         self._paused = False
         self.deliver()
-
-    def is_reading(self) -> bool:
-        """Is nothing held back?"""
-        return not self._paused
 
     def deliver(self) -> None:
         """Hand over what has arrived, on a turn of the loop of its own."""
