@@ -86,6 +86,13 @@ def test_the_guide_is_followed_on_three_old_processes(running, redis, tmp_path):
     eventually(modern_calls_old)
 
     # 4: leave
+    words = [sys.executable, "-m", "vyked.registry", "--list", f"127.0.0.1:{system.port}"]
+
+    def registered():
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        return {line.split()[0] for line in done.stdout.splitlines()}
+
+    eventually(lambda: registered() == {"bench", "echo"})
     assert consumer.process.end() == 0
     assert moved.end() == 0
     assert host.end() == 0
