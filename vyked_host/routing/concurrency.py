@@ -46,13 +46,14 @@ _LONG = 2.0
 
 
 class Pace:
-    """The calls of one endpoint. The first four are written by whoever runs calls, for each that succeeded and began after
-    `since`: how many ended in this moment, the sum of their seconds, and those of the fastest."""
+    """The calls of one endpoint. `ended`, `total_s` and `fastest_s` are written by whoever runs calls, for each that succeeded and
+    began after `since`: how many ended in this moment, the sum of their seconds, and those of the fastest. `takes_s` is what the
+    fastest took in the last moment, where that was too long for lack of a place; else 0.0."""
 
-    __slots__ = ("_known", "_lately_s", "_spread_s", "ended", "fastest_s", "since", "total_s", "usual_s")
+    __slots__ = ("_known", "_lately_s", "_spread_s", "ended", "fastest_s", "since", "takes_s", "total_s", "usual_s")
 
     def __init__(self) -> None:
-        self.ended, self.total_s, self.fastest_s, self.since = 0, 0.0, inf, 0.0
+        self.ended, self.total_s, self.fastest_s, self.since, self.takes_s = 0, 0.0, inf, 0.0, 0.0
         self.usual_s, self._spread_s, self._lately_s, self._known = inf, 0.0, 0.0, 0
 
     @property
@@ -72,6 +73,7 @@ class Pace:
 
     def next(self, *, learns: bool, span_s: float) -> None:
         """The moment, `span_s` long, is over. `learns`: nobody was refused in it and nothing waited too long."""
+        self.takes_s = self.fastest_s if self.has_a_say and self.share > 1.0 else 0.0
         if self.ended >= _SAY:
             self._learn(learns, span_s)
             self._known += self.ended

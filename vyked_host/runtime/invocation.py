@@ -37,13 +37,14 @@ NEVER_BEGUN = ("no thread was free for it",)
 class Invocation:
     """A unary call, or the base of a stream."""
 
-    __slots__ = ("_codecs", "_dispatcher", "_reason", "_sink", "began", "call", "ended", "route", "task")
+    __slots__ = ("_codecs", "_dispatcher", "_reason", "_sink", "began", "call", "ended", "pace", "route", "task")
 
     def __init__(
         self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
     ) -> None:
         self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, now
         self.route, self.call = route, call
+        self.pace = route.pace if call.peer is not None else None
         self.ended = False
         self._reason: Fault | None = None
         self.task: asyncio.Task[None] | None = None
@@ -148,9 +149,17 @@ class Invocation:
 
     def _respond(self, body: Any) -> None:
         if not self.ended:
+            took_s, pace = self._dispatcher.now() - self.began, self.pace
+            if (
+                pace is not None and self.task is not None and self.began >= pace.since
+            ):  # who never suspends never waits
+                pace.ended += 1
+                pace.total_s += took_s
+                if took_s < pace.fastest_s:
+                    pace.fastest_s = took_s
             self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
-            self.route.counters.succeeded(self._dispatcher.now() - self.began)
+            self.route.counters.succeeded(took_s)
             self._sink.respond(self.call, body)
 
     def _fail(self, fault: Fault, cause: str = "") -> None:
