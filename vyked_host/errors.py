@@ -44,6 +44,19 @@ class Away(StartError):
     """Nobody answers where this host should meet the others; with what it knew before it may start all the same."""
 
 
+class Unfit(StartError):
+    """A back end was reached and is not set as this file asks. `key` is the setting that asks, as a dotted path; `problems` has its place
+    (`config.problems.Problem`) once the host has looked it up."""
+
+    def __init__(self, message: str, *, key: str, remedy: str, problems: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.key, self.remedy, self.problems = key, remedy, problems
+
+    def __str__(self) -> str:
+        place = f"{self.problems[0].place}  " if self.problems else ""
+        return f"{place}{super().__str__()}; {self.remedy}"
+
+
 class PluginError(StartError):
     """A plugin failed; `plugin` names the distribution and version."""
 

@@ -35,8 +35,12 @@ NEEDS = {
     ("transport", "tcp"): {"changes": {"port": 0}},
 }
 OTHERWISE = {
+    ("pubsub", "classic"): "its groups need a registry of Vyked 2.x: plugins/vyked-classic/tests",
     ("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
+    ("pubsub", "nats-jetstream"): "its server comes with its own tests: plugins/vyked-nats/tests",
+    ("registry", "classic"): "it registers services at a registry of Vyked 2.x: plugins/vyked-classic/tests",
     ("registry", "static"): "no node announces itself to it: tests/unit/static",
+    ("transport", "classic"): "the wire of Vyked 2.x carries less than the kit asks for: plugins/vyked-classic/tests",
     ("transport", "local"): "has no other end: tests/unit/local",
 }
 

@@ -30,6 +30,8 @@ CAUGHT_BY = {
     "TestForgetsTheCount": "test_a_retry_comes_again_after_its_delay_and_counts",
     "TestLosesDeadLetters": "test_what_is_rejected_is_a_dead_letter_that_can_be_replayed_or_forgotten",
     "TestTellsTwice": "test_every_subscriber_gets_every_event_whole",
+    "TestForgetsIds": "test_what_is_published_again_under_its_id_is_accepted_and_goes_to_nobody",
+    "TestCountsDeadLettersAsWaiting": "test_what_is_settled_is_not_behind_any_more",
     "TestKeepsTheGapToItself": "test_a_slow_subscriber_holds_up_nobody_and_is_told_what_it_missed",
     "TestIgnoresConcurrency": "test_no_more_than_concurrency_are_unsettled",
     "TestKeepsWhatMembersLeave": "test_what_a_member_leaves_behind_goes_to_another",

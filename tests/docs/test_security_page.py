@@ -50,3 +50,21 @@ def test_the_unit_takes_every_right_away():
     (unit,) = block("ini")
     for line in ("NoNewPrivileges=yes", "CapabilityBoundingSet=", "UMask=0077", "ProtectSystem=strict", "User=shop"):
         assert f"\n{line}\n" in unit
+
+
+def test_the_unit_starts_again_what_may_succeed_and_no_wrong_file_or_command_line():
+    (unit,) = block("ini")
+    assert "\nRestart=on-failure\n" in unit
+    (never,) = re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
+    assert never.split() == [
+        str(RULES_OF_THE_PROGRAM[each]) for each in ("the command line was wrong", "the file is wrong")
+    ]
+    (limits,) = re.findall(r"^\[Unit\]\n(.*?)^\[Service\]", unit, re.MULTILINE | re.DOTALL)
+    assert "StartLimitBurst=5" in limits
+
+
+RULES_OF_THE_PROGRAM = {
+    meaning.strip(): int(code)
+    for code, meaning in re.findall(r"^\| (\d) \| ([^|]+?) \|$", (ROOT / "docs/semantics.md").read_text(), re.MULTILINE)
+}
+"""What docs/semantics.md says of exit codes."""

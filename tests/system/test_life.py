@@ -111,16 +111,34 @@ def test_a_broken_file_is_exit_4_and_nothing_is_bound(launch, folder, text, says
     assert "ready in" not in host.words
 
 
-def test_a_service_that_fails_to_start_is_exit_3_with_its_name(launch, tmp_path):
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("raise RuntimeError('no database')", "bad.on_start failed: RuntimeError('no database')"),
+        ("await asyncio.sleep(60)", "bad.on_start took over 2 s ([timing] start)"),
+    ],
+)
+def test_S8_a_start_that_fails_ends_its_process_with_3_and_the_reason_and_whoever_began_it_may_begin_it_again(
+    launch, tmp_path, body, says
+):
+    """Nothing here starts a process anew: that, with pauses and an end, is the work of systemd, Kubernetes or whoever it is."""
     (tmp_path / "bad.py").write_text(
+        "import asyncio\n"
         "from vyked_host import Service\n"
         "class Bad(Service, name='bad', version='1.0.0'):\n"
-        "    async def on_start(self): raise RuntimeError('no database')\n"
+        f"    async def on_start(self): {body}\n"
     )
-    host = launch("bad:Bad", folder=tmp_path)
-    assert host.ends() == 3
-    assert "bad.on_start" in host.words
-    assert "no database" in host.words
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    sets = [f"transports.tcp.port={port}", "timing.start=2", "plugins.autoload=false", "host.mesh=weak"]
+    for _ in range(2):  # the second finds everything as the first did: no port, no file and no name is left taken
+        host = launch("bad:Bad", *(word for each in sets for word in ("--set", each)), folder=tmp_path)
+        assert host.ends() == 3
+        assert host.words.count(says) == 1
+        assert "Traceback" not in host.words
+        assert "ready in" not in host.words
+        with socket.create_server(("127.0.0.1", port)):
+            pass
 
 
 def test_one_class_runs_without_a_file(start, folder):

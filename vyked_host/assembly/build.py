@@ -41,7 +41,7 @@ from ..service.binding import handler, subscription_handler
 from .clients import Clients
 from .control import observe
 from .environment import Workshop, bounds
-from .guarantees import refuse_what_the_bus_lacks, verify_the_bus
+from .guarantees import refuse_what_the_bus_lacks, verify_the_bus, verify_the_registry
 from .hubs import Hubs, last_known, meeting_place
 from .services import Planned, refuse_twins
 
@@ -226,6 +226,8 @@ class Composition:
         workshop.generation = membership.generation
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
+        keeper = self.catalogue.provider("registry", settings.registry.use)
+        node.verify_registry = partial(verify_the_registry, keeper, registry, timing.start)
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
         observe(self, node, self.moments)
         self._join_hooks(node)

@@ -14,7 +14,7 @@ from ..model.description import (
     ServiceDescription,
     Surface,
 )
-from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer, Subscription, Verdict
+from ..model.message import INITIAL_CREDIT, Call, Event, Fault, GroupLag, Guarantees, Peer, Subscription, Verdict
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
 from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord
@@ -23,7 +23,9 @@ from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
 from ..wire.envelope import MalformedEnvelope, pack, unpack
-from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
+from ..wire.metadata import pack as pack_headers
+from ..wire.metadata import unpack as unpack_headers
+from .calls import Calls, Channel, CreditSink, Entered, Listener, Running, RunsHere, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
 from .hub import Desk, Hub, Term
@@ -37,6 +39,7 @@ from .kinds import (
     DeadLetters,
     Delivery,
     KnowsGroups,
+    KnowsLag,
     Lease,
     Middleware,
     ObservesOutcomes,
@@ -52,9 +55,10 @@ from .trust import Trust
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
-    "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
-    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
+    "Dependency", "Desk", "Doubt", "EndpointDescription", "Entered", "Environment", "Event", "Executed", "Fault", "Generation", "GroupLag", "Guarantees",
+    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
+    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "RunsHere", "Serializer",
     "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
-    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "unpack",
+    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse",
+    "unpack", "unpack_headers",
 ]  # fmt: skip

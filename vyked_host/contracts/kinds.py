@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..model.description import EndpointDescription
-from ..model.message import Call, Event, Fault, Peer, Subscription, Verdict
+from ..model.message import Call, Event, Fault, GroupLag, Peer, Subscription, Verdict
 from ..model.topology import Change, Generation, NodeRecord
 
 
@@ -141,6 +141,16 @@ class KnowsGroups(Protocol):
 
     async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
         """(group, members that are there, events that wait) of each group of one topic. Raises errors.VykedError."""
+        ...
+
+
+@runtime_checkable
+class KnowsLag(Protocol):
+    """Optional, for a bus that keeps events for groups: `ps` and metrics ask."""
+
+    async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
+        """How far each group of any topic is behind, members or not; `groups`: those of these names alone. Raises
+        errors.VykedError."""
         ...
 
 

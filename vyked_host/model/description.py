@@ -120,7 +120,8 @@ class EventDescription(Value):
 
 
 class SubscriptionDescription(Value):
-    """One handler of an event. `exclusive`: @xsubscribe, one instance of the consumer service gets each event."""
+    """One handler of an event. `exclusive`: @xsubscribe, one instance of the consumer service gets each event; `may_miss`: a bus
+    that loses some of them will do."""
 
     service: str
     major: int
@@ -133,6 +134,7 @@ class SubscriptionDescription(Value):
     max_deliveries: int = 5
     dedupe: bool = False
     since: str | None = None
+    may_miss: bool = False
 
 
 class Dependency(Value):

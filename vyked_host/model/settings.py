@@ -166,9 +166,9 @@ class LimitsTable(Table):
     adaptive: Annotated[bool, Meta(description="refuse calls that would only wait, found by how long calls take")] = (
         True
     )
-    in_flight_per_connection: Annotated[
-        Limit, Meta(description="calls running at once for one connection beyond loopback")
-    ] = 100
+    in_flight_per_connection: Annotated[Limit, Meta(description="calls at once of one connection beyond loopback")] = (
+        100
+    )
     connections: Annotated[Limit, Meta(description="connections per listener")] = 1024
     connections_per_peer: Annotated[Limit, Meta(description="connections per peer address; loopback is exempt")] = 64
     write_buffer: Annotated[Size, Meta(description="bytes waiting for a slow reader before it is cut")] = 4 << 20

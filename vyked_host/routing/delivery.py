@@ -56,7 +56,7 @@ class Group:
 
 def lack(wanted: SubscriptionDescription, given: Guarantees) -> str:
     """What a subscription asks of a bus beyond what that one gives, in words; "" when it has all."""
-    if wanted.exclusive and not given.at_least_once:
+    if wanted.exclusive and not (given.at_least_once or (wanted.may_miss and given.one_of_group)):
         return "@xsubscribe needs at-least-once delivery to one instance"
     if not wanted.exclusive and not given.fan_out:
         return "@subscribe needs delivery to every instance"

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..contracts import Clock, Running, Sink
+from ..contracts import Clock, Entered, Running, Sink
 from ..errors import Code
 from ..model.description import EndpointDescription, Surface
 from ..model.message import Call, Fault
@@ -105,58 +105,84 @@ class Dispatcher:
     # ---- per call --------------------------------------------------------------------------------------------------
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Run one call. Every refusal is `not_executed`."""
+        admitted = self._admit(call, sink)
+        if admitted is None:
+            return None
+        invocation, arguments = admitted
+        task = self._start(invocation.run(arguments))
+        if invocation.ended:
+            return None
+        invocation.started(task)
+        self._watch()
+        return invocation
+
+    def enter(self, call: Call, sink: Sink) -> Entered | None:
+        """Let one call in that the task of its transport runs."""
+        admitted = self._admit(call, sink)
+        if admitted is None:
+            return None
+        invocation, arguments = admitted
+        invocation.arguments = arguments
+        self._watch()
+        return invocation
+
+    def _admit(self, call: Call, sink: Sink) -> tuple[Invocation, Any] | None:
+        """The call as it is counted from now on, and its arguments; None: it is refused."""
         index = call.endpoint
         route = self._routes[index] if 0 <= index < len(self._routes) else None
         if route is None:
-            return self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
+            self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
+            return None
         now = self.now()
         if route.timeout_s is not None and call.deadline > now + route.timeout_s:
             call.deadline = now + route.timeout_s
         if call.deadline <= now:
-            return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
+            self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
+            return None
         if not route.open:
-            return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
+            self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
+            return None
         if (route.examined or len(self.running) >= self.pacing.room or now >= self.lag.late_at) and (
             why := self._examined(route, call, now)
         ) is not None:
-            return self._refuse(call, sink, *why, route)
+            self._refuse(call, sink, *why, route)
+            return None
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
-            return self._refuse(call, sink, "NOT_SUPPORTED", text, route)
+            self._refuse(call, sink, "NOT_SUPPORTED", text, route)
+            return None
         try:
             arguments = codecs.decode(call.body)
         except ValueError as error:
-            return self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
+            self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
+            return None
         made = Streaming if route.streams else Invocation
         invocation = made(self, route, codecs, call, sink, now)
         route.counters.in_flight += 1
         self.running[invocation] = None
         if invocation.pace is None:
             self.pacing.aside += 1
-        task = self._start(invocation.run(arguments))
-        if invocation.ended:
-            return None
-        invocation.started(task)
+        return invocation, arguments
+
+    def _watch(self) -> None:
         if not self._sweeping:
             self._sweeping = True
             self._loop.call_later(SWEEP_S, self._sweep)
-        return invocation
 
     def _examined(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
         return forbidden(route, call) or self.pacing.refusal(route, call, now)
 
-    def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
+    def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> None:
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
         fault = Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after)
-        return self._turn_away(call, sink, fault, route)
+        self._turn_away(call, sink, fault, route)
 
-    def _turn_away(self, call: Call, sink: Sink, fault: Fault, route: Route | None) -> Running | None:
+    def _turn_away(self, call: Call, sink: Sink, fault: Fault, route: Route | None) -> None:
         if route is not None:
             route.counters.fault(fault.code, 0.0)
         self.failures.served(route.endpoint.path if route is not None else f"endpoint {call.endpoint}", call, fault)
         sink.fail(call, fault)
-        return None
 
     def leave(self, invocation: Invocation) -> None:
         """A call is over."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ..contracts import Clock, Registry
-from ..errors import StartError, Unavailable
+from ..errors import StartError, Unavailable, VykedError
 from ..model.topology import Address, Change, Generation, NodeRecord
 from .activation import Activator
 from .announcement import AGAIN, Announcement
@@ -112,7 +112,11 @@ class Membership:
                     self._take_in(change)
                     attempt = 0
             except Exception as error:  # noqa: BLE001 - without its watch a node would be blind for ever
-                self._log.error("the watch of the registry failed and is begun again", exc_info=error)
+                expected = isinstance(
+                    error, (VykedError, OSError)
+                )  # a defect is told with its traceback, the first time
+                told = None if expected or attempt else error
+                self._log.error("the watch of the registry failed and is begun again: %r", error, exc_info=told)
             else:
                 return  # the registry was closed
             attempt += 1

@@ -19,6 +19,7 @@ from ..model.phase import Phase, step
 from ..model.report import is_own
 from ..model.settings import Settings
 from ..model.topology import Address, NodeRecord
+from .behind import Behind
 from .client import ServiceClient
 from .clock import LoopClock
 from .directory import Directory
@@ -74,6 +75,9 @@ class Node:
         self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
         self.phase_changed: PhaseChanged = _nobody_listens
         self.verify: Callable[[], Awaitable[None]] = _nothing_to_verify
+        self.verify_registry: Callable[[], Awaitable[None]] = _nothing_to_verify
+        groups = [each.subscription.group for each in subscribers if each.subscription.group is not None]
+        self._behind = Behind(pubsub, groups, tasks, clock, log)
         self._phase = Phase.NEW
         self.began = clock.now()
         self.watching: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -115,6 +119,7 @@ class Node:
                 "published": self.publisher.published,
                 "failed": self.publisher.failed,
                 "consumers": {each.path: {**each.counters.report(), "gaps": each.gaps} for each in self.subscribers},
+                "groups": self._behind.latest(),
             },
             "connections": {name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()},
             "loop_lag_s": self.lag.lag_s,
@@ -160,11 +165,12 @@ class Node:
         await self.membership.join(self.addresses)
 
     async def _meet(self) -> None:
-        """Find the others, and ask the bus what it gives; where nobody answers, those that were known last do. Raises
+        """Find the others, and ask registry and bus what they give; where nobody answers, those that were known last do. Raises
         StartError, ConfigError."""
         recalled = False
         try:
             await self.hubs.open()
+            await self.verify_registry()
         except Away as error:
             recalled = self.membership.recall()
             if not recalled:

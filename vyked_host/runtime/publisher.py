@@ -62,6 +62,7 @@ class Publisher:
             key=key,
             metadata=_metadata(event, outer.inherited if outer is not None else {}),
             published_unix_s=self._clock.unix(),
+            named=id is not None,
         )
         entry = self.trail.publishes(message)
         accepted = self._pubsub.publish(message, deadline=self._clock.now() + (timeout or TIMEOUT_S))

@@ -221,28 +221,34 @@ def subscribe(subject: Any, /, *, version: str | None = None, concurrency: int =
 @overload
 def xsubscribe(handler: Same, /) -> Same: ...
 @overload
-def xsubscribe(*, strategy: StrategyName) -> Callable[[Same], Same]: ...
+def xsubscribe(*, strategy: StrategyName | None = ..., may_miss: bool = ...) -> Callable[[Same], Same]: ...
 @overload
 def xsubscribe(
     event: Event[..., E], /, *, strategy: StrategyName | None = ..., concurrency: int = ..., max_deliveries: int = ...,
-    dedupe: bool = ...,
+    dedupe: bool = ..., may_miss: bool = ...,
 ) -> Callable[[Handler[S, E]], Handler[S, E]]: ...  # fmt: skip
 @overload
 def xsubscribe(
     topic: str, /, *, version: str, strategy: StrategyName | None = ..., concurrency: int = ...,
-    max_deliveries: int = ..., dedupe: bool = ...,
+    max_deliveries: int = ..., dedupe: bool = ..., may_miss: bool = ...,
 ) -> TopicDecorator: ...  # fmt: skip
 def xsubscribe(
     subject: Any = None, /, *, version: str | None = None, strategy: StrategyName | None = None, concurrency: int = 16,
-    max_deliveries: int = 5, dedupe: bool = False,
+    max_deliveries: int = 5, dedupe: bool = False, may_miss: bool = False,
 ) -> Any:  # fmt: skip
     """Call the method for each such event in one instance of this service, at least once: returning is the ack, raising
     brings it again with backoff, after `max_deliveries` it is a dead letter. `strategy`: who gets it (LEADER, RANDOM,
-    DESIGNATION = one owner per key); without one, whoever is free."""
+    DESIGNATION = one owner per key); without one, whoever is free. `may_miss`: a bus that gives each event to one instance at most
+    once will do, too."""
     if strategy is not None and strategy not in STRATEGIES:
         raise UsageError(f"@xsubscribe knows no strategy {strategy!r}: choose one of {', '.join(STRATEGIES)}")
     said: dict[str, Any] = {"version": version, "concurrency": concurrency, "max_deliveries": max_deliveries}
-    said |= {"dedupe": dedupe, "exclusive": True, "strategy": STRATEGIES[strategy] if strategy else "any"}
+    said |= {
+        "dedupe": dedupe,
+        "may_miss": may_miss,
+        "exclusive": True,
+        "strategy": STRATEGIES[strategy] if strategy else "any",
+    }
     return _subscribed("xsubscribe", subject, said)
 
 

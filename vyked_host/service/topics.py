@@ -67,7 +67,7 @@ def _subscription(cls: type[object], name: str, handler: Any, said: Subscribed) 
     return SubscriptionDescription(
         service=service, major=major, event=event, handler=name, payload=_payload(handler, said, place),
         exclusive=said.exclusive, strategy=said.strategy, concurrency=said.concurrency,
-        max_deliveries=said.max_deliveries, dedupe=said.dedupe, since=said.since,
+        max_deliveries=said.max_deliveries, dedupe=said.dedupe, since=said.since, may_miss=said.may_miss,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .conformance.registries import RegistryConformance as RegistryConformance
     from .conformance.serializers import SerializerConformance as SerializerConformance
     from .conformance.transports import TransportConformance as TransportConformance
-    from .leaks import leaks as leaks
+    from .leftovers import leaks as leaks
     from .mesh import Mesh as Mesh
     from .mesh import running as running
     from .surroundings import environment as environment
@@ -33,7 +33,7 @@ _HOME = {
     "TransportConformance": "conformance.transports",
     "environment": "surroundings",
     "eventually": "waiting",
-    "leaks": "leaks",
+    "leaks": "leftovers",
     "running": "mesh",
 }
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 BINARY = Path(sys.executable).with_name("nats-server")
 LISTENS = re.compile(r"Listening for client connections on 127\.0\.0\.1:(\d+)")
+JETSTREAM = 'jetstream { store_dir: "js" }'
+"""Keeps its streams in the folder of the server, also over a kill."""
 
 
 class NatsServer:
@@ -43,6 +45,18 @@ class NatsServer:
             time.sleep(0.01)
         self._port = int(LISTENS.search(text).group(1))
         return self
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def retire(self) -> None:
+        """Lame duck: it sends its clients away one by one, then ends."""
+        self._process.send_signal(signal.SIGUSR2)
 
     def kill(self) -> None:
         self._process.kill()

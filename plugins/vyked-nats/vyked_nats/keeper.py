@@ -15,6 +15,7 @@ from .server import Servers, Unreachable, hang_up
 
 FIRST_S = 0.1
 FACTOR = 1.6
+CANCELLED_AGAIN_S = 0.1
 
 
 class Keeper:
@@ -42,10 +43,12 @@ class Keeper:
 
     async def aclose(self) -> None:
         """No line from now on. Idempotent."""
-        if self._cancel is not None:
+        while self._cancel is not None:
             self._cancel()
-        if self._ended is not None:
-            await self._ended
+            if self._ended is None or self._ended.done():
+                return
+            # nats-py swallows a cancellation that reaches it while it writes: once more, until it is heard
+            await asyncio.wait({self._ended}, timeout=CANCELLED_AGAIN_S)
 
     async def _keep(self) -> None:
         # made here, not in begin(): a task that is cancelled before its first step never gets to the `finally`
@@ -69,8 +72,13 @@ class Keeper:
         async def ended() -> None:
             over.set()
 
+        async def retires() -> None:
+            if self._servers.leave():
+                self._last = "the server retires"
+                over.set()
+
         try:
-            client = await self._servers.dial(self._env.timing.dial, self._heard, ended)
+            client = await self._servers.dial(self._env.timing.dial, self._heard, ended, retires)
         except Unreachable as error:
             return str(error)
         try:
@@ -107,6 +115,8 @@ class Keeper:
 
     async def _heard(self, error: Exception) -> None:
         self._last = self._servers.words(error)
+        if self.line is not None:
+            self.line.told(self._last)
         self._told_of(self._last)
 
     def _tell(self, cause: str) -> None:

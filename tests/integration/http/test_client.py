@@ -15,7 +15,8 @@ import pytest
 from vyked_host.builtin.http.options import Options
 from vyked_host.builtin.http.transport import HttpTransport
 from vyked_host.contracts import Address, Call, EndpointDescription, Fault, Kind, LimitsTable, TimingTable
-from vyked_host.errors import NotFound, NotSupported, Unavailable
+from vyked_host.errors import CallError, NotFound, NotSupported, Unavailable
+from vyked_host.runtime.net import AsyncioNet
 from vyked_host.wire.metadata import pack
 
 from .services import endpoint
@@ -100,6 +101,20 @@ async def test_row_30_calls_share_a_pool_of_connections(served: Any, dial: Dial)
     assert found == [json.dumps(str(n)).encode() for n in range(50)]
     async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{served[2]}/_stats") as answer:
         assert (await answer.json())["listener"]["open"] <= 2 + 2  # the pool, the one that dialled, this one
+
+
+async def test_a_node_that_is_dialled_by_a_name_it_does_not_go_by_says_what_to_set(serve: Any) -> None:
+    _, _, port = await serve(hosts=("shop.example",))
+
+    class Renamed(AsyncioNet):
+        async def connect(self, address: str, *more: Any, **named: Any) -> Any:
+            return await super().connect(address.replace("elsewhere.example", "127.0.0.1"), *more, **named)
+
+    env = msgspec.structs.replace(environment(), net=Renamed())
+    address = Address(transport="http", uri=f"http://elsewhere.example:{port}")
+    with pytest.raises(CallError, match=r"does not go by the name .elsewhere.example.*\[transports.http\]") as caught:
+        await HttpTransport(Options(), env).dial(address, deadline=env.clock.now() + 3.0)
+    assert caught.value.executed in ("not_sent", "not_executed")
 
 
 async def test_another_serializer_by_option(served: Any, dial: Dial) -> None:

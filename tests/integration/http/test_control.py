@@ -69,7 +69,7 @@ async def test_row_40_drain_lets_running_calls_end_refuses_new_ones_and_answers_
 ) -> None:
     identity, listener, port = served
     idle = await raw(port)
-    await idle.send(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+    await idle.send(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await idle.head()
     running = asyncio.create_task(http.post("/-/call/identity/wait").__aenter__())
     await identity.gate.entered.wait()
@@ -89,7 +89,7 @@ async def test_row_40_drain_lets_running_calls_end_refuses_new_ones_and_answers_
 async def test_closing_cuts_what_still_runs_and_frees_the_port(served: Any, raw: Any) -> None:
     identity, listener, port = served
     connection = await raw(port)
-    await connection.send(b"POST /-/call/identity/wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    await connection.send(b"POST /-/call/identity/wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
     await identity.gate.entered.wait()
     await listener.aclose()
     assert await connection.everything() == b""

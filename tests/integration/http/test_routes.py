@@ -147,10 +147,10 @@ async def test_nothing_there_names_the_nearest_routes(http: Any) -> None:
 
 async def test_row_29_trace_is_trace(served: Any, raw: Any) -> None:
     connection = await raw(served[2])
-    await connection.send(b"TRACE /traced HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    await connection.send(b"TRACE /traced HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert (await connection.everything()).endswith(b'"traced"')
     connection = await raw(served[2])
-    await connection.send(b"PUT /traced HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    await connection.send(b"PUT /traced HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
     assert (await connection.everything()).startswith(b"HTTP/1.1 405")
 
 
@@ -247,7 +247,7 @@ async def test_without_a_header_the_deadline_is_ten_seconds(http: Any, served: A
 async def test_row_40_a_client_that_goes_cancels_the_handler(served: Any, raw: Any) -> None:
     identity, _, port = served
     connection = await raw(port)
-    await connection.send(b"POST /-/call/identity/wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    await connection.send(b"POST /-/call/identity/wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
     await identity.gate.entered.wait()
     await connection.close()
     await identity.gate.cancelled.wait()
@@ -256,7 +256,7 @@ async def test_row_40_a_client_that_goes_cancels_the_handler(served: Any, raw: A
 async def test_expect_100_continue_is_answered_before_the_body(served: Any, raw: Any) -> None:
     connection = await raw(served[2])
     await connection.send(
-        b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     )
     assert (await connection.head()).startswith("HTTP/1.1 100")
     await connection.send(b"abc")

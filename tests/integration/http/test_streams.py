@@ -50,7 +50,7 @@ async def test_a_failure_after_the_first_item_is_the_last_line_and_the_body_has_
 async def test_a_reader_that_stops_stops_the_handler(served: Any, raw: Any) -> None:
     identity, _, port = served
     connection = await raw(port)
-    await connection.send(b"POST /-/call/identity/endless HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    await connection.send(b"POST /-/call/identity/endless HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
     await connection.head()
     before = -1
     while identity.produced != before:  # until nothing moves for 50 turns of the loop

@@ -11,7 +11,7 @@ from vyked_host.builtin.redis.bus import RedisBus
 from vyked_host.builtin.redis.options import BusOptions
 from vyked_host.contracts import Environment, TimingTable
 from vyked_host.testing import environment
-from vyked_host.testing.leaks import leaks
+from vyked_host.testing.leftovers import leaks
 
 TIMING = TimingTable(ping=0.4, pong=0.3, dial=0.5)
 

@@ -13,7 +13,7 @@ from vyked_host import Service, api, publish, subscribe, xsubscribe
 from vyked_host.assembly import Host
 from vyked_host.errors import ConfigError
 from vyked_host.testing import eventually
-from vyked_host.testing.leaks import leaks
+from vyked_host.testing.leftovers import leaks
 
 MANUAL = Path(__file__).parents[3] / "docs/redis.md"
 

@@ -216,24 +216,29 @@ async def test_spawned_work_outlives_the_deadline_of_the_call_that_began_it() ->
 
 
 # ---- membership ------------------------------------------------------------------------------------------------------
-async def test_a_watch_that_fails_is_begun_again(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "traces"), [(RuntimeError("a defect"), 1), (Unavailable("it went"), 0), (OSError("it broke"), 0)]
+)
+async def test_a_watch_that_fails_is_begun_again_and_each_time_is_one_line(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Exception, traces: int
 ) -> None:
     watch, watched = EmbeddedRegistry.watch, list[Any]()
 
     def failing(registry: EmbeddedRegistry, services: Any) -> AsyncIterator[Any]:
         watched.append(watch(registry, services))
-        return _broken() if len(watched) == 1 else watched[-1]
+        return _broken(error) if len(watched) <= 3 else watched[-1]
 
     monkeypatch.setattr(EmbeddedRegistry, "watch", failing)
     async with Host(Plain, text=LOCAL) as host:
         await until(lambda: host.node.directory.view.revision)
-        assert len(watched) == 2
-    assert "the watch of the registry failed" in caplog.text
+        assert len(watched) == 4
+    told = [each for each in caplog.records if "the watch of the registry failed" in each.message]
+    assert [str(error) in each.message for each in told] == [True] * 3
+    assert sum(bool(each.exc_info) for each in told) == traces
 
 
-async def _broken() -> AsyncIterator[Any]:
-    raise RuntimeError("the connection to the registry broke")
+async def _broken(error: Exception) -> AsyncIterator[Any]:
+    raise error
     yield
 
 

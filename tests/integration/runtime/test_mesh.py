@@ -230,7 +230,7 @@ async def test_without_a_registry_the_last_known_stays_good_for_ever_and_nobody_
 async def test_of_two_hosts_with_one_id_the_earlier_stays_away_and_says_so(
     party: Party, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await party.host(Cart)
+    keeper = await party.host(Cart)
     monkeypatch.setattr("vyked_host.assembly.environment.secrets.token_hex", lambda _size: "same")
     early = await party.host(Shop)
     with caplog.at_level(logging.ERROR):
@@ -240,7 +240,13 @@ async def test_of_two_hosts_with_one_id_the_earlier_stays_away_and_says_so(
     assert "another process has this node id" in caplog.text
     assert "another process" in (await early.node.readiness())[1]["reasons"]["registry"]
     generation = late.node.membership.generation()
-    await asyncio.sleep(3 * H)  # long enough for a fight to show
+    hub: Any = next(iter(keeper.node.hubs._hubs.values()))  # type: ignore[attr-defined]
+    node_id = late.node.record.node_id
+    desk = (await hub.term()).desk(RegistryDesk)
+    first = desk.ledger.state.entries[node_id].seen_at
+    await eventually(
+        lambda: desk.ledger.state.entries[node_id].seen_at >= first + 3 * H
+    )  # both would have spoken by then
     assert late.node.membership.generation() == generation
     assert early.node.membership.generation() is None
 

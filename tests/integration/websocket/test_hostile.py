@@ -25,7 +25,7 @@ from .rooms import port, served
 FAST = "[timing]\nscale = 0.02\n"  # headers 0.2 s, body 0.6 s, write 0.2 s, ping 0.2 s, pong 0.1 s
 NO_PING = "[timing]\nping = 600\n"
 HANDSHAKE = (
-    b"GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n"
 )
 MASK = b"\x01\x02\x03\x04"
@@ -385,3 +385,16 @@ async def test_random_bytes_after_the_handshake_harm_nobody() -> None:
             await ws.send_str("a")
             assert await ws.receive_str() == "A"
         assert isinstance(http, aiohttp.ClientSession)
+
+
+async def test_a_page_whose_own_name_points_here_gets_no_socket() -> None:
+    """DNS rebinding: the origin is the name that the browser asks for, and both are the attacker's."""
+    async with served() as (host, rooms, http):
+        foreign = {"Host": "evil.example", "Origin": "http://evil.example"}
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await http.ws_connect("/text", headers=foreign)
+        assert caught.value.status == 421
+        assert rooms.sockets == []
+        async with http.ws_connect("/text", headers={"Origin": f"http://127.0.0.1:{port(host)}"}) as ws:
+            await ws.send_str("a")
+            assert await ws.receive_str() == "A"

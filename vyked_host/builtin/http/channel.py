@@ -31,7 +31,7 @@ from .options import Options
 from .outgoing import Outgoing, RawOutgoing
 
 MISDIRECTED = 421
-"""Status of a node that is not the one a request was signed for (RFC 9110 15.5.20)."""
+"""Status of a node that is not the one a request was signed for, or that goes by another name (RFC 9110 15.5.20)."""
 FIRST_RAW = 1 << 16
 """Indices from here on are raw calls of this channel; those of a surface stay below."""
 RAW_OPTIONS = frozenset(

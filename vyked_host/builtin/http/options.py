@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta
 
 DEFAULT_PORT = 4501
+NAME = r"^(\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$"
+"""A name of a host without scheme and port; ".shop.example" stands for all below it, "*" for any."""
 
 
 class Cors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +52,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Meta(description="absent: 4501, or a free port when taken; 0: a free one"),
     ] = None
     advertise: Annotated[str | None, Meta(description='HOST:PORT that others dial, such as "10.0.0.7:4501"')] = None
+    hosts: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Meta(
+                    pattern=NAME,
+                    description='a name without scheme and port, "." in front of one for those below it, or "*"',
+                ),
+            ],
+            ...,
+        ]
+        | None,
+        Meta(
+            description='names that requests may ask for, such as "shop.example" or ".shop.example"; "*": any. Absent: on a loopback '
+            "bind `host` and `advertise`, else any. Addresses and localhost always are"
+        ),
+    ] = None
     cors: Annotated[Cors, Meta(description="pages of other origins")] = Cors()
     websocket: Annotated[Sockets, Meta(description="bounds of each WebSocket")] = Sockets()
     allow_cross_domain: Annotated[bool, Meta(description='the same as cors.origins = ["*"], as Vyked 2.x had it')] = (

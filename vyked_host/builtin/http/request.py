@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from ...contracts import Peer
 from ...wire.proof import Seal
+from .connection import Connection
 from .cors import NOBODY
 from .exposed import Exposed
+
+
+class Answer(Protocol):
+    """What is asked of an answer before it is sent."""
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """What it says so far."""
+        ...
+
+    def force_close(self) -> None:
+        """The connection ends with this answer."""
 
 
 class Stamper(Protocol):
     """Puts on an answer what every answer carries."""
 
-    def stamp(self, request: EdgeRequest, response: web.StreamResponse) -> None:
+    def stamp(self, request: EdgeRequest, response: Answer) -> None:
         """Add headers to `response` before they are sent."""
         ...
 
@@ -23,16 +37,23 @@ class Stamper(Protocol):
 class EdgeRequest(web.Request):
     """aiohttp's request, with our headers on whatever answers it, also on what a handler prepares itself."""
 
-    ATTRS = web.Request.ATTRS | frozenset({"exposed", "origins", "peer", "seal", "stamper"})
+    ATTRS = web.Request.ATTRS | frozenset({"exposed", "origins", "peer", "says_more", "seal", "stamper"})
     stamper: Stamper
     exposed: Exposed | None = None
     """What it calls, once that is known."""
     peer: Peer | None = None
     """Who asks, where that was looked at; else what the connection says."""
+    says_more: bool = False
+    """A header of `headers` may be among its own."""
     seal: Seal | None = None
     """The mesh secret that it is signed with."""
     origins: frozenset[str] = NOBODY
     """The pages that may read the answer, beside those of `cors`: the route says so."""
+
+    @property
+    def connection(self) -> Connection:
+        """What it came over."""
+        return cast(Connection, self._protocol)
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         self.stamper.stamp(self, response)

@@ -53,7 +53,7 @@ class RedisBus(PubSub):
     # ---- start -------------------------------------------------------------------------------------------------------
     async def verify(self) -> None:
         """Ask the server who it is. Raises StartError that says what to do."""
-        async with asked(self._server, self._env, "redis"):
+        async with asked(self._server, self._env, "pubsub.redis"):
             pass
 
     # ---- publishing --------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -38,9 +38,21 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="seconds for which events are kept that every group has handled, for replay and for hosts that come back",
         ),
     ] = 60.0
+    dedupe: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="seconds for which an id that a publisher gave is known: published again, the event goes to nobody",
+        ),
+    ] = 600.0
+
+    durability: Annotated[
+        Literal["process", "disk"],
+        Meta(description='"disk": a server that does not log its commands (appendonly yes) is refused at start'),
+    ] = "process"
 
     def __repr__(self) -> str:
-        shown = f"prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue}, ack_wait={self.ack_wait}, keep={self.keep}"
+        shown = f"prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue}, ack_wait={self.ack_wait}, keep={self.keep}, durability={self.durability!r}, dedupe={self.dedupe}"
         return f"StreamOptions(url={HIDDEN!r}, {shown})"
 
 

@@ -35,7 +35,7 @@ STREAMS = Guarantees(
 def vyked_registries() -> Iterable[Provider[Registry]]:
     """The registry in a Redis or Valkey server."""
     summary = "nodes of one mesh in a Redis or Valkey server; no process of its own"
-    return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry)]
+    return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry, verify=_verify_registry)]
 
 
 @hookimpl
@@ -79,6 +79,15 @@ def _registry(options: RegistryOptions, env: Environment) -> Registry:
     return RedisRegistry(options, env)
 
 
+async def _verify_registry(registry: Registry) -> Guarantees:
+    from .registry.registry import RedisRegistry
+    from .registry.verify import fit
+
+    opened = cast(RedisRegistry, registry)
+    await fit(opened.server, opened.env)
+    return Guarantees()
+
+
 def _bus(options: BusOptions, env: Environment) -> PubSub:
     from .bus import RedisBus
 
@@ -99,7 +108,7 @@ def _streams_bus(options: StreamOptions, env: Environment) -> PubSub:
 
 
 def _of_streams(options: StreamOptions) -> Guarantees:
-    return msgspec.structs.replace(STREAMS, ack_wait_s=options.ack_wait)
+    return msgspec.structs.replace(STREAMS, ack_wait_s=options.ack_wait, dedupe_s=options.dedupe)
 
 
 async def _verify_streams(bus: PubSub) -> Guarantees:
@@ -108,5 +117,6 @@ async def _verify_streams(bus: PubSub) -> Guarantees:
 
     streams = cast(StreamsBus, bus)
     return msgspec.structs.replace(
-        _of_streams(streams.options), durability=await durability(streams.server, streams.env)
+        _of_streams(streams.options),
+        durability=await durability(streams.server, streams.env, streams.options.durability),
     )

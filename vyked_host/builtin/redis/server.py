@@ -18,7 +18,7 @@ from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import AuthenticationError, InvalidResponse, RedisError
 
 from ...errors import ConfigError
-from .faults import Unreachable
+from .faults import Denied, Unreachable
 from .options import HIDDEN
 
 Word = str | bytes
@@ -90,7 +90,8 @@ class Server:
             raise Unreachable(f"{self.place} did not answer within {within:g} s") from None
         except FAILURES as error:
             await hang_up(wire)
-            raise Unreachable(self.words(error)) from None  # the cause may quote the password
+            kind = Denied if isinstance(_inner(error), AuthenticationError | InvalidResponse) else Unreachable
+            raise kind(self.words(error)) from None  # the cause may quote the password
         except BaseException:
             await hang_up(wire)
             raise
@@ -98,8 +99,7 @@ class Server:
 
     def words(self, error: Exception) -> str:
         """What happened, and what to do about it."""
-        if error.args and isinstance(error.args[0], Exception):
-            error = error.args[0]  # redis-py wraps what was wrong with a login on a Unix socket
+        error = _inner(error)
         text = " ".join(_said(error).split()).rstrip(".")
         if self._password:
             text = text.replace(self._password, HIDDEN)
@@ -108,6 +108,11 @@ class Server:
         if isinstance(error, InvalidResponse):
             return f"what answers at {self.place} is no Redis or Valkey: {text}"
         return f"{self.place}: {text}"
+
+
+def _inner(error: Exception) -> Exception:
+    """redis-py wraps what was wrong with a login on a Unix socket."""
+    return error.args[0] if error.args and isinstance(error.args[0], Exception) else error
 
 
 def _said(error: Exception) -> str:

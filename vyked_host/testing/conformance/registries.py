@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from ...contracts import Change, Environment, Generation, Instance, NodeRecord, Provider, Registry, Taken
 from ...errors import Unavailable
-from ..leaks import leaks
+from ..leftovers import leaks
 from ..waiting import WITHIN_S, eventually
 from .company import QUICK, Company, company, record
 from .registry_machine import RegistryMachine

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from ...contracts import Environment, Guarantees, Provider
-from ..leaks import leaks
+from ..leftovers import leaks
 from ..surroundings import environment
 
 

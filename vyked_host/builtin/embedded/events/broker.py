@@ -270,14 +270,6 @@ class Broker:
         for by_name in self.groups.values():
             yield from by_name.values()
 
-    def known_groups(self, topic: Topic) -> list[tuple[str, int, int]]:
-        """(group, members, events that wait) of one topic."""
-        return [(each.name, each.members, each.waiting) for each in self.groups.get(topic, {}).values()]
-
-    def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
-        """(service, major, event, group, dead letters) of each group that has any."""
-        return [(*each.topic, each.name, len(each.dead)) for each in self.all_groups() if each.dead]
-
     def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> bool:
         """Forget a dead letter in every group that has it, or in that one, or put it back; False: there is none."""
         having = [each for each in self.all_groups() if group in (None, each.name)]

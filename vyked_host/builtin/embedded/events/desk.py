@@ -14,8 +14,7 @@ from contextvars import Context as Variables
 from typing import Self
 
 from ....contracts import Environment, Term
-from ....errors import NotSupported, ServiceError, StartError
-from ....service.base import Service
+from ....errors import NotSupported, StartError
 from ....service.context import CURRENT
 from ....service.decorators import api
 from ....wire.envelope import MalformedEnvelope
@@ -24,10 +23,11 @@ from ..options import MIB, BusOptions
 from .acceptance import outcome
 from .broker import Broker
 from .entry import MemoryStore, Store, nothing
-from .estate import bequeath, dead_letters, group_of, inherit, succession
+from .estate import bequeath, group_of, inherit, succession
+from .inquiries import Inquiries, Moving
 from .journal import Journal
-from .letters import Batch, DeadLetter, Heirloom, Joined, Letter, Refusal, Settlement, Succession, Taken, Wanted
-from .parcel import Parcel, Topic
+from .letters import Batch, Heirloom, Joined, Letter, Refusal, Settlement, Succession, Taken, Wanted
+from .parcel import Parcel
 from .session import Session
 from .stream import batches
 
@@ -42,14 +42,9 @@ FILE_S = 0.1
 """Between two tries to open a file that an earlier holder has not let go of ([timing] scale applies)."""
 
 
-class Moving(ServiceError, code="moving", status=503):
-    """This holder gives up the hub: ask the next one."""
-
-
-class BusDesk(Service, name="vyked-bus", version="1.0.0"):
+class BusDesk(Inquiries, name="vyked-bus", version="1.0.0"):
     """The event bus of one mesh, for one term."""
 
-    broker: Broker
     store: Store
 
     @classmethod
@@ -73,7 +68,6 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         self._ended, self._opened = asyncio.Event(), asyncio.Event()
         self._before: Succession | None = None
         self._cancel: Callable[[], None] = nothing
-        self._env: Environment
 
     # ---- contracts.Desk ----------------------------------------------------------------------------------------------
     async def open(self) -> None:
@@ -260,28 +254,6 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         """The groups, when there are others than at revision `known`: any node may be the next holder, without a word."""
         revision = self.broker.revision
         return (revision, succession(self.broker)) if revision != known else None
-
-    # ---- dead letters ------------------------------------------------------------------------------------------------
-    @api
-    def dead(self, service: str, major: int, name: str, group: str, after: int) -> list[DeadLetter]:
-        """Dead letters of a group, oldest first, without the first `after` ones: as many as fit in a batch."""
-        return dead_letters(self.broker, Topic(service, major, name), group, after)
-
-    @api
-    def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
-        """(group, members, events that wait) of one topic."""
-        return self.broker.known_groups(Topic(service, major, name))
-
-    @api
-    def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
-        """(service, major, event, group, dead letters) of each group that has any."""
-        return self.broker.letterboxes()
-
-    @api(raises=[Moving])
-    async def discard(self, event_id: str, replay: bool, group: str | None) -> bool:
-        """Forget a dead letter, or put it back; False: there is none."""
-        await self.ready()
-        return self.broker.discard(event_id, replay=replay, group=group)
 
     # ---- from one holder to the next ---------------------------------------------------------------------------------
     @api

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from ....contracts import Verdict
+from ....contracts import GroupLag, Verdict
 from ....model.description import Strategy
 from ....routing.delivery import Group
 from .entry import Entry, Given, Means, Past, Receiver, State, nothing
@@ -42,6 +42,17 @@ class GroupQueue:
     def waiting(self) -> int:
         """Events in lanes and those that are delayed."""
         return sum(not entry.done for lane in self._lanes.values() for entry in lane) + len(self._delayed)
+
+    def lag(self, unix_s: float) -> GroupLag:
+        """How far it is behind at `unix_s`, seconds since 1970."""
+        alive = [entry for entry in self.entries.values() if entry.id not in self.dead]
+        out = {given.entry for member in self._members.values() for given in member.unsettled.values()}
+        in_flight = sum(entry in out or entry.held for entry in alive)
+        first = min((entry.parcel.event.published_unix_s for entry in alive), default=unix_s)
+        return GroupLag(
+            service=self.topic.service, major=self.topic.major, name=self.topic.name, group=self.name, members=self.members,
+            waiting=len(alive) - in_flight, in_flight=in_flight, oldest_s=max(0.0, unix_s - first), dead=len(self.dead),
+        )  # fmt: skip
 
     @property
     def members(self) -> int:

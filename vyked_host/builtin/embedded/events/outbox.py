@@ -15,8 +15,9 @@ from typing import Protocol
 from ....contracts import Environment
 from ....errors import RULES, CallError, DeadlineExceeded, Executed, Overloaded, Unavailable
 from ....routing.backoff import Backoff
+from ..mishaps import Mishaps
 from .admission import RETRY_AFTER_S, WAITING_SHARE, follow
-from .desk import Moving
+from .inquiries import Moving
 from .letters import BATCH_BYTES, Letter, Refusal, Taken
 from .parcel import Parcel, Topic
 
@@ -69,6 +70,7 @@ class Outbox:
         self._bytes = 0
         self._holder: Publishes | None = None
         self._due: dict[Topic, _Lane] = {}
+        self.mishaps = Mishaps(env.log, "publishing events")
 
     def publish(self, parcel: Parcel, deadline: float) -> Awaitable[None]:
         """Take `parcel` until it is accepted. Raises Overloaded, Unavailable, DeadlineExceeded."""
@@ -187,6 +189,9 @@ class Outbox:
             if error.code not in _FOR_GOOD:
                 return True
             taken = Taken(0, Refusal(error.code, str(error)))
+        except Exception as error:  # noqa: BLE001 - told; what waits is sent again, until its publisher's deadline
+            self.mishaps.met(error)
+            return True
         return self._taken(lane, batch, taken)
 
     def _taken(self, lane: _Lane, batch: list[_Waiting], taken: Taken) -> bool:

@@ -11,7 +11,18 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from ....contracts import Consumer, DeadLetters, Delivery, Environment, Event, KnowsGroups, PubSub, Subscription
+from ....contracts import (
+    Consumer,
+    DeadLetters,
+    Delivery,
+    Environment,
+    Event,
+    GroupLag,
+    KnowsGroups,
+    KnowsLag,
+    PubSub,
+    Subscription,
+)
 from ....errors import CallError, NotSupported, PermissionDenied, TooLarge, Unavailable
 from ....model.version import parse
 from ....routing.backlog import Backlog
@@ -21,16 +32,17 @@ from ..keeper import Keeper
 from ..line import Line
 from ..options import MIB, StreamOptions
 from ..outbox import Outbox
-from ..server import Server, Wire
+from ..server import Server, Wire, Word
 from . import keys
 from .follower import START, Follow, Follower, Id, parsed, written
+from .groups import Groups
 from .letters import Letters
 from .member import Member, groups_of
 from .reader import PATIENCE, Reader
-from .scripts import AGAIN, TRIM
+from .scripts import AGAIN, ONCE, TRIM
 
 ENVELOPE_BYTES = 64 << 10
-RIGHTS = "~<prefix>:* +xadd"
+RIGHTS = "~<prefix>:* +xadd +eval +exists +set"
 STRATEGIES = frozenset({"any", "random"})
 """A member that asks gets the next event, and those who wait are served in turn: also what RANDOM is for."""
 TRIM_S = 10.0
@@ -39,7 +51,7 @@ FORGOTTEN_MS = 3_600_000
 ID = re.compile(r"\d+(-\d+)?")
 
 
-class StreamsBus(PubSub, DeadLetters, KnowsGroups):
+class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     """Events of one host over Redis or Valkey, kept until they are handled."""
 
     def __init__(self, options: StreamOptions, env: Environment) -> None:
@@ -47,6 +59,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         self.server = server = Server(options.url, "pubsub.redis-streams")
         self._ack_wait_s = options.ack_wait * env.timing.scale
         self._read_s = env.timing.pong * PATIENCE
+        self._lately_s = 2 * max(1.0, self._read_s) + env.timing.pong
         self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
         self._outbox = Outbox(
             options.outbox, env.clock, self._publishing.wake, self._away, server.words, RIGHTS, "pubsub.redis-streams"
@@ -54,6 +67,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
         self._index = keys.index_of(options.prefix, env.namespace)
+        self._groups = Groups(self._errands, options.prefix, env.namespace, self._lately_s, self._ack_wait_s)
         self._letters = Letters(self._errands, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
@@ -82,7 +96,14 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {MIB}"
             return _failed(TooLarge(text, executed="not_sent"))
         stream = self._stream(event.service, parse(event.version).major, event.name)
-        return self._outbox.publish(name, ("XADD", stream, "*", "e", packed), len(packed), deadline)
+        return self._outbox.publish(name, self._entering(stream, event, packed), len(packed), deadline)
+
+    def _entering(self, stream: str, event: Event, packed: bytes) -> tuple[Word, ...]:
+        """The command by which an event enters its stream: whole, so that none overtakes one whose script is not known."""
+        if not (event.named and self.options.dedupe):
+            return ("XADD", stream, "*", "e", packed)
+        known_ms = str(max(1, int(self.options.dedupe * 1000)))
+        return ("EVAL", ONCE.text, "2", stream, keys.of_id(stream, event.id), packed, known_ms)
 
     def _stream(self, service: str, major: int, name: str) -> str:
         stream = keys.of_topic(self.options.prefix, self.env.namespace, service, major, name)
@@ -123,6 +144,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
             errands=self._errands, clock=self.env.clock, log=self.env.log, ack_wait_s=self._ack_wait_s,
             read_s=self._read_s, index=self._index, left=self._left,
         )  # fmt: skip
+        await self._groups.add(member.keys.base)
         for made in member.make("$" if since is None else written(since)):
             try:
                 await made
@@ -191,8 +213,12 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
     async def _there(self, stream: str, group: str) -> int:
         told: Any = await self._errands.ask("XINFO", "CONSUMERS", stream, group)
         members = [dict(zip(each[::2], each[1::2], strict=True)) for each in told]
-        lately = 1000 * (2 * max(1.0, self._read_s) + self.env.timing.pong)
-        return sum(int(each[b"idle"]) < lately for each in members)
+        within = {False: 1000 * self._lately_s, True: 1000 * (self._lately_s + self._ack_wait_s)}
+        return sum(int(each[b"idle"]) < within[int(each[b"pending"]) > 0] for each in members)
+
+    async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
+        """How far each group of any topic is behind. Raises Unavailable."""
+        return await self._groups.lag(groups)
 
     # ---- the end -----------------------------------------------------------------------------------------------------------
     async def _trim(self) -> None:

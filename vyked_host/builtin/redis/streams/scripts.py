@@ -15,6 +15,16 @@ local mine = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)[1]
 if not mine or mine[2] ~= ARGV[2] or tostring(mine[4]) ~= ARGV[4] then return 0 end
 """
 
+ONCE = Script(
+    """
+-- KEYS: stream, id. ARGV: the packed event, ms for which its id is known. It goes into the stream unless it did before.
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('XADD', KEYS[1], '*', 'e', ARGV[1])
+redis.call('SET', KEYS[2], '', 'PX', ARGV[2])
+return 1
+"""
+)
+
 AGAIN = Script(
     _CLOCK
     + """
@@ -102,6 +112,48 @@ return 1
 """
 )
 
+LAG = Script(
+    _CLOCK
+    + """
+-- KEYS: stream, held, again, again held, order. ARGV: group, ms within which a member that is there asks, and one that has
+-- something says what became of it.
+-- members, waiting (-1: unknown), in flight, ms since the oldest of both, dead letters; nothing: there is no such group.
+local function fields(told)
+  local found = {}
+  for at = 1, #told, 2 do found[told[at]] = told[at + 1] end
+  return found
+end
+local there, members, waiting, out, oldest = false, 0, 0, 0, now
+local function older(id) oldest = math.min(oldest, tonumber(string.match(id, '%d+'))) end
+for at = 1, 3, 2 do
+  local stream = KEYS[at]
+  for _, told in ipairs(redis.call('EXISTS', stream) == 1 and redis.call('XINFO', 'GROUPS', stream) or {}) do
+    local group = fields(told)
+    if group['name'] == ARGV[1] then
+      local pending, held = group['pending'], math.min(group['pending'], redis.call('ZCARD', KEYS[at + 1]))
+      local lag = group['lag']
+      if at == 3 then lag = redis.call('XLEN', stream) - pending end  -- there what is done with is deleted
+      if not lag or waiting < 0 then waiting = -1 else waiting = waiting + lag + held end
+      out = out + pending - held
+      if pending > 0 then older(redis.call('XPENDING', stream, ARGV[1], '-', '+', 1)[1][1]) end
+      local following = redis.call('XRANGE', stream, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
+      if following then older(following[1]) end
+      if at == 1 then
+        there = true
+        for _, each in ipairs(redis.call('XINFO', 'CONSUMERS', stream, ARGV[1])) do
+          local about = fields(each)
+          local within = tonumber(about['pending'] > 0 and ARGV[3] or ARGV[2])
+          if about['idle'] < within then members = members + 1 end
+        end
+      end
+    end
+  end
+end
+if not there then return false end
+return {members, waiting, out, now - oldest, redis.call('ZCARD', KEYS[5])}
+"""
+)
+
 TRIM = Script(
     _CLOCK
     + """
@@ -130,4 +182,4 @@ end
 return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-%.0f', ms, seq))
 """
 )
-EVERY = (AGAIN, HOLD, BURY, ACKED, DISCARD, TRIM)
+EVERY = (ONCE, AGAIN, HOLD, BURY, ACKED, DISCARD, LAG, TRIM)
