@@ -194,9 +194,7 @@ class TimingTable(Table):
         Positive,
         Meta(description="until a connection is open and its hello answered; who can't be dialled rests a third of it"),
     ] = 3.0
-    heartbeat: Annotated[
-        Positive, Meta(description="between two signs of life to the registry; two missing make a node suspect")
-    ] = 5.0
+    heartbeat: Annotated[Positive, Meta(description="between two signs of life; two missing make a node suspect")] = 5.0
     lease: Annotated[
         Positive, Meta(description="silence after which the registry forgets a node; three heartbeats at least")
     ] = 15.0

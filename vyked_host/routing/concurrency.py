@@ -46,8 +46,8 @@ _LONG = 2.0
 
 
 class Pace:
-    """The calls of one endpoint. `ended`, `total_s` and `fastest_s` are written by whoever runs calls, for each that succeeded and
-    began after `since`: how many ended in this moment, the sum of their seconds, and those of the fastest. `takes_s` is what the
+    """The calls of one endpoint. Whoever runs calls writes, for each that began after `since`: how many `ended` in this moment, however
+    they did, and the sum of their seconds; and those of the fastest that succeeded, since failing may be fast. `takes_s` is what the
     fastest took in the last moment, where that was too long for lack of a place; else 0.0."""
 
     __slots__ = ("_known", "_lately_s", "_spread_s", "ended", "fastest_s", "since", "takes_s", "total_s", "usual_s")
@@ -59,7 +59,7 @@ class Pace:
     @property
     def has_a_say(self) -> bool:
         """Did enough end in this moment, and is it known what is usual?"""
-        return self.ended >= _SAY and self._known >= ENOUGH
+        return self.ended >= _SAY and self._known >= ENOUGH and self.fastest_s < inf
 
     @property
     def waited_s(self) -> float:
@@ -74,7 +74,7 @@ class Pace:
     def next(self, *, learns: bool, span_s: float) -> None:
         """The moment, `span_s` long, is over. `learns`: nobody was refused in it and nothing waited too long."""
         self.takes_s = self.fastest_s if self.has_a_say and self.share > 1.0 else 0.0
-        if self.ended >= _SAY:
+        if self.ended >= _SAY and self.fastest_s < inf:
             self._learn(learns, span_s)
             self._known += self.ended
         self.ended, self.total_s, self.fastest_s = 0, 0.0, inf

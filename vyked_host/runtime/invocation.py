@@ -177,6 +177,9 @@ class Invocation:
             self._dispatcher.leave(self)
             elapsed = self._dispatcher.now() - self.began
             self.route.counters.fault(fault.code, elapsed)
+            if self.pace is not None and fault.executed != "not_executed" and self.began >= self.pace.since:
+                self.pace.ended += 1
+                self.pace.total_s += elapsed
             queued = elapsed if fault.executed == "not_executed" else 0.0
             self._dispatcher.failures.served(
                 self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued

@@ -185,6 +185,19 @@ def test_one_late_turn_of_the_loop_is_not_enough_and_being_late_all_the_time_is(
     assert limit.limit < 100
 
 
+def test_calls_that_fail_are_work_done_and_say_nothing_of_how_long_it_takes() -> None:
+    limit, pace = Concurrency(100, 0.0), Pace()
+    now = known(limit, pace)
+    for tick in range(1, 20):
+        pace.ended, pace.total_s = 10 * ENOUGH, 10 * ENOUGH * 0.5
+        limit.look([pace], seen(now + tick * 0.05, ran=50))
+    assert limit.limit == 100
+    for tick in range(20, 22):
+        pace.ended, pace.total_s = 10 * ENOUGH, 10 * ENOUGH * 0.5
+        limit.look([pace], seen(now + (tick - 19) * 0.25 + 1, ran=50, late_s=0.2))
+    assert limit.limit == 40  # a hundred in 0.25 s, of which one turn may have a tenth of a second
+
+
 def test_a_cut_is_judged_by_calls_that_began_after_it() -> None:
     limit, pace = Concurrency(100, 0.0), Pace()
     now = known(limit, pace)
