@@ -102,7 +102,7 @@ async def test_a_bus_closes_though_the_library_swallows_its_cancellation(server,
             swallowed.append(True)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(bus._servers, "dial", swallows)
+    monkeypatch.setattr(bus.servers, "dial", swallows)
     with pytest.raises(Unavailable):
         await published(bus, within=0.1)
     await asyncio.wait_for(bus.aclose(), 5)

@@ -369,6 +369,30 @@ async def test_when_dead_letters_are_full_what_is_given_up_comes_again(shared, o
     await when(dead, [waiting])
 
 
+async def test_how_far_groups_are_behind_is_told(shared, open_bus, published):
+    bus, slow = open_bus(shared.url, ack_wait=60.0), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("slow@1", "m", concurrency=3), slow)
+    await bus.subscribe(to("quick@1/again", "m"), Inbox())
+    for _ in range(10):
+        await published(bus)
+    await eventually(lambda: len(slow.ids) == 3)
+    await slow.deliveries[0].settle(Verdict(action="reject", cause="poison"))
+    await eventually(lambda: len(slow.ids) == 4)
+
+    async def behind():
+        return {each.group: each for each in await bus.lag()}
+
+    async def quick():
+        found = (await behind())["quick@1/again"]
+        return found.waiting + found.in_flight
+
+    await when(quick, 0)
+    found = (await behind())["slow@1"]
+    assert (found.topic, found.members, found.waiting, found.in_flight, found.dead) == ("shop.paid@1", 1, 6, 3, 1)
+    assert 0 < found.oldest_s < 60
+    assert [each.group for each in await bus.lag(frozenset({"slow@1"}))] == ["slow@1"]
+
+
 async def test_strategies_that_jetstream_does_not_know_are_refused(shared, open_bus):
     with pytest.raises(NotSupported, match="'leader'"):
         await open_bus(shared.url).subscribe(to("g", "m", strategy="leader"), Inbox())

@@ -20,15 +20,17 @@ CANCELLED_AGAIN_S = 0.1
 
 class Keeper:
     """`line` is None while there is none, and `away` says why. `joined` and `left` are told of each line's begin and end, `told`
-    of each error that the server reports meanwhile."""
+    of each error that the server reports meanwhile. `most_s`: no wait between two attempts is longer (`timing.ping`)."""
 
     def __init__(
         self, what: str, servers: Servers, env: Environment, *,
         joined: Callable[[Line], None], left: Callable[[str], None], told: Callable[[str], None],
+        most_s: float | None = None,
     ) -> None:  # fmt: skip
         self._what, self._servers, self._env = what, servers, env
         self._joined, self._left, self._told_of = joined, left, told
-        self._backoff = Backoff(first=FIRST_S, most=max(FIRST_S, env.timing.ping), factor=FACTOR)
+        most = env.timing.ping if most_s is None else most_s
+        self._backoff = Backoff(first=min(FIRST_S, most), most=most, factor=FACTOR)
         self._cancel: Callable[[], None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._is_told = False
