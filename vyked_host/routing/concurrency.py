@@ -29,8 +29,8 @@ LONGEST_S = 1.0
 TOLERANCE, SLACK_S, SPREADS = 0.5, 0.02, 4.0
 """Waiting is allowed for half of what an endpoint usually takes, for 20 ms (the average wait at which WeChat's DAGOR sheds, and
 what a busy machine does to a process), or for four times its usual spread, whichever is longest."""
-LATE_S, TURN_S = 0.1, 0.1
-"""A loop that is never less late than that has a queue of its own; then as much is let in as it does in one such turn."""
+LATE_S, TURN_S = 0.25, 0.1
+"""A loop that is never less late than the first has a queue of its own; then as much is let in as it does in a turn of the second."""
 TWICE = 2
 """Moments in a row have to agree; one is enough where the wait is three times what is allowed."""
 _BLATANT = 3.0
