@@ -18,6 +18,7 @@ from ..errors import Code
 from ..model.description import Kind
 from ..model.message import Call
 from ..routing.concurrency import Concurrency, Pace, Seen
+from ..routing.priority import LOW_SHARE, Order
 from .lag import BLOCKED_S, LATE_S, LoopLag
 from .statistics import CallCounters
 
@@ -43,8 +44,9 @@ class Pacing:
         self._limit = Concurrency(self._most, now()) if adaptive else None
         self._paces: list[Pace] = []
         self._sockets: list[CallCounters] = []
+        self._order = Order()
         self._refused, self._told_at = False, -math.inf
-        self.room = self._most
+        self.room = max(1.0, LOW_SHARE * self._most)
 
     @property
     def limit(self) -> float:
@@ -91,18 +93,20 @@ class Pacing:
         if route.endpoint.kind is Kind.WEBSOCKET:  # bounded by connections; open ones take no call's place
             return None
         found: str | None = None
-        if len(self._running) - sum(each.in_flight for each in self._sockets) >= self._most:
-            found = f"enough to do: {self._most:g} calls run ([limits] in_flight)"
+        ran, priority = len(self._running) - sum(each.in_flight for each in self._sockets), route.endpoint.priority
+        if not self._order.lets_in(priority, ran, self._most, self._most, now):
+            found = f"enough to do: {ran} calls run ([limits] in_flight)"
         elif self._limit is not None and route.pace is not None and call.peer is not None:
-            found = self._crowded(self._limit, route.pace, call.deadline - now)
+            found = self._crowded(self._limit, route, route.pace, call.deadline, now)
         if found is None:
             return None
         self._refused = True
         return "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: {found}"
 
-    def _crowded(self, limit: Concurrency, pace: Pace, left: float) -> str | None:
-        if limit.is_cut and len(self._running) - self.aside >= limit.limit:
-            return f"{limit.limit:.0f} calls run, and more would only wait ([limits] adaptive)"
+    def _crowded(self, limit: Concurrency, route: Route, pace: Pace, deadline: float, now: float) -> str | None:
+        ran, left = len(self._running) - self.aside, deadline - now
+        if limit.is_cut and not self._order.lets_in(route.endpoint.priority, ran, limit.limit, self._most, now):
+            return f"{ran} calls run, and more would only wait ([limits] adaptive)"
         if left < pace.takes_s:
             return f"calls of it take {pace.takes_s:.2f} s now, and {left:.2f} s were left"
         return None
@@ -118,7 +122,7 @@ class Pacing:
         limit.look(self._paces, Seen(now=now, late_s=late_s, ran=ran, refused=self._refused, older=self._older))
         self._refused = False
         waits = limit.is_cut and any(each.takes_s for each in self._paces)
-        self.room = 0.0 if waits else min(limit.limit, self._most)
+        self.room = 0.0 if waits else max(1.0, LOW_SHARE * limit.limit)
         if limit.limit < before:
             self._tell(limit, now)
 
