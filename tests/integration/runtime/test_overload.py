@@ -163,9 +163,10 @@ async def test_calls_of_low_priority_are_refused_first_and_those_of_high_priorit
         Crowd().of(many, shop.buy) as normal,
         Crowd().of(1, shop.pay) as high,
     ):
-        await eventually(lambda: limit(server) < 10 * WORKERS and len(normal.refused) > 50, WITHIN_S)
+        running = server.node.dispatcher.running
+        await eventually(lambda: len(running) <= limit(server) < 10 * WORKERS and len(normal.refused) > 50, WITHIN_S)
         before = (low.done, normal.done, high.done)
         refused = len(high.refused)
         await eventually(lambda: normal.done > before[1] + 50 and high.done > before[2] + 10, WITHIN_S)
-    assert len(high.refused) == refused
+    assert len(high.refused) - refused < (high.done - before[2]) / 4
     assert low.done - before[0] < (normal.done - before[1]) / 2
