@@ -1,4 +1,4 @@
-# make run | test | check | docs | bench | chaos; needs python3 (3.11 or newer) with its venv module, nothing else.
+# make run | test | check | docs | bench | chaos | fuzz; needs python3 (3.11 or newer) with its venv module, nothing else.
 # Another interpreter: make run PYTHON=python3.12. More arguments: make test ARGS="tests/unit -k wire".
 # Everything is installed into .venv, editable: the sources used are those of this checkout.
 
@@ -7,6 +7,7 @@ VENV    ?= .venv
 WORKERS ?= 2
 ARGS    ?=
 MINUTES ?= 2
+SECONDS ?= 60
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -23,7 +24,7 @@ TYPED   := benchmarks $(filter-out %/tests,$(patsubst %/__init__.py,%,$(wildcard
 # What decides what is installed: a stamp that is older than one of these is made again.
 SETUPS  := pyproject.toml setup.cfg $(wildcard services_example/setup.cfg plugins/*/setup.cfg)
 
-.PHONY: help run test check lint format types imports docs bench chaos sizes clean
+.PHONY: help run test check lint format types imports docs bench chaos fuzz sizes clean
 .NOTPARALLEL:
 
 help:
@@ -74,6 +75,12 @@ bench: $(VENV)/.installed-bench
 # Root, ip, iptables and libfaketime; about ten minutes. MINUTES is for the random run; FAULTS_SEED=n repeats one.
 chaos: $(VENV)/.installed-test
 	$(BIN)/python -m pytest tests/chaos -n 0 --minutes $(MINUTES) $(ARGS)
+
+# SECONDS is for each target; ARGS="open --keep" names targets, and keeps what was found. Where atheris can't be installed the
+# corpus is replayed, as the suite does.
+fuzz: $(VENV)/.installed-test
+	-$(PIP) atheris
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 sizes:
 	$(PYTHON) -m tests.architecture.sizes

@@ -11,8 +11,9 @@ from vyked_host.wire import packets
 from vyked_host.wire.connection import Connection
 from vyked_host.wire.hello import Reject
 from vyked_host.wire.metadata import CallMeta
-from vyked_host.wire.packets import HEADER_BYTES, PacketKind, Role
-from vyked_host.wire.pieces import MOST_PARTED
+from vyked_host.wire.packets import HEADER_BYTES, Role
+
+from .targets import check_first_words, check_open
 
 LARGE = bytes(90 << 10)
 
@@ -63,41 +64,16 @@ def conversations(draw: st.DrawFn) -> tuple[Role, bytes]:
     return role, bytes(data)
 
 
-def _hears(end: Connection, data: bytes, step: int) -> list[packets.Packet]:
-    found: list[packets.Packet] = []
-    for at in range(0, len(data), step):
-        found += end.receive(data[at : at + step])
-    return found
-
-
-def _plain(found: list[packets.Packet]) -> list[object]:
-    """Packets as they can be compared: errors by their text."""
-    return [(*each[:7], str(each[7])) for each in found]
-
-
 @settings(max_examples=600, deadline=None)
 @given(conversations(), st.integers(1, 5000))
 def test_whatever_is_done_to_a_conversation_an_open_end_reads_it_or_breaks_it_off(said, step):
-    speaker, data = said
-    hearer = opened()[1 if speaker is Role.CLIENT else 0]
-    found = _hears(hearer, data, step)
-    assert all(each[0] == packets.BROKEN or each[0] in set(PacketKind) for each in found)
-    assert [each[0] for each in found[:-1]].count(packets.BROKEN) == 0
-    assert hearer.closed == (bool(found) and found[-1][0] in (packets.BROKEN, packets.REJECT))
-    assert len(hearer._left) + sum(len(kept) for kept, _ in hearer._assembly._parts.values()) <= len(data)
-    assert len(hearer._assembly) <= MOST_PARTED
-    assert _plain(found) == _plain(opened()[1 if speaker is Role.CLIENT else 0].receive(data))
+    check_open(*said, step)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(Role), st.one_of(st.binary(max_size=300), conversations().map(lambda said: said[1])))
 def test_an_end_that_nobody_has_spoken_to_takes_no_harm_from_what_it_hears_first(role, data):
-    end = client() if role is Role.CLIENT else server()
-    if role is Role.CLIENT:
-        end.hello(HELLO)
-    found = end.receive(data)
-    assert [each[0] for each in found[:-1]].count(packets.BROKEN) == 0
-    assert len(end._left) <= len(data)
+    check_first_words(role, data)
 
 
 def test_the_seeds_are_understood_as_they_stand():

@@ -7,6 +7,7 @@ does not know. Whatever would be misread gets another version, which is refused 
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Literal
 
 import msgspec
@@ -79,6 +80,9 @@ def unpack(packed: bytes) -> Event:
         raise MalformedEnvelope("wrong fields", f"the version of an event: {error}") from error
     except _UNREADABLE as error:
         raise _malformed(packed, error) from error
+    for at in (found.published_unix_s, found.expires_unix_s, found.not_before_unix_s):
+        if at is not None and not isfinite(at):  # compared with nothing it is ever over or due
+            raise MalformedEnvelope("wrong fields", f"a time of an event is {at}")
     return Event(
         id=found.id, service=found.service, version=found.version, name=found.name, source=found.source,
         body=found.body, content_type=found.content_type, key=found.key, metadata=found.metadata,
