@@ -30,7 +30,7 @@ from .processes import LOOPBACK, ROOT, Server, cpu_seconds, environment, free_po
 MESH = "bench"
 TIMING = TimingTable(dial=30.0, pong=30.0)
 """As it is, but for what depends on how many share this process: hundreds of connections are opened at once."""
-READY_S = 120.0
+READY_S = 600.0
 NODES_A_REGISTRY = 100
 
 
