@@ -21,6 +21,7 @@ from benchmarks import (
     memory,
     old_wire,
     profile,
+    registry,
     report,
     rpc,
     startup,
@@ -72,6 +73,12 @@ def test_small_calls_are_measured_beside_a_stream_and_beside_idle_connections() 
     settings = fairness.Settings(rounds=1, calls=20, mib=1, held=0.1, idle=5)
     (late,) = fairness.run(settings).rounds["p99"]
     assert min(late.alone_us, late.stream_us, late.idle_us) > 0
+
+
+def test_a_registry_in_a_server_tells_all_watchers_and_says_what_it_costs() -> None:
+    found = registry.run(registry.Settings(instances=20, watchers=3, changes=2, seconds=0.2))
+    assert all(0 < each.first_ms <= each.last_ms for each in found.rounds["changes"])
+    assert found.rounds["idle"].server_mib > 1
 
 
 def test_a_mesh_grows_by_nodes_that_live_and_nodes_that_were_lost() -> None:

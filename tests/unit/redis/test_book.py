@@ -245,14 +245,23 @@ def test_a_lost_node_is_asked_to_be_removed_whatever_it_said_last():
     assert H <= server.now <= H + S
 
 
-@pytest.mark.parametrize("reply", [None, [], [b"x"] * 10, [b"1", 1, b"t", 1, 0, b"0", 1, [b"a"], [], []]])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        None,
+        [],
+        [b"x"] * 10,
+        [b"1", 1, b"t", 1, 0, b"0", 1, b"1:a", [], []],
+        [b"1", 1, b"t", 1, 0, b"0", 1, b"5", [], []],
+    ],
+)
 def test_what_is_no_reply_is_refused(reply):
     with pytest.raises(ValueError, match=r"."):
         sight(reply)
 
 
 def test_a_record_that_is_none_is_left_out_and_named():
-    reply = [b"1", 1, b"t", 1, 0, b"0", 1, [b"a", b"1 2", b"\xc1", 0, b"b", b"x", b"", 0], [], [b"c", b"4"]]
+    reply = [b"1", 1, b"t", 1, 0, b"0", 1, b"1:a3:1 21:\xc11:01:b1:x0:1:0", [], [b"c", b"4"]]
     seen = sight(reply)
     assert seen.nodes == ()
     assert seen.silent == (("c", 4),)

@@ -13,8 +13,7 @@ from math import inf
 
 from msgspec.structs import replace
 
-from ....catalog import leases
-from ....catalog.query import snapshot
+from ....catalog import leases, query
 from ....catalog.reduce import reduce
 from ....catalog.removal import RETURN, silenced
 from ....catalog.state import (
@@ -65,7 +64,7 @@ class Book:
         self._marks: deque[tuple[float, int]] = deque()
         self._silent: dict[str, tuple[int, float]] = {}
         self._was_silent: dict[str, float] = {}
-        self._troubled = False
+        self._troubled, self._looked_at_all = False, -inf
 
     # ---- before a look -----------------------------------------------------------------------------------------------
     def mark(self, now: float) -> str:
@@ -95,7 +94,7 @@ class Book:
         self.revision, self.tag, self.looks, self.removed = sight.revision, sight.tag, sight.looks, sight.removed
         self._note(sight, now)
         departing: tuple[Departing, ...] = ()
-        if changes or sight.silent or self._troubled or self._is_late(now):
+        if sight.silent or self._is_troubled(now) or self._is_late(now):
             told, departing = self._sweep(sight, now)
             changes += told
         else:
@@ -109,7 +108,7 @@ class Book:
 
     def snapshot(self) -> Change:
         """Everything that is known."""
-        return snapshot(self._there)
+        return query.snapshot(self._there)
 
     # ---- who is there ------------------------------------------------------------------------------------------------
     def _begin(self, sight: Sight, now: float) -> None:
@@ -126,20 +125,24 @@ class Book:
 
     def _follow(self, sight: Sight, now: float) -> list[Change]:
         state, changes = self._there, list[Change]()
-        gone = set(sight.gone) & set(state.entries)
+        gone = {node_id for node_id in sight.gone if node_id in state.entries}
         if sight.whole:
             gone = set(state.entries) - {each.record.node_id for each in sight.nodes}
         steps: list[tuple[Step, int]] = [
             (Withdrawn(node_id=node_id, generation=state.entries[node_id].generation), 0) for node_id in sorted(gone)
         ]
-        for each in sight.nodes:
+        state, told, others = _joined(state, sight.nodes, now)
+        changes += told
+        for each in others:
             steps += self._steps(each, state, now)
-        state = replace(state, entries={**state.entries, **self._heard(sight, now)})
+        if heard := self._heard(sight, now):
+            state = replace(state, entries={**state.entries, **heard})
         for step, counter in steps:
             state, effects = reduce(replace(state, counter=counter - 1) if counter else state, step, now)
             changes += (effect.change for effect in effects if isinstance(effect, Told))
+        self._troubled |= any(change.doubts for change in changes)
         lost = max(0, sight.removed - self.removed)
-        self.state = replace(state, silenced=(*state.silenced, *[now] * lost))
+        self.state = replace(state, silenced=(*state.silenced, *[now] * lost)) if lost else state
         return changes
 
     def _heard(self, sight: Sight, now: float) -> dict[str, Entry]:
@@ -186,11 +189,18 @@ class Book:
             return known[1]
         return next((at for at, beats in self._marks if beats >= last), now)
 
+    def _is_troubled(self, now: float) -> bool:
+        """Is there anything that time alone may change? Each node is looked at then, which a quiet mesh is spared. Who went and came
+        lately is looked at once a heartbeat: it is told late in any case."""
+        if self._troubled or self._there.preserving:
+            return True
+        return bool(self._there.histories) and now - self._looked_at_all >= self._rules.heartbeat_s
+
     def _is_late(self, now: float) -> bool:
         return leases.is_late(self._there, self._rules.sweep_s, now)
 
     def _sweep(self, sight: Sight, now: float) -> tuple[list[Change], tuple[Departing, ...]]:
-        state, late = self._there, self._is_late(now)
+        state, late, self._looked_at_all = self._there, self._is_late(now), now
         self._silent = {node_id: (last, self._since(node_id, last, now)) for node_id, last in sight.silent}
         self._was_silent |= dict.fromkeys(self._silent, now)
         self._was_silent = {node_id: at for node_id, at in self._was_silent.items() if now - at < self._rules.lease_s}
@@ -205,9 +215,7 @@ class Book:
         self.state = swept if late else replace(swept, held_until=held)
         departing = () if late else self._departing(now)
         after = self._there
-        self._troubled = bool(
-            self._silent or after.histories or after.preserving or any(each.doubt for each in after.shown.values())
-        )
+        self._troubled = bool(self._silent) or any(each.doubt for each in after.shown.values())
         return [effect.change for effect in effects if isinstance(effect, Told)], departing
 
     def _departing(self, now: float) -> tuple[Departing, ...]:
@@ -232,6 +240,24 @@ class Book:
             if each in self._silent
         ]
         return (*lost, *silent)
+
+
+def _joined(state: State, nodes: Iterable[There], now: float) -> tuple[State, list[Change], list[There]]:
+    """`state` with those who are new, of whom nothing is known that could delay the news; what is told of them; the others. One step
+    for all: a thousand that come at once are not a thousand states."""
+    new, others = list[There](), list[There]()
+    for each in nodes:
+        node_id = each.record.node_id
+        is_new = node_id not in state.entries and node_id not in state.histories and not each.down
+        (new if is_new and each.record.namespace == state.namespace else others).append(each)
+    if not new:
+        return state, [], others
+    entries = {each.record.node_id: _entry(each, state.epoch, now) for each in new}
+    shown = {node_id: Shown(generation=each.generation, record=each.record) for node_id, each in entries.items()}
+    after = replace(
+        state, entries={**state.entries, **entries}, shown={**state.shown, **shown}, revision=state.revision + 1
+    )
+    return after, [query.told(after.epoch, after.revision, sorted(shown.items()))], others
 
 
 def _entry(there: There, epoch: int, now: float) -> Entry:

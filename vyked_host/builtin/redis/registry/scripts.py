@@ -120,7 +120,8 @@ LOOK = Script(
     + """
 -- ARGV 5..7: epoch, revision and tag that the reader knows. 8: the count of beats before which a node is silent, or ''. 9: the
 -- number of the last look at connections that the reader wants another one after, or ''.
--- -> epoch, revision, tag, beats, removals for silence, looks, is it everything?, nodes, gone, silent.
+-- -> epoch, revision, tag, beats, removals for silence, looks, is it everything?, nodes, gone, silent. Nodes are one text, of four
+-- fields each as LENGTH:BYTES: whoever reads thousands of replies within one takes long for it.
 local now = epoch()
 
 local function linked(from, ids, lives)
@@ -169,11 +170,11 @@ else
   gone = redis.call('ZRANGEBYSCORE', G, '(' .. ARGV[6], '+inf')
 end
 for _, id in ipairs(ids) do
-  nodes[#nodes + 1] = id
-  nodes[#nodes + 1] = redis.call('HGET', N, id)
-  nodes[#nodes + 1] = redis.call('HGET', R, id)
-  nodes[#nodes + 1] = redis.call('HEXISTS', D, id)
+  for _, field in ipairs({id, redis.call('HGET', N, id), redis.call('HGET', R, id), redis.call('HEXISTS', D, id)}) do
+    nodes[#nodes + 1] = #tostring(field or '') .. ':' .. tostring(field or '')
+  end
 end
+nodes = table.concat(nodes)
 return {now, tonumber(state[1]), state[2], tonumber(state[3]), tonumber(state[4]), state[5], whole, nodes, gone, silent}
 """
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -53,19 +54,28 @@ def sight(reply: Any) -> Sight:
         raise ValueError(f"the registry's keys hold something else: {error}") from error
 
 
-def _nodes(flat: list[Any]) -> tuple[list[There], list[str]]:
+def _nodes(packed: bytes) -> tuple[list[There], list[str]]:
     there: list[There] = []
     unread: list[str] = []
-    for at in range(0, len(flat), 4):
-        node_id, life, packed, down = flat[at : at + 4]
+    fields = _fields(packed)
+    for node_id, life, record, down in zip(fields, fields, fields, fields, strict=True):
         try:
             counter, own = (int(each) for each in life.split())
-            record = _records.decode(packed)
-        except (ValueError, TypeError, AttributeError) as error:
+            found = _records.decode(record)
+        except ValueError as error:
             unread.append(f"node {node_id!r}: {error}")
             continue
-        if record.node_id != node_id.decode():
-            unread.append(f"node {node_id!r}: it is the record of {record.node_id!r}")
+        if found.node_id != node_id.decode(errors="replace"):
+            unread.append(f"node {node_id!r}: it is the record of {found.node_id!r}")
         else:
-            there.append(There(counter=counter, life=own, record=record, down=bool(down)))
+            there.append(There(counter=counter, life=own, record=found, down=down == b"1"))
     return there, unread
+
+
+def _fields(packed: bytes) -> Iterator[bytes]:
+    """``LENGTH:BYTES``, one behind the other. Raises ValueError."""
+    at = 0
+    while at < len(packed):
+        begin = packed.index(b":", at) + 1
+        at = begin + int(packed[at : begin - 1])
+        yield packed[begin:at]
