@@ -36,6 +36,7 @@ from .kinds import (
     Consumer,
     DeadLetters,
     Delivery,
+    EndsGroups,
     KnowsGroups,
     Lease,
     Middleware,
@@ -52,7 +53,7 @@ from .trust import Trust
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
-    "Dependency", "Desk", "Doubt", "EndpointDescription", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
+    "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
     "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
     "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
     "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",

@@ -144,6 +144,17 @@ class KnowsGroups(Protocol):
         ...
 
 
+@runtime_checkable
+class EndsGroups(Protocol):
+    """Optional, for a bus that keeps events for groups nobody of whom is there: `dlq end` asks for it."""
+
+    async def end_group(self, service: str, major: int, name: str, group: str) -> int:
+        """Forget a group of one topic that has no members, with what waits for it and its dead letters: how many events those were. Who
+        subscribes for it later begins anew. Raises KeyError when there is no such group, errors.NotSupported while it has
+        members, errors.VykedError."""
+        ...
+
+
 class Candidate(Protocol):
     """One instance that a call may go to. `in_flight`: calls of this client that wait for its answer; `ewma_s`: what an answer
     takes, in seconds, for a balancer to keep (the host leaves it alone), 0.0 at first."""

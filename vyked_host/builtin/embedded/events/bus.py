@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ....contracts import (
     Consumer,
-    DeadLetters,
     Delivery,
     Environment,
     Event,
     Guarantees,
-    KnowsGroups,
     PubSub,
     Subscription,
     Term,
@@ -29,12 +27,14 @@ from ....routing.backoff import Backoff
 from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
 from ..provider import guarantees
-from .desk import BusDesk, Moving
+from .asked import Moving
+from .asking import Asking
+from .desk import BusDesk
 from .inbox import GroupDelivery, Inbox
 from .letters import Succession, Wanted
 from .links import Away, Here, Link
 from .outbox import Outbox
-from .parcel import Parcel, Topic
+from .parcel import Parcel
 from .settlements import Settlements
 
 _AGAIN = Backoff(first=0.05, most=2.0)
@@ -42,7 +42,7 @@ LEAVE_S = 2.0
 """Each step of leaving takes so long at most, so that a host whose hub is gone ends all the same ([timing] scale applies)."""
 
 
-class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
+class EmbeddedBus(PubSub, Asking):
     """`contracts.PubSub` of one node."""
 
     def __init__(self, options: BusOptions, env: Environment) -> None:
@@ -260,34 +260,6 @@ class EmbeddedBus(PubSub, DeadLetters, KnowsGroups):
             return await self._link.pending(index)
         except CallError:
             return -1
-
-    async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
-        """(group, members, events that wait) of one topic. Raises CallError."""
-        link = await self._linked_within(self._env.timing.dial)
-        return await link.groups(Topic(service, major, name))
-
-    # ---- dead letters ------------------------------------------------------------------------------------------------
-    async def letterboxes(self) -> list[tuple[Subscription, int]]:
-        """Each group of any topic that has dead letters, and how many. Raises CallError."""
-        link = await self._linked_within(self._env.timing.dial)
-        return [
-            (Subscription(service=service, major=major, name=name, group=group, member=""), count)
-            for service, major, name, group, count in await link.letterboxes()
-        ]
-
-    async def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
-        """(event, cause, deliveries) of each dead letter of the group, oldest first. Raises CallError."""
-        link = await self._linked_within(self._env.timing.dial)
-        topic = Topic(subscription.service, subscription.major, subscription.name)
-        for each in await link.dead(topic, subscription.group or ""):
-            yield each
-
-    async def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> None:
-        """Forget a dead letter in every group that has it, or in that one, or put it back. Raises KeyError when there is none,
-        CallError."""
-        link = await self._linked_within(self._env.timing.dial)
-        if not await link.discard(event_id, replay=replay, group=group):
-            raise KeyError(event_id)
 
 
 def _failed(error: CallError) -> Awaitable[None]:

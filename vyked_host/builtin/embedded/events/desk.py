@@ -14,7 +14,7 @@ from contextvars import Context as Variables
 from typing import Self
 
 from ....contracts import Environment, Term
-from ....errors import NotSupported, ServiceError, StartError
+from ....errors import NotSupported, StartError
 from ....service.base import Service
 from ....service.context import CURRENT
 from ....service.decorators import api
@@ -22,12 +22,14 @@ from ....wire.envelope import MalformedEnvelope
 from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
 from .acceptance import outcome
+from .asked import Asked, Moving
 from .broker import Broker
 from .entry import MemoryStore, Store, nothing
-from .estate import bequeath, dead_letters, group_of, inherit, succession
+from .estate import bequeath, group_of, inherit, succession
+from .groups import Lookout
 from .journal import Journal
-from .letters import Batch, DeadLetter, Heirloom, Joined, Letter, Refusal, Settlement, Succession, Taken, Wanted
-from .parcel import Parcel, Topic
+from .letters import Batch, Heirloom, Joined, Letter, Refusal, Settlement, Succession, Taken, Wanted
+from .parcel import Parcel
 from .session import Session
 from .stream import batches
 
@@ -42,11 +44,7 @@ FILE_S = 0.1
 """Between two tries to open a file that an earlier holder has not let go of ([timing] scale applies)."""
 
 
-class Moving(ServiceError, code="moving", status=503):
-    """This holder gives up the hub: ask the next one."""
-
-
-class BusDesk(Service, name="vyked-bus", version="1.0.0"):
+class BusDesk(Asked, Service, name="vyked-bus", version="1.0.0"):
     """The event bus of one mesh, for one term."""
 
     broker: Broker
@@ -73,6 +71,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         self._ended, self._opened = asyncio.Event(), asyncio.Event()
         self._before: Succession | None = None
         self._cancel: Callable[[], None] = nothing
+        self._stop_looking: Callable[[], None] = nothing
         self._env: Environment
 
     # ---- contracts.Desk ----------------------------------------------------------------------------------------------
@@ -91,6 +90,9 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         for each in self._before.groups if self._before is not None else ():
             group_of(self.broker, each)
         self._opened.set()
+        self._stop_looking = self._env.tasks(
+            Lookout(self.broker.all_groups, self._env).watch(), "groups without members"
+        )
 
     async def _open_later(self, store: Journal) -> None:
         told, mishaps = "", Mishaps(self._env.log, f"opening {store.path}")
@@ -120,6 +122,7 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
             return
         self.is_moving = True
         self._cancel()
+        self._stop_looking()
         self._opened.set()  # who waits for it hears that it is over
         self.broker.rest()
         self._rouse()
@@ -260,28 +263,6 @@ class BusDesk(Service, name="vyked-bus", version="1.0.0"):
         """The groups, when there are others than at revision `known`: any node may be the next holder, without a word."""
         revision = self.broker.revision
         return (revision, succession(self.broker)) if revision != known else None
-
-    # ---- dead letters ------------------------------------------------------------------------------------------------
-    @api
-    def dead(self, service: str, major: int, name: str, group: str, after: int) -> list[DeadLetter]:
-        """Dead letters of a group, oldest first, without the first `after` ones: as many as fit in a batch."""
-        return dead_letters(self.broker, Topic(service, major, name), group, after)
-
-    @api
-    def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
-        """(group, members, events that wait) of one topic."""
-        return self.broker.known_groups(Topic(service, major, name))
-
-    @api
-    def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
-        """(service, major, event, group, dead letters) of each group that has any."""
-        return self.broker.letterboxes()
-
-    @api(raises=[Moving])
-    async def discard(self, event_id: str, replay: bool, group: str | None) -> bool:
-        """Forget a dead letter, or put it back; False: there is none."""
-        await self.ready()
-        return self.broker.discard(event_id, replay=replay, group=group)
 
     # ---- from one holder to the next ---------------------------------------------------------------------------------
     @api

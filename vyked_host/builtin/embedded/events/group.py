@@ -252,6 +252,10 @@ class GroupQueue:
             self.drop(entry)
             self._store.forget(entry)
 
+    def forget(self, entry: Entry) -> None:
+        """It is done with, whatever becomes of a delivery of it."""
+        self._finish(entry)
+
     def drop(self, entry: Entry) -> None:
         """It is not here any more, whatever the store says."""
         if entry.done:

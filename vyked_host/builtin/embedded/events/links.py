@@ -12,8 +12,10 @@ from ....errors import CallError, NotSupported
 from ....routing.backoff import Backoff
 from ....wire.envelope import MalformedEnvelope, unpack
 from ..mishaps import Mishaps
-from .desk import BusDesk, Moving
+from .asked import Moving
+from .desk import BusDesk
 from .entry import nothing
+from .groups import discard, known_groups, letterboxes
 from .inbox import GroupDelivery, Inbox
 from .letters import Batch, DeadLetter, Letter, Settlement, Succession, Taken, Wanted
 from .parcel import Topic
@@ -99,15 +101,19 @@ class Here:
 
     async def groups(self, topic: Topic) -> list[tuple[str, int, int]]:
         """(group, members, events that wait) of one topic."""
-        return self.broker.known_groups(topic)
+        return known_groups(self.broker, topic)
 
     async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""
-        return self.broker.letterboxes()
+        return letterboxes(self.broker)
 
     async def discard(self, event_id: str, *, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back."""
-        return self.broker.discard(event_id, replay=replay, group=group)
+        return discard(self.broker, event_id, replay=replay, group=group)
+
+    async def end(self, topic: Topic, group: str) -> int:
+        """Forget a group without members: how many events it had, -1 when there is none. Raises HasMembers."""
+        return await self.desk.end(*topic, group)
 
     async def quit(self, within: float) -> None:
         """This node stops, and with it the term: every other node is told what it is due."""
@@ -251,6 +257,10 @@ class Away:
     async def discard(self, event_id: str, *, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back."""
         return bool(await self._desk.discard.using(timeout=self._call_s)(event_id, replay, group))
+
+    async def end(self, topic: Topic, group: str) -> int:
+        """Forget a group without members: how many events it had, -1 when there is none. Raises HasMembers."""
+        return int(await self._desk.end.using(timeout=self._call_s)(*topic, group))
 
     async def quit(self, within: float) -> None:
         """This node stops: what it did not settle goes to others at once."""

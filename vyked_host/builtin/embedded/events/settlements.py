@@ -13,7 +13,7 @@ from ....contracts import Environment, Verdict
 from ....errors import CallError, Unavailable
 from ....routing.backoff import Backoff
 from ..mishaps import Mishaps
-from .desk import Moving
+from .asked import Moving
 from .entry import nothing
 from .inbox import GroupDelivery
 from .letters import BATCH_BYTES, Settlement

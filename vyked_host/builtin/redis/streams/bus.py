@@ -11,7 +11,17 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from ....contracts import Consumer, DeadLetters, Delivery, Environment, Event, KnowsGroups, PubSub, Subscription
+from ....contracts import (
+    Consumer,
+    DeadLetters,
+    Delivery,
+    EndsGroups,
+    Environment,
+    Event,
+    KnowsGroups,
+    PubSub,
+    Subscription,
+)
 from ....errors import CallError, NotSupported, PermissionDenied, TooLarge, Unavailable
 from ....model.version import parse
 from ....routing.backlog import Backlog
@@ -27,19 +37,17 @@ from .follower import START, Follow, Follower, Id, parsed, written
 from .letters import Letters
 from .member import Member, groups_of
 from .reader import PATIENCE, Reader
-from .scripts import AGAIN, TRIM
+from .scripts import AGAIN, END
+from .upkeep import Upkeep, topic_of
 
 ENVELOPE_BYTES = 64 << 10
 RIGHTS = "~<prefix>:* +xadd"
 STRATEGIES = frozenset({"any", "random"})
 """A member that asks gets the next event, and those who wait are served in turn: also what RANDOM is for."""
-TRIM_S = 10.0
-FORGOTTEN_MS = 3_600_000
-"""A member that has nothing and did not ask for so long is forgotten by its group."""
 ID = re.compile(r"\d+(-\d+)?")
 
 
-class StreamsBus(PubSub, DeadLetters, KnowsGroups):
+class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
     """Events of one host over Redis or Valkey, kept until they are handled."""
 
     def __init__(self, options: StreamOptions, env: Environment) -> None:
@@ -57,8 +65,8 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         self._letters = Letters(self._errands, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
-        self._topics: set[str] = set()
-        self._stop_trimming: Callable[[], None] | None = None
+        self._upkeep = Upkeep(options, env, self._errands, self._letters, self._groups)
+        self._stop_upkeep: Callable[[], None] | None = None
         self._closed = False
 
     def _speak(self, wire: Wire) -> Line:
@@ -82,14 +90,16 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {MIB}"
             return _failed(TooLarge(text, executed="not_sent"))
         stream = self._stream(event.service, parse(event.version).major, event.name)
+        if (full := self._upkeep.refusal(stream)) is not None:
+            return _failed(full)
         return self._outbox.publish(name, ("XADD", stream, "*", "e", packed), len(packed), deadline)
 
     def _stream(self, service: str, major: int, name: str) -> str:
         stream = keys.of_topic(self.options.prefix, self.env.namespace, service, major, name)
-        if stream not in self._topics:
-            self._topics.add(stream)
-            if self._stop_trimming is None:
-                self._stop_trimming = self.env.tasks(self._trim(), "redis: trim streams")
+        if stream not in self._upkeep.topics:
+            self._upkeep.topics.add(stream)
+            if self._stop_upkeep is None:
+                self._stop_upkeep = self.env.tasks(self._upkeep.watch(), "redis: upkeep of streams")
         return stream
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
@@ -181,7 +191,9 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
 
     async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
         """(group, members that asked lately, events that wait) of each group of one topic. Raises Unavailable."""
-        stream = self._stream(service, major, name)
+        return await self._groups(self._stream(service, major, name))
+
+    async def _groups(self, stream: str) -> list[tuple[str, int, int]]:
         try:
             found = groups_of(await self._errands.ask("XINFO", "GROUPS", stream))
             return [(group, await self._there(stream, group), waiting) for group, waiting in found]
@@ -194,22 +206,27 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups):
         lately = 1000 * (2 * max(1.0, self._read_s) + self.env.timing.pong)
         return sum(int(each[b"idle"]) < lately for each in members)
 
-    # ---- the end -----------------------------------------------------------------------------------------------------------
-    async def _trim(self) -> None:
-        keep_ms = str(int(self.options.keep * 1000))
-        while True:
-            await asyncio.sleep(min(TRIM_S, max(1.0, self.options.keep)) * (0.5 + self.env.rng.random()))
-            for stream in sorted(self._topics):
-                try:
-                    await self._errands.run(TRIM, (stream,), keep_ms, str(FORGOTTEN_MS))
-                except (ResponseError, CallError) as error:
-                    self.env.log.warning("stream %s was not trimmed: %s", stream, error)
+    async def end_group(self, service: str, major: int, name: str, group: str) -> int:
+        """Forget a group without members: how many events it had, as far as the server can say. Raises KeyError when there is none,
+        NotSupported while it has members, Unavailable."""
+        stream = self._stream(service, major, name)
+        of = keys.of_group(stream, group)
+        _, there, waiting = next(each for each in [*await self._groups(stream), (group, -1, 0)] if each[0] == group)
+        if there > 0:
+            raise NotSupported(f"group {group} of {topic_of(stream)} has {there} members: stop those first")
+        if there < 0:
+            raise KeyError(group)
+        dead: Any = await self._errands.ask("ZCARD", of.order)
+        where = (*of.lanes[0], *of.lanes[1], of.dead, of.order, of.number, self._index)
+        await self._errands.run(END, where, group, of.base)
+        return max(0, waiting) + int(dead)
 
+    # ---- the end -----------------------------------------------------------------------------------------------------------
     async def aclose(self) -> None:
         """Send and settle what waits, for at most `timing.pong` seconds, and close all connections. Idempotent."""
         self._closed = True
-        if self._stop_trimming is not None:
-            self._stop_trimming()
+        if self._stop_upkeep is not None:
+            self._stop_upkeep()
         await asyncio.gather(*(member.aclose() for member in list(self._members)), self._follower.aclose())
         await self._outbox.flush(self.env.timing.pong)
         self._outbox.close()

@@ -139,4 +139,13 @@ end
 return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-%.0f', ms, seq))
 """
 )
-EVERY = (AGAIN, HOLD, BURY, ACKED, DISCARD, TRIM)
+END = Script(
+    """
+-- KEYS: stream, held, stream of what was brought back, held of that, dead, order, number, index. ARGV: group, base. It never was.
+redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
+for at = 2, 7 do redis.call('DEL', KEYS[at]) end
+redis.call('SREM', KEYS[8], ARGV[2])
+return 1
+"""
+)
+EVERY = (AGAIN, HOLD, BURY, ACKED, DISCARD, TRIM, END)
