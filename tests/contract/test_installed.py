@@ -30,11 +30,13 @@ NEEDS = {
     ("pubsub", "embedded"): {"ack_wait_s": 0.2, "changes": {"ack_wait": 0.2}},
     ("pubsub", "redis"): {"server": "valkey"},
     ("pubsub", "redis-streams"): {"server": "valkey", "ack_wait_s": 0.3, "changes": {"ack_wait": 0.3}},
+    ("registry", "redis"): {"server": "valkey", "virtual_time": False, "examples": 4, "steps": 12},
     ("transport", "http"): {"changes": {"port": 0}},
     ("transport", "tcp"): {"changes": {"port": 0}},
 }
 OTHERWISE = {
     ("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
+    ("pubsub", "nats-jetstream"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("registry", "static"): "no node announces itself to it: tests/unit/static",
     ("transport", "local"): "has no other end: tests/unit/local",
 }

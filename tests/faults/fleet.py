@@ -89,6 +89,7 @@ class Worker(Logged, name="worker", version="1.0.0"):
     @api
     async def block(self, seconds: float) -> None:
         """Stop the whole loop of this process."""
+        self.journal.write("ran", id=f"block {seconds}")
         time.sleep(seconds)  # noqa: ASYNC251 - the fault itself
 
     @api

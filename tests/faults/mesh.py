@@ -317,9 +317,9 @@ class Mesh:
         """Several, one after the other."""
         return [await self.host(f"{prefix}{each + 1}", *services, address=address) for each in range(count)]
 
-    async def proxy(self, target: str | None = None) -> Proxy:
+    async def proxy(self, target: str | None = None, *, raw: bool = False) -> Proxy:
         """A proxy in front of the hub, or of somebody else."""
-        proxy = await Proxy(target or self.address, seed=self.timeline.seed).start()
+        proxy = await Proxy(target or self.address, seed=self.timeline.seed, raw=raw).start()
         self.defer(proxy.aclose)
         return proxy
 

@@ -100,12 +100,13 @@ class Cutter:
 
 
 class Proxy:
-    """Listens at `address` and passes on to `target`, both ``HOST:PORT``. Faults hold for all its connections, old and new."""
+    """Listens at `address` and passes on to `target`, both ``HOST:PORT``. Faults hold for all its connections, old and new.
+    `raw`: it is another protocol than ours, of which nothing is known."""
 
-    def __init__(self, target: str, *, seed: int = 0) -> None:
+    def __init__(self, target: str, *, seed: int = 0, raw: bool = False) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
-        self._random = random.Random(seed)
+        self._random, self._raw = random.Random(seed), raw
         self.to_host, self.to_client = Direction(), Direction()
         self.rule: Rule = as_it_is
         self.refuses = False
@@ -215,7 +216,7 @@ class Proxy:
                 arrives = time.monotonic() + direction.latency + direction.jitter * self._random.uniform(-1, 1)
                 if direction.lossy and direction.is_cut:
                     continue
-                for packet in cutter.feed(data, to_host=to_host):
+                for packet in [data] if self._raw else cutter.feed(data, to_host=to_host):
                     await queue.put((arrives, packet))
             await queue.put((0.0, b""))
             await sending

@@ -10,13 +10,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from vyked_host.errors import DeadlineExceeded, VykedError
+from vyked_host.errors import DeadlineExceeded, Overloaded, VykedError
 from vyked_host.testing.waiting import eventually
 
 from .fleet import Worker
 from .history import breaches_of_calls, breaches_of_emptiness
 from .load import Calls, Watching
-from .mesh import PING, PONG, T, knows, meets
+from .mesh import PING, PONG, UNSCALED, T, knows, meets
 from .test_registry import Census
 
 HOUR = 3600.0
@@ -136,3 +136,32 @@ async def test_L1_a_blocked_loop_is_named_not_ready_and_cut_off_by_how_long_it_l
     assert "event loop" in body
     assert len(blocked()) == 1
     assert re.search(r"time\.sleep\(seconds\)", said[0])
+
+
+async def test_L1_what_comes_while_the_loop_is_blocked_for_a_second_is_refused_and_not_executed(new_mesh, timeline):
+    """Without pings that would cut the connection first, as at the real timers."""
+    mesh = new_mesh(UNSCALED)
+    await mesh.start("w1", "worker")
+    driver = await mesh.driver()
+    await meets(driver, "worker", 1)
+    worker = driver.client(Worker)
+    await worker.look("before")
+
+    async def blocked(seconds, name):
+        """The ends of 20 calls that are made while the loop of the worker is blocked."""
+        blocking = asyncio.ensure_future(worker.block.using(timeout=20)(seconds))
+        await eventually(lambda: f"block {seconds}" in [each.id for each in mesh.executions()])
+        calls = [worker.work.using(timeout=20)(f"{name}-{each}") for each in range(20)]
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        await blocking
+        return ends
+
+    refused = await blocked(1.6, "late")
+    patient = await blocked(0.3, "patient")
+    ran = {each.id for each in mesh.executions()}
+    timeline.note("L1", refused=len(refused), said=str(refused[0]))
+    assert {(type(each), getattr(each, "executed", "")) for each in refused} == {(Overloaded, "not_executed")}
+    assert all(each.retry_after for each in refused)
+    assert {each for each in ran if each.startswith("late")} == set()
+    assert patient == ["w1"] * 20
+    assert await worker.look("after") == "w1"

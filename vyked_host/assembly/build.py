@@ -99,18 +99,17 @@ class Composition:
             bounds(settings.limits, "blocking_threads"), thread_name_prefix=BLOCKING_THREADS
         )
         self.failures = FailureLog(self.workshop.clock, self.workshop.node_id)
+        self.moments = Moments(self.workshop.clock, self.workshop.node_id, self.failures)
+        self.lag = LoopLag(lambda lag_s: self.moments.note(lag_s, len(self.dispatcher.running)), self.log)
         self.trail = EventTrail(self.workshop.clock, self.workshop.node_id, self.failures)
         self.hubs = Hubs(
             self.workshop, self.threads, may_hold=may_hold, default=meeting_place(settings, is_alone=is_alone)
         )  # fmt: skip
         self.workshop.hub = self.hubs.at
         self.dispatcher = Dispatcher(
-            clock=self.workshop.clock,
-            log=self.log,
-            in_flight_limit=bounds(settings.limits, "in_flight"),
-            run=settings.host.runner,
-            failures=self.failures,
-        )
+            clock=self.workshop.clock, log=self.log, in_flight_limit=bounds(settings.limits, "in_flight"),
+            run=settings.host.runner, failures=self.failures, lag=self.lag,
+        )  # fmt: skip
         self.record = NodeRecord(
             node_id=self.workshop.node_id, namespace=self.workshop.environment("host").namespace,
             addresses=(), instances=(), labels=settings.host.labels,
@@ -209,8 +208,7 @@ class Composition:
         pubsub = workshop.build("pubsub", settings.pubsub.use, settings.pubsub.options)
         publisher = self.publisher(pubsub, guarantees)
         hosted = self.hosted(publisher, fakes)
-        event_tasks, moments = TaskScope(self.log), Moments(workshop.clock, workshop.node_id, self.failures)
-        lag = LoopLag(lambda lag_s: moments.note(lag_s, len(self.dispatcher.running)), self.log)
+        event_tasks = TaskScope(self.log)
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
             tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=workshop.environment("host").timing.dial,
@@ -221,14 +219,14 @@ class Composition:
             settings=msgspec.structs.replace(settings, timing=timing), dispatcher=self.dispatcher, directory=self.directory, membership=membership,
             transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks, guarantees), publisher=publisher,
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
-            health=Health(hosted, lag), lag=lag, threads=self.threads, log=self.log,
+            health=Health(hosted, self.lag), lag=self.lag, threads=self.threads, log=self.log,
         )  # fmt: skip
         node.clients, node.hubs = self.clients.made, self.hubs
         workshop.generation = membership.generation
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         self.dispatcher.statistics, self.dispatcher.readiness = node.statistics, node.readiness
-        observe(self, node, moments)
+        observe(self, node, self.moments)
         self._join_hooks(node)
         return node
 

@@ -134,7 +134,7 @@ def _remove(state: State, chance: float, now: float) -> tuple[State, list[Effect
     verdict = silenced(state, now, chance)
     if state.preserving and not verdict.preserving:
         held_until = max(state.held_until, now + RETURN * state.rules.heartbeat_s)
-        return replace(state, preserving=False, silenced=verdict.silenced, held_until=held_until), []
+        return replace(state, preserving=False, held_until=held_until), []  # nobody is removed yet: nothing to count
     gone = [node_id for node_id, entry in state.entries.items() if leases.gone(entry, state.rules, now)]
     lost: list[Effect] = [_ended(state, node_id, "its connection was lost") for node_id in sorted(gone)]
     lost += [_ended(state, node_id, f"no sign of life for {state.rules.lease_s:g} s") for node_id in verdict.remove]

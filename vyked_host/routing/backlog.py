@@ -68,6 +68,11 @@ class Backlog:
         self._paused = self._pumping = False
         self.dropped = 0
 
+    @property
+    def waiting(self) -> int:
+        """Events that wait for the handler."""
+        return len(self._events)
+
     def accept(self, event: Event) -> None:
         """One more event."""
         self._events.append((event, self._lost_last))

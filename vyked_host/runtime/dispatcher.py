@@ -18,12 +18,11 @@ from ..model.version import compatible, parse
 from .admission import forbidden
 from .clock import SWEEP_S
 from .failures import FailureLog
-from .invocation import Invocation, Streaming
+from .invocation import RETRY_AFTER_S, Invocation, Streaming
+from .lag import BLOCKED_S, LATE_S, LoopLag
 from .outcomes import invalid_fault
 from .routes import Route
 from .runners import runner
-
-RETRY_AFTER_S = 0.1
 
 
 class Dispatcher:
@@ -31,9 +30,10 @@ class Dispatcher:
 
     def __init__(
         self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None, run: str = "auto",
-        failures: FailureLog | None = None,
+        failures: FailureLog | None = None, lag: LoopLag | None = None,
     ) -> None:  # fmt: skip
-        self.clock, self.log = clock, log
+        self.clock, self.log, self.now = clock, log, clock.now
+        self.lag = lag or LoopLag()  # one that nobody measures is never late
         self.failures = failures or FailureLog(clock, "")
         self._room: float = math.inf if in_flight_limit is None else in_flight_limit
         self._routes: list[Route | None] = []
@@ -105,7 +105,7 @@ class Dispatcher:
         route = self._routes[index] if 0 <= index < len(self._routes) else None
         if route is None:
             return self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
-        now = self.clock.now()
+        now = self.now()
         counters = route.counters
         if route.timeout_s is not None and call.deadline > now + route.timeout_s:
             call.deadline = now + route.timeout_s
@@ -113,7 +113,9 @@ class Dispatcher:
             return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
         if not route.open:
             return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-        if (route.examined or len(self.running) >= self._room) and (why := self._examined(route, call)) is not None:
+        if (route.examined or len(self.running) >= self._room or now >= self.lag.late_at) and (
+            why := self._examined(route, call, now)
+        ) is not None:
             return self._refuse(call, sink, *why, route)
         codecs = route.codecs.get(call.codec)
         if codecs is None:
@@ -124,7 +126,7 @@ class Dispatcher:
         except ValueError as error:
             return self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
         made = Streaming if route.streams else Invocation
-        invocation = made(self, route, codecs, call, sink)
+        invocation = made(self, route, codecs, call, sink, now)
         counters.in_flight += 1
         self.running[invocation] = None
         task = self._start(invocation.run(arguments))
@@ -136,10 +138,24 @@ class Dispatcher:
             self._loop.call_later(SWEEP_S, self._sweep)
         return invocation
 
-    def _examined(self, route: Route, call: Call) -> tuple[Code, str] | None:
-        if (refusal := forbidden(route, call)) is not None:
+    def _examined(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
+        if (refusal := forbidden(route, call) or self._waited(route, call, now)) is not None:
             return refusal
         return ("RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do") if self._is_full(route) else None
+
+    def _waited(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
+        """What came while the loop was blocked may have waited in its socket for as long as that. Calls inside this process have
+        waited for nothing, and belong to work that was accepted."""
+        behind = self.lag.behind(now)
+        if call.peer is None or route.endpoint.lane != "normal" or behind < LATE_S:
+            return None
+        if behind >= BLOCKED_S:
+            return "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: the event loop was blocked for {behind:.1f} s"
+        left = call.deadline - now
+        if left < behind:
+            text = f"{route.endpoint.path}: the event loop came {behind:.2f} s late, and {left:.2f} s were left"
+            return "RESOURCE_EXHAUSTED", text
+        return None
 
     def _is_full(self, route: Route) -> bool:
         if route.limit is not None and route.counters.in_flight >= route.limit:
@@ -171,7 +187,7 @@ class Dispatcher:
             self._idle.set_result(None)
 
     def _sweep(self) -> None:
-        now = self.clock.now()
+        now = self.now()
         for invocation in [each for each in self.running if each.call.deadline <= now]:
             limit = invocation.route.timeout_s
             own = f" (its own limit is {limit:g} s)" if limit is not None else ""

@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -20,6 +19,7 @@ from ..errors import ServiceError
 from ..model.message import INITIAL_CREDIT, Call, Fault
 from ..service.context import CURRENT, Context
 from .failures import raised_at
+from .lag import BLOCKED_S
 from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .routes import BoundCodecs, Route
 
 STREAMING: ContextVar[Streaming] = ContextVar("vyked_stream")
+RETRY_AFTER_S = 0.1
+"""Of a refusal: when to come again."""
 _GRANT = INITIAL_CREDIT // 2
 NEVER_BEGUN = ("no thread was free for it",)
 """What a cancellation says of a blocking handler that had not begun."""
@@ -37,8 +39,10 @@ class Invocation:
 
     __slots__ = ("_codecs", "_dispatcher", "_reason", "_sink", "began", "call", "ended", "route", "task")
 
-    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink) -> None:
-        self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, perf_counter()
+    def __init__(
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
+    ) -> None:
+        self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, now
         self.route, self.call = route, call
         self.ended = False
         self._reason: Fault | None = None
@@ -67,7 +71,11 @@ class Invocation:
     # ---- the handler's task ----------------------------------------------------------------------------------------
     async def run(self, arguments: Any) -> None:
         """The body of the task: the handler, and its outcome."""
-        CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now, None, self.call.request))
+        dispatcher = self._dispatcher
+        begins = dispatcher.now()
+        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+            return
+        CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
         try:
             result = await self.route.proceed(arguments)
             if result.__class__ is not self.route.result_class:
@@ -78,6 +86,20 @@ class Invocation:
                 raise
         else:
             self._respond(body)
+
+    def _comes_too_late(self, now: float) -> bool:
+        """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.
+        Calls inside this process, and those of the control lane, only end by their time."""
+        path, waited = self.route.endpoint.path, now - self.began
+        if now >= self.call.deadline:
+            text = f"{path}: its time was over before it began"
+            self._fail(Fault(code="DEADLINE_EXCEEDED", message=text, executed="not_executed"))
+        elif self.call.peer is not None and self.route.endpoint.lane == "normal":
+            text = f"{path}: it waited for {waited:.1f} s and had not begun"
+            self._fail(
+                Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
+            )
+        return self.ended
 
     def started(self, task: asyncio.Task[None]) -> None:
         """It runs in `task`, and did not end at once."""
@@ -128,14 +150,14 @@ class Invocation:
         if not self.ended:
             self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
-            self.route.counters.succeeded(perf_counter() - self.began)
+            self.route.counters.succeeded(self._dispatcher.now() - self.began)
             self._sink.respond(self.call, body)
 
     def _fail(self, fault: Fault, cause: str = "") -> None:
         if not self.ended:
             self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
-            elapsed = perf_counter() - self.began
+            elapsed = self._dispatcher.now() - self.began
             self.route.counters.fault(fault.code, elapsed)
             queued = elapsed if fault.executed == "not_executed" else 0.0
             self._dispatcher.failures.served(
@@ -154,8 +176,10 @@ class Streaming(Invocation):
 
     __slots__ = ("_closed", "_granted", "_queue", "_ready", "_taken")
 
-    def __init__(self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink) -> None:
-        super().__init__(dispatcher, route, codecs, call, sink)
+    def __init__(
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
+    ) -> None:
+        super().__init__(dispatcher, route, codecs, call, sink, now)
         self._queue: deque[Any] = deque()
         self._ready, self._granted = asyncio.Event(), asyncio.Event()
         self._closed = False
@@ -209,7 +233,11 @@ class Streaming(Invocation):
 
     async def run(self, arguments: Any) -> None:
         """The body of the task."""
-        CURRENT.set(Context(self.call, self.route.endpoint, self._dispatcher.clock.now, None, self.call.request))
+        dispatcher = self._dispatcher
+        begins = dispatcher.now()
+        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+            return
+        CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
         kind = self.route.endpoint.kind
         STREAMING.set(self)
         try:

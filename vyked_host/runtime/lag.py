@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from logging import Logger
 
+from .clock import LoopClock
+
 TICK_S = 0.05
 LATE_S = 0.1
 """From here on a tick counts as late (RELIABILITY notes, C2, loop lag)."""
@@ -23,6 +25,8 @@ class LoopLag:
     def __init__(self, measured: Callable[[float], None] | None = None, log: Logger | None = None) -> None:
         self.lag_s = 0.0
         self.late = 0
+        self.late_at = float("inf")
+        """From then on the loop counts as late; what is asked for each call is this and no more."""
         self._measured, self._log = measured, log
         self._due = float("inf")
         self._worst = self._span_s = 0.0
@@ -35,11 +39,12 @@ class LoopLag:
 
     async def measure(self) -> None:
         """The body of the task that measures."""
-        loop = asyncio.get_running_loop()
+        read = LoopClock(asyncio.get_running_loop()).now
         while True:
-            self._due = loop.time() + TICK_S
+            self._due = read() + TICK_S
+            self.late_at = self._due + LATE_S
             await asyncio.sleep(TICK_S)
-            now = loop.time()
+            now = read()
             self.tick(max(0.0, now - self._due), now)
 
     def tick(self, late_s: float, now: float) -> None:

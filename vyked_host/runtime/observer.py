@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from time import perf_counter
 
 from ..contracts import DeadLetters, Generation, KnowsGroups
 from ..errors import VykedError, __version__
@@ -82,7 +81,7 @@ class Observer:
             missing=node.membership.missing.get(f"{found.service}/{found.version}", ()),
             in_flight=sum(each.in_flight for each in counters),
             oldest=oldest.route.endpoint.path if oldest is not None else "",
-            oldest_s=perf_counter() - oldest.began if oldest is not None else 0.0,
+            oldest_s=node.clock.now() - oldest.began if oldest is not None else 0.0,
             ok=sum(each.ok for each in counters), failed=sum(each.failed for each in counters),
         )  # fmt: skip
 

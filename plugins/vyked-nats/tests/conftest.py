@@ -1,5 +1,5 @@
 import pytest
-from server import NatsServer
+from server import JETSTREAM, NatsServer
 
 from vyked_host.contracts import TimingTable
 from vyked_host.testing import environment, leaks
@@ -7,14 +7,14 @@ from vyked_host.testing import environment, leaks
 
 @pytest.fixture(scope="session")
 def shared():
-    server = NatsServer().start()
+    server = NatsServer(JETSTREAM).start()
     yield server
     server.close()
 
 
 @pytest.fixture
 def server():
-    server = NatsServer().start()
+    server = NatsServer(JETSTREAM).start()
     yield server
     server.close()
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 BINARY = Path(sys.executable).with_name("nats-server")
 LISTENS = re.compile(r"Listening for client connections on 127\.0\.0\.1:(\d+)")
+JETSTREAM = 'jetstream { store_dir: "js" }'
+"""Keeps its streams in the folder of the server, also over a kill."""
 
 
 class NatsServer:

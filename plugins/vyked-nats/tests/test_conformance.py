@@ -1,7 +1,7 @@
 """The suites that every distribution and every bus has to pass, against a real server."""
 
 import pytest
-from vyked_nats.options import BusOptions
+from vyked_nats.options import BusOptions, JetStreamOptions
 from vyked_nats.plugin import vyked_pubsub_backends
 
 from vyked_host.contracts import Provider, PubSub
@@ -11,12 +11,25 @@ from vyked_host.testing import PluginConformance, PubSubConformance
 class TestNats(PubSubConformance):
     @pytest.fixture
     def provider(self) -> Provider[PubSub]:
-        (provider,) = vyked_pubsub_backends()
+        provider, _ = vyked_pubsub_backends()
         return provider
 
     @pytest.fixture
     def options(self, shared) -> BusOptions:
         return BusOptions(url=shared.url)
+
+
+class TestJetStream(PubSubConformance):
+    ack_wait_s = 0.3
+
+    @pytest.fixture
+    def provider(self) -> Provider[PubSub]:
+        _, provider = vyked_pubsub_backends()
+        return provider
+
+    @pytest.fixture
+    def options(self, shared) -> JetStreamOptions:
+        return JetStreamOptions(url=shared.url, ack_wait=self.ack_wait_s, max_bytes=64 << 20)
 
 
 class TestPackaging(PluginConformance):

@@ -171,11 +171,11 @@ async def test_a_server_that_is_absent_is_refused_at_start_with_the_remedy(nowhe
         await open_bus(nowhere).verify()
 
 
-def test_an_address_that_is_none_is_refused_without_its_password():
+def test_an_address_that_is_none_is_refused_without_its_password(env):
     from vyked_nats.server import Servers
 
     with pytest.raises(ConfigError) as found:
-        Servers(BusOptions(url="http://a:s3cret@x"), ".", 1, 1)
+        Servers(BusOptions(url="http://a:s3cret@x"), env, "pubsub.nats")
     assert "s3cret" not in str(found.value)
 
 

@@ -13,7 +13,7 @@ from .feed import Feed, Topic
 from .keeper import Keeper
 from .line import Line
 from .options import ENVELOPE_BYTES, LARGEST, BusOptions
-from .outbox import Outbox
+from .outbox import Echoed, Outbox
 from .server import Servers, Unreachable, hang_up
 
 
@@ -22,12 +22,19 @@ class NatsBus(PubSub):
 
     def __init__(self, options: BusOptions, env: Environment) -> None:
         self._options, self._env = options, env
-        self._servers = servers = Servers(options, env.folder, env.timing.ping, env.timing.pong)
+        self._servers = servers = Servers(options, env, "pubsub.nats")
         self._feed = Feed(env.log)
         self._listening = Keeper(
             "bus, listening", servers, env, joined=self._feed.joined, left=self._feed.left, told=self._feed.told
         )
-        self._outbox = Outbox(options.outbox, env.clock, lambda: self._publishing.line, lambda: self._publishing.away)
+        self._outbox = Outbox(
+            options.outbox,
+            env.clock,
+            lambda: self._publishing.line,
+            lambda: self._publishing.away,
+            Echoed(),
+            "pubsub.nats",
+        )
         self._publishing = Keeper(
             "bus, publishing", servers, env, joined=self._can_publish, left=_ignore, told=self._outbox.told
         )
@@ -57,13 +64,13 @@ class NatsBus(PubSub):
         Unavailable, DeadlineExceeded, PermissionDenied."""
         name = f"{event.service}.{event.name}"
         if self._closed:
-            return _failed(Unavailable(f"event {name} is not published: the bus is closed", executed="not_sent"))
+            return failed(Unavailable(f"event {name} is not published: the bus is closed", executed="not_sent"))
         packed = pack(event)
         line = self._publishing.line
         most = line.client.max_payload if line is not None else LARGEST + ENVELOPE_BYTES
         if len(event.body) > LARGEST or len(packed) > most:
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
-            return _failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
+            return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         self._publishing.begin()
         return self._outbox.publish(
             name, self._subject(event.service, parse(event.version).major, event.name), packed, deadline
@@ -117,7 +124,8 @@ def _refuse_what_it_lacks(subscription: Subscription) -> None:
         raise NotSupported("core NATS keeps no published events: subscribe without from_, or use another bus")
 
 
-def _failed(error: CallError) -> Awaitable[None]:
+def failed(error: CallError) -> Awaitable[None]:
+    """An outcome that is one already."""
     failed = asyncio.get_running_loop().create_future()
     failed.set_exception(error)
     return failed

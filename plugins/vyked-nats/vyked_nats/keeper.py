@@ -107,6 +107,8 @@ class Keeper:
 
     async def _heard(self, error: Exception) -> None:
         self._last = self._servers.words(error)
+        if self.line is not None:
+            self.line.told(self._last)
         self._told_of(self._last)
 
     def _tell(self, cause: str) -> None:

@@ -10,28 +10,47 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 Step = Callable[[Client], Awaitable[Any]]
+DENIED = "permissions violation for publish to"
+
+
+class NoAnswer(NamedTuple):
+    """What comes instead of an answer: the connection is over, or the server does not let us ask (`denied`)."""
+
+    cause: str
+    denied: bool = False
+
+
+Answered = Callable[[Msg | NoAnswer], None]
+
+
+class _Asked(NamedTuple):
+    """A question that is out."""
+
+    subject: str
+    answered: Answered
 
 
 class Line:
-    """`send` and `echo` are in order; `lost` ends what waits."""
+    """`send`, `ask` and `echo` are in order; `lost` ends what waits."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self._steps: deque[Step] = deque()
         self._due = asyncio.Event()
         self._inbox = client.new_inbox()
-        self._echoes: dict[str, Callable[[str | None], None]] = {}
+        self._asked: dict[str, _Asked] = {}
         self._number = 0
         self._is_over = False
 
     async def begin(self) -> None:
-        """Listen for our own echoes."""
+        """Listen for answers and our own echoes."""
         await self.client.subscribe(f"{self._inbox}.*", cb=self._returned)
 
     def send(self, step: Step) -> None:
@@ -39,17 +58,35 @@ class Line:
         self._steps.append(step)
         self._due.set()
 
+    def ask(self, subject: str, payload: bytes, answered: Answered, headers: dict[str, str] | None = None) -> None:
+        """Publish, and take what comes back: `answered` is called once."""
+        reply = self._expect(subject, answered)
+        self.send(lambda client: client.publish(subject, payload, reply=reply, headers=headers))
+
     def echo(self, came: Callable[[str | None], None]) -> None:
         """`came` is called once: with None when the server has taken all that was sent before, else with the cause."""
-        self._number += 1
-        subject = f"{self._inbox}.{self._number}"
-        self._echoes[subject] = came
+        subject = self._expect("", partial(_echoed, came))
         self.send(lambda client: client.publish(subject))
 
-    async def _returned(self, message: Any) -> None:
-        came = self._echoes.pop(message.subject, None)
-        if came is not None:
-            came(None)
+    def _expect(self, subject: str, answered: Answered) -> str:
+        self._number += 1
+        reply = f"{self._inbox}.{self._number}"
+        self._asked[reply] = _Asked(subject, answered)
+        return reply
+
+    async def _returned(self, message: Msg) -> None:
+        asked = self._asked.pop(message.subject, None)
+        if asked is not None:
+            asked.answered(message)
+
+    def told(self, error: str) -> None:
+        """The server reports an error: about a subject that we may not ask, perhaps."""
+        if DENIED not in error.lower():
+            return
+        for reply, asked in list(self._asked.items()):
+            if asked.subject and f'"{asked.subject}"'.lower() in error.lower():
+                del self._asked[reply]
+                asked.answered(NoAnswer(f"{error}; allow this user to publish to {asked.subject}", denied=True))
 
     async def run(self, over: asyncio.Event, ping: float, pong: float) -> None:
         """Send until the connection is over, or nothing comes for `pong` seconds while an echo is due; one is every `ping`."""
@@ -90,10 +127,14 @@ class Line:
             return  # the connection is over: whoever waits is told by lost()
 
     def lost(self, cause: str) -> None:
-        """No echo comes any more."""
-        echoes, self._echoes = self._echoes, {}
-        for came in echoes.values():
-            came(cause)
+        """No answer comes any more."""
+        asked, self._asked = self._asked, {}
+        for each in asked.values():
+            each.answered(NoAnswer(cause))
+
+
+def _echoed(came: Callable[[str | None], None], answer: Msg | NoAnswer) -> None:
+    came(answer.cause if isinstance(answer, NoAnswer) else None)
 
 
 def _returned_to(came: asyncio.Event, _cause: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Entry point of `pubsub.nats`: light, the client library is imported when a bus is built."""
+"""Entry points of `pubsub.nats` and `pubsub.nats-jetstream`: light, the client library is imported when a bus is built."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from vyked_host.contracts import Environment, Guarantees, Provider, PubSub, hookimpl
 
-from .options import LARGEST, BusOptions
+from .options import LARGEST, BusOptions, JetStreamOptions
 
 GUARANTEES = Guarantees(
     fan_out=True,
@@ -20,10 +20,21 @@ GUARANTEES = Guarantees(
     max_message_bytes=LARGEST,
 )
 
+JETSTREAM = Guarantees(
+    fan_out=True,
+    at_least_once=True,
+    durability="process",  # it outlives the server; the machine only where the server has sync_interval: always, which it tells nobody
+    ordered="publisher",  # one connection per publisher; the stream keeps the order in which it got them
+    strategies=frozenset({"any", "random"}),
+    replay=True,
+    dead_letter=True,
+    max_message_bytes=LARGEST,
+)
+
 
 @hookimpl
 def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
-    """The bus over NATS."""
+    """The buses over NATS."""
     return [
         Provider(
             name="nats",
@@ -32,7 +43,15 @@ def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
             build=_bus,
             guarantees=lambda _options: GUARANTEES,
             verify=_verify,
-        )
+        ),
+        Provider(
+            name="nats-jetstream",
+            summary="events between hosts in a JetStream stream of NATS servers: kept until each group has handled them",
+            options=JetStreamOptions,
+            build=_jetstream_bus,
+            guarantees=_of_jetstream,
+            verify=_verify_jetstream,
+        ),
     ]
 
 
@@ -47,3 +66,21 @@ async def _verify(bus: PubSub) -> Guarantees:
 
     largest = await cast(NatsBus, bus).verify()
     return msgspec.structs.replace(GUARANTEES, max_message_bytes=largest)
+
+
+def _jetstream_bus(options: JetStreamOptions, env: Environment) -> PubSub:
+    from .jetstream.bus import JetStreamBus
+
+    return JetStreamBus(options, env)
+
+
+def _of_jetstream(options: JetStreamOptions) -> Guarantees:
+    return msgspec.structs.replace(JETSTREAM, ack_wait_s=options.ack_wait, dedupe_s=options.dedupe)
+
+
+async def _verify_jetstream(bus: PubSub) -> Guarantees:
+    from .jetstream.bus import JetStreamBus
+    from .jetstream.verify import verified
+
+    jetstream = cast(JetStreamBus, bus)
+    return await verified(jetstream, _of_jetstream(jetstream.options))

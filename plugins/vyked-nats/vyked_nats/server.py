@@ -18,8 +18,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from vyked_host import ConfigError, VykedError
+from vyked_host.contracts import Environment
 
-from .options import HIDDEN, BusOptions
+from .options import HIDDEN, ServerOptions
 
 SCHEMES = ("nats", "tls")
 FAILURES = (NatsError, OSError, EOFError, ValueError)
@@ -38,22 +39,20 @@ class _Stop(Exception):
 class Servers:
     """The servers of one table. `place` is their addresses as people may see them."""
 
-    def __init__(self, options: BusOptions, folder: str, timing_ping: float, timing_pong: float) -> None:
+    def __init__(self, options: ServerOptions, env: Environment, table: str) -> None:
         self._urls = [each.strip() for each in options.url.split(",")]
-        parts = [_parts(each) for each in self._urls]
+        parts = [_parts(each, table) for each in self._urls]
         self._secrets = [
             text for each in parts for text in (each.password, each.username if not each.password else None) if text
         ]
         self.place = ",".join(f"{each.scheme}://{each.hostname}:{each.port or 4222}" for each in parts)
         self._more: dict[str, Any] = {}
         if options.credentials:
-            self._more["user_credentials"] = os.path.join(folder, options.credentials)
-        if options.ca or any(each.scheme == "tls" for each in parts):
-            self._more["tls"] = ssl.create_default_context(
-                cafile=os.path.join(folder, options.ca) if options.ca else None
-            )
+            self._more["user_credentials"] = os.path.join(env.folder, options.credentials)
+        if options.ca or options.certificate or any(each.scheme == "tls" for each in parts):
+            self._more["tls"] = _tls(options, env.folder, table)
         # a stale connection is found after one to two of these
-        self._pings = (timing_ping + timing_pong) / 2
+        self._pings = (env.timing.ping + env.timing.pong) / 2
         self._next = 0
 
     async def dial(self, within: float, told: Told, ended: Callable[[], Awaitable[None]]) -> Client:
@@ -122,18 +121,31 @@ async def hang_up(client: Client) -> None:
             writer.transport.abort()
 
 
-def _parts(url: str) -> Any:
+def _tls(options: ServerOptions, folder: str, table: str) -> ssl.SSLContext:
+    """Raises ConfigError where a file can't be used."""
+    try:
+        context = ssl.create_default_context(cafile=os.path.join(folder, options.ca) if options.ca else None)
+        if options.certificate:
+            key = os.path.join(folder, options.key) if options.key else None
+            context.load_cert_chain(os.path.join(folder, options.certificate), key)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(each for each in (options.ca, options.certificate, options.key) if each)
+        raise ConfigError(f"[{table}] ca, certificate, key: {files} can't be used: {error}") from None
+    return context
+
+
+def _parts(url: str, table: str) -> Any:
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise _unfit("a part of it is no number") from None  # the cause quotes the url, and a password with it
+        raise _unfit("a part of it is no number", table) from None  # the cause quotes the url, and a password with it
     if parts.scheme not in SCHEMES or not parts.hostname:
-        raise _unfit("it has no scheme or no host")
+        raise _unfit("it has no scheme or no host", table)
     return parts
 
 
-def _unfit(what: str) -> ConfigError:
+def _unfit(what: str, table: str) -> ConfigError:
     return ConfigError(
-        f"[pubsub.nats] url is no address of a NATS server: {what}; write nats://USER:PASSWORD@HOST:4222 or tls:// for TLS"
+        f"[{table}] url is no address of a NATS server: {what}; write nats://USER:PASSWORD@HOST:4222 or tls:// for TLS"
     )

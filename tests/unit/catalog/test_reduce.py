@@ -185,6 +185,17 @@ def test_the_preservation_ends_when_beats_are_back_and_who_stays_silent_for_two_
     assert [(now, change.gone) for now, change in changes(heard) if change.gone] == [(41, ("n19",))]
 
 
+def test_the_preservation_of_a_few_ends_too():
+    state, _ = swept(mesh(4), 1.0, 30.0)
+    back, heard = ["n00", "n01", "n02"], []
+    for now in range(31, 50):
+        state = beating(state, now, back)
+        state, effects = reduce(state, Swept(interval=1.0), float(now))
+        heard += [(now, effect) for effect in effects]
+    assert not state.preserving
+    assert [(now, change.gone) for now, change in changes(heard) if change.gone] == [(41, ("n03",))]
+
+
 def test_of_two_that_alone_have_a_service_and_fall_silent_one_stays_and_chance_decides_which():
     def removed(chance):
         state = mesh(20)

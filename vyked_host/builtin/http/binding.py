@@ -69,8 +69,9 @@ class Binder:
     # ---- per request -----------------------------------------------------------------------------------------------
     def bind(self, request: web.Request, body: bytes, serializer: str) -> Any:
         """The arguments in `request`. Raises Refused (400) naming the parameter, where it was looked for, and why."""
-        check_required(request, self._required)
-        self._refuse_unknown(request)
+        if request.rel_url.raw_query_string or self._required:
+            check_required(request, self._required)
+            self._refuse_unknown(request)
         if self._shape is None:
             return None
         texts = self._from_texts(request) if self._text_shape is not None else None

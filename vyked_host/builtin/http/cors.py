@@ -41,9 +41,13 @@ class CrossOrigin:
             return EVERYBODY
         return origin if origin in self._origins or origin in route else ""
 
+    def concerns(self, route: frozenset[str]) -> bool:
+        """Do answers of such a route say anything of this?"""
+        return bool(self._origins or route)
+
     def stamp(self, origin: str | None, headers: CIMultiDict[str], route: frozenset[str] = NOBODY) -> None:
         """Put on an answer what tells the browser so; what the handler said itself stays."""
-        if not (self._origins or route) or ALLOW_ORIGIN in headers:
+        if ALLOW_ORIGIN in headers:
             return
         if self._depends(route):
             headers.add("Vary", "Origin")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from ...contracts import Calls, Environment, Fault, Surface
 from ...errors import Code
 from . import headers
-from .connection import Connection
 from .control import Control
 from .cors import NOBODY, CrossOrigin, Verbs, allow
 from .guard import OPEN, Guard, guard_of
@@ -22,7 +21,7 @@ from .refusal import Refused, failure
 from .request import EdgeRequest
 from .routes import Makes
 from .running import Runner
-from .table import CALLS, RESERVED, Table
+from .table import CALLS, RESERVED, Found, Table
 from .websocket.census import Sockets
 
 PRODUCT = "vyked-host"
@@ -78,8 +77,8 @@ class Edge:
     # ---- per request -----------------------------------------------------------------------------------------------
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer `request`, whatever happens."""
-        connection = connection_of(request)
         assert isinstance(request, EdgeRequest)
+        connection = request.connection
         connection.began(request)
         try:
             return await self._answer(request)
@@ -92,31 +91,37 @@ class Edge:
 
     async def _answer(self, request: EdgeRequest) -> web.StreamResponse:
         self._check_headers(request)
-        self._hosts.check(request.headers.get("Host"))
-        control = self.control.paths.get(request.path)
+        self._hosts.check(request.headers.get(hdrs.HOST))
+        control = self.control.paths.get(path := request.path)
         if self._guard is not None:
             await self._admit(self._guard, request, own=control is not None)
         if control is not None:
             return await self._controlled(request, control)
         if self.draining:
             raise Refused("UNAVAILABLE", "this host is draining: ask another one", retry_after=1.0)
-        if request.path == "*":
+        if path == "*":
             return self._cors.options(request, dict.fromkeys(WEB_METHODS, NOBODY))
-        try:
-            found = await self.table.find(request)
-        except Refused:
-            if request.path == "/":
-                await self._member(request)
-                return await self._controlled(request, self.control.index)
-            raise
+        found = self.table.known(request) or await self._found(request)
+        if found is None:
+            await self._member(request)
+            return await self._controlled(request, self.control.index)
         if found.route is None:
             return self._other_verb(request, found.verbs)
         request.origins, request.exposed = found.route.origins, found.route.exposed
-        if request.path.startswith(CALLS):
+        if path.startswith(CALLS):
             self._cors.check_caller(request)
         if found.match is not None:
             request._match_info = found.match  # as aiohttp's Application does: handlers read request.match_info
         return await found.route.answer(request)
+
+    async def _found(self, request: EdgeRequest) -> Found | None:
+        """None: the index of this host, where no service has that path. Raises Refused."""
+        try:
+            return await self.table.find(request)
+        except Refused:
+            if request.path != "/":
+                raise
+            return None
 
     async def _admit(self, guard: Guard, request: EdgeRequest, *, own: bool) -> None:
         """Calls and what the host tells of itself are for members of the mesh; routes are for whom their services let in."""
@@ -125,11 +130,11 @@ class Edge:
         if own or request.path.startswith(RESERVED):
             await self._member(request)
         else:
-            guard.guest(request, connection_of(request).peer)
+            guard.guest(request, request.connection.peer)
 
     async def _member(self, request: EdgeRequest) -> None:
         if self._guard is not None:
-            await self._guard.member(request, connection_of(request).peer)
+            await self._guard.member(request, request.connection.peer)
 
     async def _controlled(self, request: EdgeRequest, answer: object) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
@@ -149,8 +154,12 @@ class Edge:
         text = f"{request.path[:200]} does not take {request.method}; it takes {taken}"
         raise Refused("NOT_SUPPORTED", text, status=405, headers={"Allow": taken}, details={"allow": sorted(verbs)})
 
-    def _check_headers(self, request: web.Request) -> None:
-        size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+    def _check_headers(self, request: EdgeRequest) -> None:
+        size = 0
+        for name, value in request.raw_headers:
+            size += len(name) + len(value) + 4
+            if name[0] in headers.BEGINNINGS:
+                request.says_more = True
         if self._header_bytes is not None and size > self._header_bytes:
             text = f"{size} bytes of headers are over [limits] header_bytes = {self._header_bytes}"
             raise Refused("TOO_LARGE", text, status=431, headers={"Connection": "close"})
@@ -165,24 +174,19 @@ class Edge:
 
     def stamp(self, request: EdgeRequest, response: web.StreamResponse) -> None:
         """What every answer carries."""
-        response.headers["Server"] = PRODUCT
-        self._cors.stamp(request.headers.get("Origin"), response.headers, request.origins)
+        said = response.headers
+        said[hdrs.SERVER] = PRODUCT
+        if self._cors.concerns(request.origins):
+            self._cors.stamp(request.headers.get(hdrs.ORIGIN), said, request.origins)
         if request.exposed is not None and request.exposed.endpoint.deprecated:
-            response.headers.setdefault("Deprecation", self._since)
+            said.setdefault("Deprecation", self._since)
         if request.path.startswith(RESERVED):
-            response.headers[headers.REVISION] = str(self.table.surface.revision)
+            said[headers.REVISION] = str(self.table.surface.revision)
         if self.draining:
-            response.headers[headers.DRAINING] = "1"
-        if self.draining or response.headers.get("Connection") == "close":
+            said[headers.DRAINING] = "1"
+        if self.draining or said.get(hdrs.CONNECTION) == "close":
             response.force_close()
-            response.headers["Connection"] = "close"
-
-
-def connection_of(request: web.BaseRequest) -> Connection:
-    """The connection that `request` came over."""
-    connection = request.protocol
-    assert isinstance(connection, Connection)
-    return connection
+            said[hdrs.CONNECTION] = "close"
 
 
 def _kept(answer: web.HTTPException) -> dict[str, str]:

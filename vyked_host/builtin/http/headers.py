@@ -12,28 +12,30 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from ...contracts import Call, EndpointDescription
+from ...contracts import Call
 from ...wire.metadata import pack, unpack
 from ...wire.trace import TRACE
+from .exposed import LONGEST_S
 from .refusal import Refused
 
-DEFAULT_TIMEOUT_S = 10.0
-LONGEST_S = 600.0
 TIMEOUT, ENTITY, ATTEMPT = "Vyked-Timeout-Ms", "Vyked-Entity", "Vyked-Attempt"
 CALLER, METADATA, IDEMPOTENCY = "Vyked-Caller", "Vyked-Metadata", "Idempotency-Key"
 REVISION, DRAINING, SERIALIZER = "Vyked-Surface", "Vyked-Draining", "Vyked-Serializer"
+
+BEGINNINGS = frozenset(b"VvIiTtBb")
+"""What names of these headers begin with. A request without such a header says none of them: nearly all that browsers send."""
+NOTHING: Mapping[str, str] = {}
 
 _PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?\Z")
 _CALLER = re.compile(r"[a-z][a-z0-9_-]{0,63}/[0-9A-Za-z.+-]{1,64}\Z")
 _pairs = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def timeout_s(headers: Mapping[str, str], endpoint: EndpointDescription) -> float:
-    """Seconds the call may take: what the caller says, else what the endpoint says, else 10 (streams: 600, the most)."""
+def timeout_s(headers: Mapping[str, str], otherwise: float) -> float:
+    """Seconds the call may take: what the caller says, else `otherwise`."""
     text = headers.get(TIMEOUT)
     if text is None:
-        streams = endpoint.kind.streams_out or endpoint.kind.streams_in
-        return endpoint.timeout_s or (LONGEST_S if streams else DEFAULT_TIMEOUT_S)
+        return otherwise
     if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) == 0:
         raise Refused("INVALID_ARGUMENT", f"{TIMEOUT}: {text[:40]!r} is no number of milliseconds above 0")
     return min(int(text) / 1000, LONGEST_S)

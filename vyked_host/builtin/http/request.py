@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiohttp import web
 
 from ...contracts import Peer
 from ...wire.proof import Seal
+from .connection import Connection
 from .cors import NOBODY
 from .exposed import Exposed
 
@@ -23,16 +24,23 @@ class Stamper(Protocol):
 class EdgeRequest(web.Request):
     """aiohttp's request, with our headers on whatever answers it, also on what a handler prepares itself."""
 
-    ATTRS = web.Request.ATTRS | frozenset({"exposed", "origins", "peer", "seal", "stamper"})
+    ATTRS = web.Request.ATTRS | frozenset({"exposed", "origins", "peer", "says_more", "seal", "stamper"})
     stamper: Stamper
     exposed: Exposed | None = None
     """What it calls, once that is known."""
     peer: Peer | None = None
     """Who asks, where that was looked at; else what the connection says."""
+    says_more: bool = False
+    """A header of `headers` may be among its own."""
     seal: Seal | None = None
     """The mesh secret that it is signed with."""
     origins: frozenset[str] = NOBODY
     """The pages that may read the answer, beside those of `cors`: the route says so."""
+
+    @property
+    def connection(self) -> Connection:
+        """What it came over."""
+        return cast(Connection, self._protocol)
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         self.stamper.stamp(self, response)

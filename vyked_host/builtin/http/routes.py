@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ...contracts import HttpBinding, Kind
 from ...model.version import compatible, parse
@@ -80,16 +80,18 @@ class TypedRoute:
         self.exposed, self.binding, self.origins = exposed, binding, frozenset(binding.origins)
         self._runner, self._negotiation = runner, negotiation
         self._binder = Binder(exposed.endpoint, binding, lambda shape: codecs_of(shape, negotiation.serializers))
+        self._reads_body = self._binder.reads_body
         result = exposed.endpoint.result
-        self._silent = result in (None, type(None)) and binding.status == 200 and not exposed.endpoint.kind.streams_out
+        self._streams_in, self._streams_out = exposed.endpoint.kind.streams_in, exposed.endpoint.kind.streams_out
+        self._silent = result in (None, type(None)) and binding.status == 200 and not self._streams_out
 
     async def answer(self, request: EdgeRequest) -> web.StreamResponse:
         """The result, encoded as the client accepts it."""
-        incoming = self._incoming(request) if self.exposed.endpoint.kind.streams_in else None
-        arguments = await self._arguments(request)
+        incoming = self._incoming(request) if self._streams_in else None
+        arguments = await self._arguments(request) if self._reads_body else self._binder.bind(request, b"", DEFAULT)
         call = self._runner.call(request, self.exposed, "object", arguments)
-        accept = request.headers.get("Accept", "")
-        if self.exposed.endpoint.kind.streams_out:
+        accept = request.headers.get(hdrs.ACCEPT, "")
+        if self._streams_out:
             return await self._stream(request, call, accept, incoming)
         exchange = await self._runner.unary(call, incoming)
         if exchange.fault is not None:
@@ -97,14 +99,12 @@ class TypedRoute:
         return self._encoded(exchange.body, accept)
 
     async def _arguments(self, request: web.Request) -> Any:
-        if not self._binder.reads_body:
-            return self._binder.bind(request, b"", DEFAULT)
         said = content_type(request)
         form = said == FORM or self._binder.takes_anything
         serializer = FORM if form else self._negotiation.of_body(said)
         return self._binder.bind(request, await whole_body(request), serializer)
 
-    def _incoming(self, request: web.Request) -> Incoming:
+    def _incoming(self, request: EdgeRequest) -> Incoming:
         return _incoming(request, self.exposed, "object", DEFAULT)
 
     async def _stream(
@@ -167,7 +167,7 @@ class CallRoute:
         have = ", ".join(each.endpoint.version for each in found)
         raise Refused("VERSION_MISMATCH", f"{service}.{method}: {version} was asked for, here is {have}")
 
-    def _serializer(self, request: web.Request, exposed: Exposed) -> str:
+    def _serializer(self, request: EdgeRequest, exposed: Exposed) -> str:
         said = content_type(request)
         if exposed.endpoint.kind.streams_in:
             if said == FRAMES:
@@ -177,10 +177,9 @@ class CallRoute:
             return DEFAULT
         return self._negotiation.of_body(said)
 
-    async def _streaming(self, request: web.Request, exposed: Exposed, serializer: str) -> web.StreamResponse:
+    async def _streaming(self, request: EdgeRequest, exposed: Exposed, serializer: str) -> web.StreamResponse:
         """The first item of the body holds the arguments, each further one is an item of the stream."""
-        connection: Any = request.protocol
-        connection.expect_stream()
+        request.connection.expect_stream()
         await invite(request)
         inlet = Inlet(request, splitter_for(serializer, self._limit))
         try:
@@ -191,7 +190,7 @@ class CallRoute:
         return await self._answered(request, exposed, serializer, first or b"", incoming)
 
     async def _answered(
-        self, request: web.Request, exposed: Exposed, serializer: str, body: bytes, incoming: Incoming | None
+        self, request: EdgeRequest, exposed: Exposed, serializer: str, body: bytes, incoming: Incoming | None
     ) -> web.StreamResponse:
         if not body:
             body = exposed.arguments[serializer].encode({})
@@ -209,7 +208,7 @@ class CallRoute:
         return web.Response(body=exchange.body, content_type=self._negotiation.content_type(serializer))
 
     async def _transcoded(
-        self, request: web.Request, exposed: Exposed, serializer: str, answer_in: str, body: bytes
+        self, request: EdgeRequest, exposed: Exposed, serializer: str, answer_in: str, body: bytes
     ) -> web.StreamResponse:
         """The body came in one serializer, the answer is wanted in another: both are coded here."""
         try:
@@ -233,9 +232,8 @@ def encoded(
     return web.Response(body=body, status=status, content_type=negotiation.content_type(name))
 
 
-def _incoming(request: web.Request, exposed: Exposed, codec: str, serializer: str) -> Incoming:
-    connection: Any = request.protocol
-    connection.expect_stream()
+def _incoming(request: EdgeRequest, exposed: Exposed, codec: str, serializer: str) -> Incoming:
+    request.connection.expect_stream()
     decode: Callable[[bytes], Any] = exposed.inbound[serializer].decode if codec == "object" else _as_is
     return Incoming(Inlet(request, splitter_for(serializer, request.client_max_size)), decode)
 
@@ -244,7 +242,7 @@ def _as_is(item: bytes) -> bytes:
     return item
 
 
-def _frames_serializer(request: web.Request, negotiation: Negotiation) -> str:
+def _frames_serializer(request: EdgeRequest, negotiation: Negotiation) -> str:
     name = request.headers.get(headers.SERIALIZER, DEFAULT)
     if name not in negotiation.serializers:
         raise Refused("INVALID_ARGUMENT", f"no serializer {name!r} here", status=415)

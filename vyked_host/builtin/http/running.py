@@ -11,12 +11,12 @@ from aiohttp import web
 
 from ...contracts import Call, Calls, Environment, Fault, Running
 from . import headers
-from .connection import Connection
 from .exchange import Exchange
 from .exposed import Exposed
 from .framing import Framing
 from .reading import Inlet
 from .refusal import encode_error, failure
+from .request import EdgeRequest
 
 CLIENT_GONE = Fault(code="CANCELLED", message="the client closed the connection", executed="unknown")
 PATIENCE_S = 0.2
@@ -42,19 +42,17 @@ class Runner:
         self._dispatch, self._env = calls.dispatch, env
         self._next_id = 0
 
-    def call(self, request: web.Request, exposed: Exposed, codec: str, body: Any) -> Call:
+    def call(self, request: EdgeRequest, exposed: Exposed, codec: str, body: Any) -> Call:
         """The call in `request`. Raises Refused for a header that makes no sense."""
-        said = request.headers
+        said = request.headers if request.says_more else headers.NOTHING
         self._next_id += 1
-        connection = request.protocol
-        assert isinstance(connection, Connection)
         return Call(
             id=self._next_id,
             endpoint=exposed.index,
             codec=codec,
             body=body,
-            deadline=self._env.clock.now() + headers.timeout_s(said, exposed.endpoint),
-            peer=getattr(request, "peer", None) or connection.peer,
+            deadline=self._env.clock.now() + headers.timeout_s(said, exposed.timeout_s),
+            peer=request.peer or request.connection.peer,
             metadata=headers.metadata(said),
             attempt=headers.attempt(said),
             entity=headers.entity(said),
@@ -73,7 +71,7 @@ class Runner:
         running = self._dispatch(call, exchange)
         if running is None:
             return exchange
-        stop = self._feed(call, running, exchange, incoming)
+        stop = _nothing if incoming is None else self._feed(call, running, exchange, incoming)
         try:
             await exchange.outcome()
         finally:

@@ -48,10 +48,13 @@ class Table:
         self._dispatcher = web.UrlDispatcher()
         self._routes: dict[web.AbstractRoute, Route] = {}
         self._methods: dict[str, set[str]] = {}
+        self._known: dict[tuple[str, str], Found] = {}
         for each in self.exposed:
             for binding in each.endpoint.http:
                 self._add(make_route(each, binding, makes), binding.method, log)
         self._answer_head()
+        self._known = dict(self._fixed())
+        self._call = Found(self.calls)
 
     # ---- composition -----------------------------------------------------------------------------------------------
     def _add(self, route: Route, method: str, log: logging.Logger) -> None:
@@ -78,11 +81,21 @@ class Table:
                 known.add("HEAD")
                 self._routes[self._dispatcher.add_route("HEAD", route.binding.path, _never)] = route
 
+    def _fixed(self) -> Iterator[tuple[tuple[str, str], Found]]:
+        """(verb, path) and route, of those without a template: aiohttp takes the first one that was added, too."""
+        for made, route in self._routes.items():
+            if isinstance(made.resource, web.PlainResource):
+                yield (made.method, made.resource.canonical), Found(route, web.UrlMappingMatchInfo({}, made))
+
     # ---- per request -----------------------------------------------------------------------------------------------
+    def known(self, request: web.Request) -> Found | None:
+        """The route of `request` where it takes no more than a look."""
+        return self._known.get((request.method, request.rel_url.raw_path))
+
     async def find(self, request: web.Request) -> Found:
         """The route of `request`. Raises Refused (404) naming the nearest ones."""
         if request.path.startswith(CALLS):
-            return Found(self.calls if request.method == "POST" else None, verbs={"POST": NOBODY})
+            return self._call if request.method == "POST" else Found(None, verbs={"POST": NOBODY})
         match = await self._dispatcher.resolve(request)
         error = match.http_exception
         if error is None:

@@ -20,16 +20,17 @@ FACTOR = 1.6
 
 
 class Keeper:
-    """`line` is None while there is none, and `away` says why. `joined` and `left` are told of each line's begin and end."""
+    """`line` is None while there is none, and `away` says why. `joined` and `left` are told of each line's begin and end;
+    `most_s` is the longest wait, None: `timing.ping`."""
 
     def __init__(
         self, what: str, server: Server, env: Environment, line: Callable[[Wire], Line], *,
-        joined: Callable[[], None], left: Callable[[str], None],
+        joined: Callable[[], None], left: Callable[[str], None], most_s: float | None = None,
     ) -> None:  # fmt: skip
         self._what, self._server, self._env, self._line = what, server, env, line
         self._joined, self._left = joined, left
         # no wait is longer than a quiet line needs to be found dead: the two together bound every recovery
-        self._backoff = Backoff(first=FIRST_S, most=max(FIRST_S, env.timing.ping), factor=FACTOR)
+        self._backoff = Backoff(first=FIRST_S, most=max(FIRST_S, most_s or env.timing.ping), factor=FACTOR)
         self._cancel: Callable[[], None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self.line: Line | None = None

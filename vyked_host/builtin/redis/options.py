@@ -1,4 +1,4 @@
-"""Options of the two buses over Redis."""
+"""Options of the registry and the two buses over Redis."""
 
 from __future__ import annotations
 
@@ -70,3 +70,15 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         # the url may hold a password, and whoever prints options should not have to know
         return f"BusOptions(url={HIDDEN!r}, prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue})"
+
+
+class RegistryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[registry.redis]``."""
+
+    url: Annotated[str, Meta(description="as in [pubsub.redis]")] = "redis://127.0.0.1:6379/0"
+    prefix: Annotated[
+        str, Meta(pattern=r"^[!-~]{1,64}$", description="first part of every key and channel, before the mesh's name")
+    ] = "vyked"
+
+    def __repr__(self) -> str:
+        return f"RegistryOptions(url={HIDDEN!r}, prefix={self.prefix!r})"

@@ -1,14 +1,14 @@
-"""Entry points of `pubsub.redis` and `pubsub.redis-streams`."""
+"""Entry points of `registry.redis`, `pubsub.redis` and `pubsub.redis-streams`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import msgspec
 
-from ...contracts import Environment, Guarantees, Provider, PubSub, hookimpl
-from .options import MIB, BusOptions, StreamOptions
+from ...contracts import Environment, Guarantees, Provider, PubSub, Registry, hookimpl
+from .options import MIB, BusOptions, RegistryOptions, StreamOptions
 
 GUARANTEES = Guarantees(
     fan_out=True,
@@ -29,6 +29,24 @@ STREAMS = Guarantees(
     dead_letter=True,
     max_message_bytes=MIB,
 )
+
+
+@hookimpl
+def vyked_registries() -> Iterable[Provider[Registry]]:
+    """The registry in a Redis or Valkey server."""
+    summary = "nodes of one mesh in a Redis or Valkey server; no process of its own"
+    return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry)]
+
+
+@hookimpl
+def vyked_check_settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """What this registry can't see to is refused, not passed over."""
+    if settings.get("registry", {}).get("use") == "redis" and settings.get("security", {}).get("serve"):
+        yield (
+            "security.serve",
+            "the registry 'redis' can't know who announces a service: whoever may write to the server can",
+            'let only hosts of this mesh write there (docs/redis.md) and leave this out, or choose [registry] use = "embedded"',
+        )
 
 
 @hookimpl
@@ -53,6 +71,12 @@ def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
             verify=_verify_streams,
         ),
     ]
+
+
+def _registry(options: RegistryOptions, env: Environment) -> Registry:
+    from .registry.registry import RedisRegistry
+
+    return RedisRegistry(options, env)
 
 
 def _bus(options: BusOptions, env: Environment) -> PubSub:

@@ -26,13 +26,13 @@ from ....errors import CallError, NotSupported, PermissionDenied, TooLarge, Unav
 from ....model.version import parse
 from ....routing.backlog import Backlog
 from ....wire.envelope import pack
+from ..errands import Errands
 from ..keeper import Keeper
 from ..line import Line
 from ..options import MIB, StreamOptions
 from ..outbox import Outbox
 from ..server import Server, Wire
 from . import keys
-from .errands import Errands
 from .follower import START, Follow, Follower, Id, parsed, written
 from .letters import Letters
 from .member import Member, groups_of

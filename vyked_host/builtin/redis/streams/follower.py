@@ -10,8 +10,8 @@ from typing import Any
 from ....contracts import Environment
 from ....routing.backlog import Backlog
 from ....wire.envelope import MalformedEnvelope, unpack
+from ..errands import Errands
 from ..server import Server, Word
-from .errands import Errands
 from .reader import Reader
 
 Id = tuple[int, int]

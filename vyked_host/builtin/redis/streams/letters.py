@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ....contracts import Event
 from ....wire.envelope import MalformedEnvelope, unpack
-from .errands import Errands
+from ..errands import Errands
 from .keys import GroupKeys, of_base
 from .scripts import DISCARD
 

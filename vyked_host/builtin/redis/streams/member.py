@@ -15,8 +15,8 @@ from redis.exceptions import ResponseError
 from ....contracts import Clock, Delivery, Event, Verdict
 from ....errors import LocalProtocolError
 from ....wire.envelope import MalformedEnvelope, unpack
+from ..errands import Errands
 from ..server import Word
-from .errands import Errands
 from .keys import GroupKeys
 from .reader import Reader
 from .scripts import ACKED, AGAIN, BURY, HOLD

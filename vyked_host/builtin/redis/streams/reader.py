@@ -10,8 +10,8 @@ from redis.exceptions import NoScriptError
 from ....contracts import Environment
 from ..keeper import Keeper
 from ..line import Command, Line
+from ..script import Script
 from ..server import Server, Wire, Word
-from .scripts import Script
 
 PATIENCE = 0.5
 """Of `timing.pong`, that a read may wait."""

@@ -7,16 +7,7 @@ counts only while both are still as they were: whoever is too late changes nothi
 
 from __future__ import annotations
 
-import hashlib
-
-
-class Script:
-    """`text` runs by its digest; a server that does not know it yet is given the text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
+from ..script import Script
 
 _CLOCK = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 _MINE = """

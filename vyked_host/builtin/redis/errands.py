@@ -1,5 +1,5 @@
-"""Short commands of one host: settle, make a group, trim. They go over a connection of their own, never behind a read that waits
-for events. Each may be done twice: what was not answered before its connection broke is sent again over the next one.
+"""Short commands of one host: settle, make a group, trim, renew a lease. They go over a connection of their own, never behind a
+read that waits for events. Each may be done twice: what was not answered before its connection broke is sent again over the next one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from ....errors import Unavailable
-from ..line import Command
-from ..server import Word
-from .scripts import Script
+from ...errors import Unavailable
+from .line import Command
+from .script import Script
+from .server import Word
 
 A_WRITE = 512
 """Commands of one write: beyond them others get their turn."""
@@ -78,10 +78,12 @@ class _Acks:
 
 
 class Errands:
-    """`wake_line` is called when there is something to take."""
+    """`wake_line` is called when there is something to take; `over` is what those are told who ask when it is closed."""
 
-    def __init__(self, wake_line: Callable[[], None]) -> None:
-        self.wake = wake_line
+    def __init__(
+        self, wake_line: Callable[[], None], over: str = "the bus is closed: events that were not settled come again"
+    ) -> None:
+        self.wake, self._over = wake_line, over
         self._waiting: deque[_Errand] = deque()
         self.acks: dict[tuple[str, str], dict[str, asyncio.Future[int]]] = {}
         self._open: set[asyncio.Future[Any]] = set()
@@ -101,7 +103,7 @@ class Errands:
         """Acknowledge an entry. 0: it and all that went in the same command were pending; below: so many were not."""
         told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self._closed:
-            told.set_exception(_closed())
+            told.set_exception(self._over_now())
             return told
         self.acks.setdefault((stream, group), {})[entry] = told
         self.wake()
@@ -109,7 +111,7 @@ class Errands:
 
     def _begun(self, errand: _Errand) -> asyncio.Future[object]:
         if self._closed:
-            errand.reply.set_exception(_closed())
+            errand.reply.set_exception(self._over_now())
             return errand.reply
         self._open.add(errand.reply)
         errand.reply.add_done_callback(self._open.discard)
@@ -152,9 +154,8 @@ class Errands:
         self._closed = True
         for told in self._all():
             if not told.done():
-                told.set_exception(_closed())
+                told.set_exception(self._over_now())
                 told.exception()  # whoever does not look has gone: the event comes again
 
-
-def _closed() -> Unavailable:
-    return Unavailable("the bus is closed: events that were not settled come again", executed="unknown")
+    def _over_now(self) -> Unavailable:
+        return Unavailable(self._over, executed="unknown")

@@ -1,0 +1,487 @@
+"""JetStream on bad days: the server is killed, hangs, is absent, full, retires; consumers are killed; what is kept, given again,
+taken out and replayed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import nats
+import pytest
+from server import JETSTREAM, NatsServer
+from vyked_nats.jetstream.bus import JetStreamBus
+from vyked_nats.jetstream.since import beginning
+from vyked_nats.options import JetStreamOptions
+from vyked_nats.plugin import _verify_jetstream
+
+from vyked_host import CallError, NotSupported, Overloaded, PermissionDenied, StartError, Unavailable
+from vyked_host.contracts import Verdict, pack
+from vyked_host.testing import eventually
+from vyked_host.testing.conformance.pubsub import ACK, Inbox, event, to
+
+AW = 0.4
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def open_bus(env):
+    made = []
+
+    def open_bus(url, **options):
+        made.append(JetStreamBus(JetStreamOptions(url=url, **{"ack_wait": AW, "max_bytes": 64 * MIB, **options}), env))
+        return made[-1]
+
+    yield open_bus
+    for bus in made:
+        await bus.aclose()
+
+
+@pytest.fixture
+def published(env):
+    async def published(bus, within=5.0, **more):
+        sent = event(**more)
+        await bus.publish(sent, deadline=env.clock.now() + within)
+        return sent.id
+
+    return published
+
+
+async def when(question, wanted):
+    """Ask until the answer is `wanted`."""
+
+    async def asked():
+        while await question() != wanted:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(asked(), 10)
+
+
+async def died(bus):
+    """Its connections end as those of a process that was killed: it says nothing any more."""
+    for keeper in (bus._publishing, bus._listening):
+        await keeper.aclose()
+
+
+def begun(command):
+    return subprocess.Popen(command)
+
+
+async def stream(bus):
+    return (await bus.api.ask(f"STREAM.INFO.{bus.names.events}"))["state"]
+
+
+# ---- the server dies -----------------------------------------------------------------------------------------------------
+async def test_what_was_accepted_outlives_kill_9_of_the_server_and_a_repetition_says_so(server, open_bus, env):
+    bus, inbox, accepted = open_bus(server.url), Inbox(), []
+    await bus.subscribe(to("g", "m", concurrency=64), inbox)
+
+    async def publish(count):
+        for _ in range(count):
+            sent = event()
+            await bus.publish(sent, deadline=env.clock.now() + 20)  # what was not answered goes out again by itself
+            accepted.append(sent.id)
+
+    publishing = asyncio.gather(*(publish(50) for _ in range(20)))
+    for at in (200, 600):
+        await eventually(lambda at=at: len(accepted) > at, 20)
+        server.kill()
+        await eventually(lambda: bus._listening.line is None and bus._publishing.line is None)
+        server.start()
+    await publishing
+    await eventually(lambda: set(accepted) <= set(inbox.ids), 20)
+    first = Counter(each.event.id for each in inbox.deliveries if each.count == 1)
+    assert max(first.values()) == 1
+
+
+async def test_ten_thousand_events_survive_kill_9_of_consumers_and_of_the_server(server, open_bus, env, tmp_path):
+    path, total = tmp_path / "handled", 10_000
+    bus = open_bus(server.url, ack_wait=1.0, max_bytes=256 * MIB)
+    await (await bus.subscribe(to("g", "first"), Inbox())).aclose()  # the group exists from here on
+    command = [sys.executable, Path(__file__).with_name("worker.py"), server.url, env.namespace, str(path), "1.0"]
+    workers = [begun(command) for _ in range(2)]
+    accepted = []
+
+    async def publish(count):
+        for _ in range(count):
+            sent = event()
+            await bus.publish(sent, deadline=env.clock.now() + 30)
+            accepted.append(sent.id)
+
+    def handled():
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    try:
+        publishing = asyncio.gather(*(publish(total // 64 + 1) for _ in range(64)))
+        for at in range(1, 6):
+            await eventually(lambda at=at: len(accepted) > at * total // 7 and len(handled()) > at * total // 10, 30)
+            if at in (2, 4):
+                server.kill()
+                await eventually(lambda: bus._publishing.line is None)
+                server.start()
+            else:
+                workers[at % 2].kill()
+                workers[at % 2].wait()
+                workers[at % 2] = begun(command)
+        await publishing
+        await eventually(lambda: set(accepted) <= {each for each, _ in handled()}, 30)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    runs = handled()
+    assert len(accepted) >= total
+    unflagged = Counter(each for each, count in runs if count == "1")
+    assert max(unflagged.values()) == 1
+
+
+async def test_a_server_that_hangs_costs_no_more_than_the_deadline_and_what_is_settled_is_told_later(
+    server, open_bus, published, env
+):
+    bus, inbox = open_bus(server.url, ack_wait=30.0), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "m"), inbox)
+    await published(bus)
+    await eventually(lambda: inbox.ids)
+    server.freeze()
+    began = env.clock.now()
+    with pytest.raises(CallError) as found:
+        await published(bus, within=0.3)
+    assert found.value.executed == "unknown"
+    assert env.clock.now() - began < 1.0  # the deadline, and a shared sweep of 50 ms
+    settling = inbox.deliveries[0].settle(ACK)
+    await eventually(lambda: bus._listening.line is None)
+    server.thaw()
+    await asyncio.wait_for(settling, 5)
+    await eventually(lambda: bus._open is not None)
+    groups = await bus.groups("shop", 1, "paid")
+    assert groups[0][2] <= 1  # the event of the test above may have arrived after all
+
+
+async def test_while_the_server_is_away_every_publication_waits_or_is_refused(server, open_bus, env, published):
+    bus = open_bus(server.url, outbox=2 << 20)
+    await published(bus)
+    server.kill()
+    await eventually(lambda: bus._publishing.line is None)
+    deadline = env.clock.now() + 0.5
+    outcomes = await asyncio.gather(
+        *(bus.publish(event(body=b"x" * 1000), deadline=deadline) for _ in range(10_000)), return_exceptions=True
+    )
+    assert {type(each) for each in outcomes} == {Unavailable, Overloaded}
+    assert {each.executed for each in outcomes} == {"not_sent"}
+    assert bus._outbox._used == 0
+
+
+async def test_a_server_that_retires_loses_nothing(open_bus, published):
+    server = NatsServer(JETSTREAM, 'lame_duck_duration: "30s"', 'lame_duck_grace_period: "10ms"').start()
+    try:
+        bus, inbox, every = open_bus(server.url), Inbox(), Inbox()
+        await bus.subscribe(to("g", "m"), inbox)
+        await bus.subscribe(to(None, "m"), every)
+        sent = [await published(bus) for _ in range(20)]
+        os.kill(server._process.pid, signal.SIGUSR2)  # lame duck: clients are sent away, then it ends
+        await eventually(lambda: server._process.poll() is not None, 15)
+        server.start()
+        sent += [await published(bus) for _ in range(20)]
+        await eventually(lambda: set(sent) <= set(inbox.ids) and every.ids == sent)
+        assert {each.gap for each in every.deliveries} == {0}
+    finally:
+        await bus.aclose()
+        server.close()
+
+
+# ---- fan-out -------------------------------------------------------------------------------------------------------------
+async def test_fan_out_goes_on_where_it_was(server, open_bus, published):
+    bus, inbox = open_bus(server.url), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    sent = [await published(bus)]
+    await eventually(lambda: inbox.ids == sent)
+    server.kill()
+    await eventually(lambda: bus._listening.line is None)
+    server.start()
+    sent += [await published(bus), await published(bus)]
+    await eventually(lambda: inbox.ids == sent)
+    assert {each.gap for each in inbox.deliveries} == {0}
+
+
+async def test_who_was_away_for_longer_than_events_are_kept_is_told(server, open_bus, published, env):
+    bus, inbox = open_bus(server.url, keep=0.2), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    await published(bus)
+    await eventually(lambda: len(inbox.ids) == 1)
+    server.freeze()
+    await eventually(lambda: bus._listening.line is None)
+    server.thaw()
+    other = await nats.connect(server.url)
+    subject = f"vyked.{env.namespace}.kept.shop.1.paid"
+    # before this host is back: one more comes, and is taken out
+    await other.jetstream().publish(subject, pack(event()))
+    await other.jetstream().purge_stream(bus.names.events)
+    await other.close()
+    last = await published(bus)
+    await eventually(lambda: last in inbox.ids)
+    assert inbox.deliveries[-1].gap in {0, -1}  # 0: it was back before the purge, and got it
+
+
+async def test_who_follows_a_stream_that_was_made_anew_is_told(server, open_bus, published):
+    bus, inbox = open_bus(server.url), Inbox()
+    await bus.subscribe(to(None, "m"), inbox)
+    await published(bus)
+    await eventually(lambda: len(inbox.ids) == 1)
+    await bus.api.ask(f"STREAM.DELETE.{bus.names.events}")
+    last = await published(bus)
+    await eventually(lambda: last in inbox.ids)
+    assert inbox.deliveries[-1].gap == -1
+
+
+async def test_a_replay_begins_at_a_time_an_event_or_the_beginning(shared, open_bus, published):
+    bus = open_bus(shared.url)
+    before = await published(bus)
+    await asyncio.sleep(0.002)
+    now = int(time.time() * 1000)
+    await asyncio.sleep(0.002)
+    after = await published(bus)
+    for since, expected in (("0", [before, after]), (str(now), [after]), ("seq:2", [after])):
+        inbox = Inbox()
+        await bus.subscribe(to(None, "m", since=since), inbox)
+        await eventually(lambda inbox=inbox, expected=expected: inbox.ids == expected)
+    grouped = Inbox()
+    await bus.subscribe(to("late", "m", since="0"), grouped)
+    await eventually(lambda: grouped.ids == [before, after])
+
+
+async def test_a_replay_waits_for_a_slow_handler_and_drops_nothing(shared, open_bus, published):
+    bus, slow = open_bus(shared.url, queue=16), Inbox(lambda _delivery: None)
+    sent = [await published(bus) for _ in range(200)]
+    await bus.subscribe(to(None, "m", since="0", concurrency=1), slow)
+    for at in range(200):
+        await eventually(lambda at=at: len(slow.ids) > at)
+        await slow.deliveries[at].settle(ACK)
+    assert slow.ids == sent
+    assert {each.gap for each in slow.deliveries} == {0}
+
+
+@pytest.mark.parametrize(
+    ("since", "found"),
+    [
+        (None, {"deliver_policy": "new"}),
+        ("0", {"deliver_policy": "all"}),
+        ("seq:7", {"deliver_policy": "by_start_sequence", "opt_start_seq": 7}),
+        ("1970-01-01T00:00:01", {"deliver_policy": "by_start_time", "opt_start_time": "1970-01-01T00:00:01Z"}),
+        ("1500", {"deliver_policy": "by_start_time", "opt_start_time": "1970-01-01T00:00:01.500000Z"}),
+    ],
+)
+def test_where_a_replay_begins(since, found):
+    assert beginning(since) == found
+
+
+@pytest.mark.parametrize("since", ["yesterday", "seq:0", "seq:x", "9" * 40])
+def test_what_is_no_place_to_begin_is_refused(since):
+    with pytest.raises(NotSupported, match="ISO 8601"):
+        beginning(since)
+
+
+# ---- groups --------------------------------------------------------------------------------------------------------------
+async def test_who_dies_with_events_in_hand_leaves_them_to_the_others_after_the_ack_wait(shared, open_bus, published):
+    dying, living = open_bus(shared.url), open_bus(shared.url)
+    lost, inbox = Inbox(lambda _delivery: None), Inbox()
+    await dying.subscribe(to("g", "first"), lost)
+    sent = [await published(dying) for _ in range(10)]
+    await eventually(lambda: len(lost.ids) == 10)
+    await died(dying)
+    await living.subscribe(to("g", "second"), inbox)
+    await eventually(lambda: sorted(inbox.ids) == sorted(sent))
+    assert {each.count for each in inbox.deliveries} == {2}
+
+
+async def test_an_ack_that_comes_late_takes_back_a_dead_letter(shared, open_bus, published):
+    bus, slow = open_bus(shared.url), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "slow", concurrency=1), slow)
+    await published(bus)
+    await eventually(lambda: slow.ids)
+    other = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))
+    await bus.subscribe(to("g", "other"), other)
+    await eventually(lambda: other.ids)
+
+    async def count():
+        return len([each async for each in bus.dead(to("g", "m"))])
+
+    await when(count, 1)
+    await slow.deliveries[0].settle(ACK)
+    assert await count() == 0
+
+
+async def test_a_verdict_that_comes_too_late_changes_nothing(shared, open_bus, published):
+    bus, slow, other = open_bus(shared.url), Inbox(lambda _delivery: None), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "slow", concurrency=1), slow)
+    await published(bus)
+    await eventually(lambda: slow.ids)
+    await bus.subscribe(to("g", "other", concurrency=1), other)
+    await eventually(lambda: other.ids)
+    await slow.deliveries[0].settle(Verdict(action="reject", cause="too late"))
+    assert [each async for each in bus.dead(to("g", "m"))] == []
+    await other.deliveries[0].settle(ACK)
+    assert await bus.groups("shop", 1, "paid") == [("g", 2, 0)]
+
+
+async def test_what_is_no_event_is_a_dead_letter_and_the_rest_goes_on(shared, open_bus, published, env):
+    bus, inbox = open_bus(shared.url), Inbox()
+    await bus.subscribe(to("g", "m"), inbox)
+    stranger = await nats.connect(shared.url)
+    await stranger.jetstream().publish(f"vyked.{env.namespace}.kept.shop.1.paid", b"\xff junk")
+    await stranger.close()
+    sent = await published(bus)
+    await eventually(lambda: inbox.ids == [sent])
+    await when(bus.letterboxes, [(to("g", ""), 1)])
+    assert [each async for each in bus.dead(to("g", "m"))] == []  # what has no event in it is nobody's to handle
+
+
+async def test_a_group_that_was_removed_is_made_anew(shared, open_bus, published, caplog):
+    bus, inbox = open_bus(shared.url), Inbox()
+    member = await bus.subscribe(to("g", "m"), inbox)
+    early = await published(bus)
+    await eventually(lambda: len(inbox.ids) == 1)
+    await bus.api.ask(f"CONSUMER.DELETE.{bus.names.events}.{member.consumer}")
+    late = await published(bus)
+    await eventually(lambda: late in inbox.ids)
+    assert "is made anew" in caplog.text
+    assert [each.count for each in inbox.deliveries if each.event.id == early] == [
+        1,
+        2,
+    ]  # it says that it may have been there
+
+
+async def test_when_dead_letters_are_full_what_is_given_up_comes_again(shared, open_bus, published, monkeypatch):
+    monkeypatch.setattr("vyked_nats.jetstream.store.MOST_LETTERS", 1)
+    monkeypatch.setattr("vyked_nats.jetstream.member.FULL_S", 0.05)
+    bus = open_bus(shared.url)
+    inbox = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))
+    await bus.subscribe(to("g", "m"), inbox)
+    one, other = await published(bus), await published(bus)
+    await eventually(lambda: Counter(inbox.ids)[one] + Counter(inbox.ids)[other] > 3)
+    (kept,) = [found.id async for found, _, _ in bus.dead(to("g", "m"))]
+    await bus.discard(kept, replay=False)
+    waiting = other if kept == one else one
+
+    async def dead():
+        return [found.id async for found, _, _ in bus.dead(to("g", "m"))]
+
+    await when(dead, [waiting])
+
+
+async def test_strategies_that_jetstream_does_not_know_are_refused(shared, open_bus):
+    with pytest.raises(NotSupported, match="'leader'"):
+        await open_bus(shared.url).subscribe(to("g", "m", strategy="leader"), Inbox())
+
+
+# ---- what is kept --------------------------------------------------------------------------------------------------------
+async def test_what_is_handled_and_old_is_taken_out_and_nothing_else(shared, open_bus, published):
+    bus, quick, slow = open_bus(shared.url, ack_wait=60.0, keep=0.1), Inbox(), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("quick", "m"), quick)
+    await bus.subscribe(to("slow", "m", concurrency=3), slow)
+    for _ in range(40):
+        await published(bus)
+    await published(bus, name="unheard")
+    await eventually(lambda: len(quick.ids) == 40 and len(slow.ids) == 3)
+    await slow.deliveries[0].settle(ACK)
+
+    async def left():
+        await bus._trimmer.trim()
+        return (await stream(bus))["messages"]
+
+    await when(left, 39)  # of its topic one is handled by both, and of the other nobody wants any
+    for at in range(1, 40):
+        await eventually(lambda at=at: len(slow.ids) > at)
+        await slow.deliveries[at].settle(ACK)
+    await when(left, 0)
+
+
+async def test_a_full_stream_refuses_publishers_at_once_and_takes_events_again_when_there_is_room(
+    shared, open_bus, published
+):
+    bus, inbox = open_bus(shared.url, max_bytes=MIB, keep=0.1, ack_wait=60.0), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "m", concurrency=100), inbox)
+
+    async def too_much():
+        for _ in range(40):
+            await published(bus, body=b"x" * 100_000)
+
+    with pytest.raises(Overloaded, match="maximum bytes") as found:
+        await too_much()
+    assert found.value.executed == "not_executed"
+    for delivery in inbox.deliveries:
+        await delivery.settle(ACK)
+
+    async def left():
+        await bus._trimmer.trim()
+        return (await stream(bus))["messages"]
+
+    await when(left, 0)
+    await published(bus, body=b"x" * 100_000)
+
+
+async def test_a_stream_that_was_deleted_is_made_anew(shared, open_bus, published, caplog):
+    bus, inbox = open_bus(shared.url), Inbox()
+    await bus.subscribe(to("g", "m"), inbox)
+    await published(bus)
+    await eventually(lambda: len(inbox.ids) == 1)
+    await bus.api.ask(f"STREAM.DELETE.{bus.names.events}")
+    late = await published(bus)
+    await eventually(lambda: late in inbox.ids)
+    assert "is made anew" in caplog.text
+
+
+async def test_an_event_that_is_published_again_under_its_id_goes_out_once(shared, open_bus, env):
+    bus, inbox = open_bus(shared.url), Inbox()
+    await bus.subscribe(to("g", "m"), inbox)
+    once = event()
+    for _ in range(3):
+        await bus.publish(once, deadline=env.clock.now() + 5)
+    assert (await stream(bus))["messages"] == 1
+
+
+# ---- what is refused at start --------------------------------------------------------------------------------------------
+async def test_a_server_without_jetstream_is_refused_at_start_with_the_remedy(open_bus, published):
+    server = NatsServer().start()
+    try:
+        bus = open_bus(server.url)
+        with pytest.raises(StartError, match="nats-server -js"):
+            await _verify_jetstream(bus)
+        with pytest.raises(Unavailable, match="JetStream") as found:
+            await published(bus, within=0.3)
+        assert found.value.executed == "not_sent"
+    finally:
+        await bus.aclose()
+        server.close()
+
+
+async def test_what_the_bus_gives_is_what_its_stream_gives(shared, open_bus):
+    given = await _verify_jetstream(open_bus(shared.url, dedupe=7.0))
+    assert (given.dedupe_s, given.durability) == (7.0, "process")
+    assert (await _verify_jetstream(open_bus(shared.url, dedupe=9.0))).dedupe_s == 7.0  # who made it has decided
+
+
+async def test_a_stream_that_throws_events_away_is_refused_at_start(shared, open_bus):
+    bus = open_bus(shared.url)
+    client = await nats.connect(shared.url)
+    subjects = [bus.names.all_kept, bus.names.all_again]
+    await client.jetstream().add_stream(name=bus.names.events, subjects=subjects)  # discard: old
+    await client.close()
+    with pytest.raises(StartError, match="discard 'old', which throws events away"):
+        await _verify_jetstream(bus)
+
+
+async def test_a_user_who_may_not_is_told_what_to_allow(open_bus, published):
+    users = '{user: a, password: s3cret, permissions: {publish: ["_INBOX.>"], subscribe: ["_INBOX.>"]}}'
+    server = NatsServer(JETSTREAM, f"authorization {{ users: [{users}] }}").start()
+    try:
+        bus = open_bus(server.url.replace("//", "//a:s3cret@"))
+        with pytest.raises(StartError, match=r"allow this user to publish to \$JS.API.STREAM.INFO"):
+            await _verify_jetstream(bus)
+        with pytest.raises(PermissionDenied, match="allow this user to publish to"):
+            await bus.subscribe(to("g", "m"), Inbox())
+    finally:
+        await bus.aclose()
+        server.close()

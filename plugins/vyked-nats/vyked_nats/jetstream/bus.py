@@ -1,0 +1,263 @@
+"""The bus: `contracts.PubSub` on JetStream. One connection publishes; the other reads for all handlers, settles and asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from vyked_host import CallError, NotSupported, StartError, TooLarge, Unavailable
+from vyked_host.contracts import (
+    Backlog,
+    Consumer,
+    DeadLetters,
+    Delivery,
+    Environment,
+    Event,
+    KnowsGroups,
+    PubSub,
+    Subscription,
+    pack,
+    parse,
+)
+
+from ..bus import failed
+from ..keeper import Keeper
+from ..line import Line
+from ..options import ENVELOPE_BYTES, LARGEST, MIB, JetStreamOptions
+from ..outbox import Outbox
+from ..server import Servers
+from .api import Api, Refused
+from .followers import Followers
+from .letters import Letters
+from .member import Member
+from .names import Names, Topic, group_of
+from .reader import Reader
+from .settling import Settling
+from .since import beginning
+from .store import Store
+from .stored import Stored
+from .trimmer import Trimmer
+
+TABLE = "pubsub.nats-jetstream"
+LETTER_ROOM = 16 << 10
+"""Bytes of a message that are left for what a dead letter says of an event."""
+ENVELOPE_ROOM = ENVELOPE_BYTES
+STRATEGIES = frozenset({"any", "random"})
+"""Members that have room are served in turn by the server: also what RANDOM is for."""
+AFTER_ERROR_S = 1.0
+
+
+class JetStreamBus(PubSub, DeadLetters, KnowsGroups):
+    """Events of one host over NATS, kept until they are handled."""
+
+    def __init__(self, options: JetStreamOptions, env: Environment) -> None:
+        self.options, self.env = options, env
+        self.servers = servers = Servers(options, env, TABLE)
+        self.names = Names(options.prefix, env.namespace)
+        self.api = Api(env.timing.dial)
+        self.store = Store(self.api, self.names, options)
+        self.letters = Letters(self.api, self.store, self.names)
+        self._settling = Settling(env.clock)
+        self._trimmer = Trimmer(self.api, self.store, self.names, env, options.keep)
+        self._listening = Keeper(
+            "bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore
+        )  # fmt: skip
+        self._publishing = Keeper(
+            "bus, publishing", servers, env, joined=self._can_publish, left=self._can_not, told=_ignore
+        )
+        self._open: Line | None = None
+        self._why_not = ""
+        self._stop_opening: Callable[[], None] = _ignore
+        self._stop_trimming: Callable[[], None] | None = None
+        self._outbox = Outbox(
+            options.outbox, env.clock, lambda: self._open, lambda: self._why_not or self._publishing.away,
+            Stored(self._absent), TABLE,
+        )  # fmt: skip
+        self._members: list[Member] = []
+        self._followers = Followers(self.api, self.store, self.names, env, options)
+        self._closed = False
+
+    def begin(self) -> None:
+        """From now on there shall be connections. Idempotent."""
+        self._listening.begin()
+        self._publishing.begin()
+        if self._stop_trimming is None:
+            self._stop_trimming = self.env.tasks(self._trimmer.run(), "nats: trim the stream")
+
+    # ---- the connections -----------------------------------------------------------------------------------------------
+    def _joined(self, line: Line) -> None:
+        self.api.joined(line)
+        self._settling.joined(line)
+        for each in self._readers():
+            each.joined(line)
+
+    def _left(self, cause: str) -> None:
+        self.api.left(cause)
+        self.store.forget()
+        self._settling.left(cause)
+        for member in self._members:
+            member.reader.left(cause)
+        for follower in self._followers.all:
+            follower.left(cause)
+
+    def _readers(self) -> list[Reader]:
+        return [member.reader for member in self._members] + [each.reader for each in self._followers.all]
+
+    def _can_publish(self, line: Line) -> None:
+        self._stop_opening()
+        self._stop_opening = self.env.tasks(self._opening(line), "nats: see to the streams")
+
+    def _can_not(self, _cause: str) -> None:
+        self._stop_opening()
+        self._open, self._why_not = None, ""
+
+    async def _opening(self, line: Line) -> None:
+        """Nothing goes out before there is a stream to take it."""
+        while True:
+            try:
+                await self.store.make()
+                break
+            except (Refused, CallError, StartError) as error:
+                self._why_not = f"{self.servers.place}: {error}"
+            await asyncio.sleep(AFTER_ERROR_S)
+        self._open, self._why_not = line, ""
+        self._outbox.wake()
+
+    def _absent(self) -> None:
+        """There was no stream to take an event."""
+        line, self._open = self._open, None
+        if line is not None:
+            self._why_not = f"{self.servers.place}: no stream takes events"
+            self.store.forget()
+            self._can_publish(line)
+
+    def _server(self) -> str:
+        line = self._listening.line
+        return "" if line is None else str(line.client._server_info.get("server_id", ""))
+
+    # ---- publishing --------------------------------------------------------------------------------------------------
+    def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
+        """Hand over `event`. Awaiting: the server keeps it. Raises errors.TooLarge, Overloaded, Unavailable, DeadlineExceeded,
+        PermissionDenied."""
+        topic = Topic(event.service, parse(event.version).major, event.name)
+        if self._closed:
+            return failed(Unavailable(f"event {topic} is not published: the bus is closed", executed="not_sent"))
+        packed = pack(event)
+        line = self._publishing.line
+        most = (line.client.max_payload if line is not None else MIB) - LETTER_ROOM
+        if len(event.body) > LARGEST or len(packed) > most:
+            text = (
+                f"event {topic} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
+            )
+            return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
+        self.begin()
+        return self._outbox.publish(str(topic), self.names.kept(topic), packed, deadline, event.id)
+
+    # ---- subscribing -------------------------------------------------------------------------------------------------
+    async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
+        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not, Unavailable,
+        PermissionDenied."""
+        if subscription.group is not None and subscription.strategy not in STRATEGIES:
+            raise NotSupported(
+                f"JetStream knows no strategy {subscription.strategy!r}: whoever of a group has room gets an event"
+            )
+        start = beginning(subscription.since)
+        self.begin()
+        if subscription.group is not None:
+            return await self._member(subscription, start, deliver)
+        follower, backlog = self._followers.follow(subscription, start, deliver)
+        await self._entered(follower.reader, backlog)
+        return backlog
+
+    async def _member(
+        self, wanted: Subscription, start: dict[str, Any], deliver: Callable[[Delivery], None]
+    ) -> Member:  # fmt: skip
+        member = Member(
+            wanted, start, deliver, names=self.names, api=self.api, store=self.store, settling=self._settling,
+            letters=self.letters, env=self.env, ack_wait_s=self.options.ack_wait * self.env.timing.scale,
+            server=self._server, left=self._gone,
+        )  # fmt: skip
+        self._members.append(member)
+        await self._entered(member.reader, member)
+        return member
+
+    def _gone(self, member: Member) -> None:
+        self._members = [each for each in self._members if each is not member]
+
+    async def _entered(self, reader: Reader, whose: Member | Backlog) -> None:
+        """Wait until the server knows. Raises Unavailable and what the server says."""
+        if self._listening.line is not None:
+            reader.begin(self._listening.line)
+        try:
+            async with asyncio.timeout(self.env.timing.dial):
+                await asyncio.shield(reader.entered)
+        except BaseException as error:
+            await whose.aclose()
+            if isinstance(error, TimeoutError):
+                raise Unavailable(
+                    f"{reader.what} can't be subscribed: {self._listening.away}", executed="unknown"
+                ) from None
+            if isinstance(error, Refused):
+                raise Unavailable(f"{reader.what} can't be subscribed: {error}", executed="not_executed") from None
+            raise
+
+    # ---- what groups have --------------------------------------------------------------------------------------------------
+    async def letterboxes(self) -> list[tuple[Subscription, int]]:
+        """Each group of any topic that has dead letters, and how many. Raises Unavailable, Refused."""
+        await self._told()
+        found = [(self.names.told(subject), count) for subject, count in (await self.letters.boxes()).items()]
+        return [
+            (Subscription(service=topic.service, major=topic.major, name=topic.name, group=group, member=""), count)
+            for (topic, group), count in found
+        ]
+
+    async def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
+        """(event, cause, deliveries) of each dead letter of the group, oldest first. Raises Unavailable, Refused."""
+        await self._told()
+        topic = Topic(subscription.service, subscription.major, subscription.name)
+        async for each in self.letters.events(self.names.dead(topic, str(subscription.group))):
+            yield each
+
+    async def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> None:
+        """Forget a dead letter, or put it back with its count at 0, in every group or in that one. Raises KeyError when there is
+        none, Unavailable, Refused."""
+        await self._told()
+        await self.letters.discard(event_id, replay=replay, group=group)
+
+    async def _told(self) -> None:
+        """What handlers of this host gave up on so far has arrived where dead letters are."""
+        self.begin()
+        await asyncio.gather(*(member.settled() for member in self._members))
+
+    async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
+        """(group, members that have room, at least 1 where one has events in hand; events that wait) of each group of one topic.
+        Raises Unavailable, Refused."""
+        self.begin()
+        topic, found = Topic(service, major, name), []
+        for each in await self._trimmer.consumers():
+            group = group_of(each["name"], topic)
+            if group is not None:
+                in_hand = int(each["num_ack_pending"])
+                there = max(int(each["num_waiting"]), min(1, in_hand))
+                found.append((group, there, int(each["num_pending"]) + in_hand))
+        return found
+
+    # ---- the end -----------------------------------------------------------------------------------------------------------
+    async def aclose(self) -> None:
+        """Send and settle what waits, for at most `timing.pong` seconds, and close both connections. Idempotent."""
+        self._closed = True
+        if self._stop_trimming is not None:
+            self._stop_trimming()
+        await asyncio.gather(self._followers.aclose(), *(member.aclose() for member in list(self._members)))
+        await self._outbox.flush(self.env.timing.pong)
+        self._outbox.close()
+        self._stop_opening()
+        self._settling.close()
+        self.api.close()
+        await self._publishing.aclose()
+        await self._listening.aclose()
+
+
+def _ignore(*_args: object) -> None:
+    """Nothing to do."""

@@ -1,0 +1,281 @@
+"""One member of a group: takes as many events as its handler takes at once, and tells the server what became of each. Whatever is
+not settled within the ack wait goes to another member; so does, at once, what a member gives back when it leaves.
+
+JetStream writes down what it has handed out only every tenth of a second. After a restart of the server it may hand out the same
+again as if for the first time: so the first that comes back notes in the group's consumer how far the stream reached then (`DOUBT`),
+and whatever is older says that it may have been there before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from nats.aio.msg import Msg
+
+from vyked_host import CallError, Unavailable, UsageError
+from vyked_host.contracts import (
+    Delivery,
+    Environment,
+    Event,
+    MalformedEnvelope,
+    Subscription,
+    Verdict,
+    pack,
+    parse,
+    unpack,
+)
+
+from .api import NO_CONSUMER, Api, Refused
+from .delivery import GroupDelivery, Place, place_of
+from .letters import Letters
+from .names import Names, Topic, consumer_of
+from .reader import Reader
+from .settling import Settling, Told
+from .store import NS, Store
+
+SERVER, DOUBT = "vyked.server", "vyked.doubt"
+"""Metadata of a consumer: the server that it was last seen at, and the last event of before that one began."""
+BEATS = 3
+"""How often within an ack wait the server hears that an event is still being handled."""
+LATE_S = 0.1
+"""So long before the ack wait is over what a member says may already come too late."""
+FULL_S = 5.0
+"""An event that can't become a dead letter comes again after so long."""
+
+
+class Member:
+    """`contracts.Consumer`. `server` says which server is at the other end, and `left` is told of the end."""
+
+    def __init__(
+        self, wanted: Subscription, start: dict[str, Any], deliver: Callable[[Delivery], None], *, names: Names, api: Api,
+        store: Store, settling: Settling, letters: Letters, env: Environment, ack_wait_s: float,
+        server: Callable[[], str], left: Callable[[Member], None],
+    ) -> None:  # fmt: skip
+        self.topic, self.group = Topic(wanted.service, wanted.major, wanted.name), str(wanted.group)
+        self._names, self._api, self._settling = names, api, settling
+        self._letters, self._env, self._log, self._server, self._left = letters, env, env.log, server, left
+        self._start, self._deliver, self._concurrency, self._ack_wait_s = start, deliver, wanted.concurrency, ack_wait_s
+        self.consumer = consumer_of(self.topic, self.group)
+        self._unsettled: dict[str, GroupDelivery] = {}
+        self._doubt = self.malformed = 0
+        self._paused = self._ended = self._beating = False
+        self._doing: set[Told] = set()
+        self.reader = Reader(
+            f"{self.group} on {self.topic}",
+            names.events,
+            store,
+            env,
+            prepare=self._prepare,
+            room=self._room,
+            got=self._got,
+        )
+
+    # ---- the consumer at the server ----------------------------------------------------------------------------------------
+    async def _prepare(self) -> str:
+        here = self._server()
+        try:
+            found = await self._api.ask(f"CONSUMER.INFO.{self._names.events}.{self.consumer}")
+        except Refused as error:
+            if error.number != NO_CONSUMER:
+                raise
+            found = await self._made(here)
+        said = found["config"].get("metadata") or {}
+        if said.get(SERVER) != here or found["config"]["ack_wait"] != int(self._ack_wait_s * NS):
+            said = await self._noted(found["config"], here, said)
+        self._doubt = int(said.get(DOUBT, 0))
+        return self.consumer
+
+    async def _made(self, here: str) -> Any:
+        """A new group; or one that is gone with the server's data, or was removed: made anew, with all there is."""
+        start, doubt = self._start, 0
+        if self.reader.entered.done():
+            self._log.warning("group %s of %s is gone at the server and is made anew", self.group, self.topic)
+            start, doubt = {"deliver_policy": "all"}, await self._last()
+        return await self._create(
+            {
+                "durable_name": self.consumer, "name": self.consumer, "ack_policy": "explicit", "max_deliver": -1,
+                "ack_wait": int(self._ack_wait_s * NS), "max_ack_pending": -1, "max_waiting": 16_384,
+                "filter_subjects": [self._names.kept(self.topic), self._names.again(self.topic, self.group)],
+                "metadata": {SERVER: here, DOUBT: str(doubt)}, **start,
+            }
+        )  # fmt: skip
+
+    async def _noted(self, config: dict[str, Any], here: str, said: dict[str, str]) -> dict[str, str]:
+        if said.get(SERVER) != here:
+            said = {**said, SERVER: here, DOUBT: str(await self._last())}
+        await self._create({**config, "ack_wait": int(self._ack_wait_s * NS), "metadata": said})
+        return said
+
+    async def _create(self, config: dict[str, Any]) -> Any:
+        body = {"stream_name": self._names.events, "config": config}
+        return await self._api.ask(f"CONSUMER.CREATE.{self._names.events}.{self.consumer}", body)
+
+    async def _last(self) -> int:
+        found = await self._api.ask(f"STREAM.INFO.{self._names.events}")
+        return int(found["state"]["last_seq"])
+
+    # ---- what comes --------------------------------------------------------------------------------------------------------
+    def _room(self) -> int:
+        return self._concurrency - len(self._unsettled)
+
+    def _got(self, message: Msg) -> None:
+        place = place_of(message.reply)
+        if self._paused or (self._room() <= 0 and message.reply not in self._unsettled):
+            self._say(message.reply, _nak(0.0), self._env.clock.now() + self._ack_wait_s)
+            return
+        event = self._event(message, place)
+        if event is None:
+            return
+        now = self._env.clock.now()
+        count = place.deliveries + (place.sequence <= self._doubt)
+        delivery = GroupDelivery(event, message.reply, place.sequence, count, now + self._ack_wait_s, self._settle)
+        self._unsettled[message.reply] = delivery
+        try:
+            self._deliver(delivery)
+        except Exception:  # noqa: BLE001 - told; the event comes again
+            self._log.exception("a consumer could not take event %s of %s", event.id, self.topic)
+            self._unsettled.pop(message.reply, None)
+
+    def _event(self, message: Msg, place: Place) -> Event | None:
+        """The event in a message; what is none becomes a dead letter."""
+        try:
+            event = unpack(message.data)
+            if Topic(event.service, parse(event.version).major, event.name) == self.topic:
+                return event
+            cause = f"an event of {event.service}.{event.name} {event.version} that was published as {self.topic}"
+        except MalformedEnvelope as error:
+            cause = str(error)
+        self.malformed += 1
+        if self.malformed == 1:
+            self._log.error("what is no event of %s becomes a dead letter: %s", self.topic, cause)
+        self._do(self._bury(message.reply, place.sequence, place.deliveries, cause, message.data))
+        return None
+
+    # ---- settling ----------------------------------------------------------------------------------------------------------
+    def _settle(self, delivery: GroupDelivery, verdict: Verdict) -> Awaitable[None]:
+        now = self._env.clock.now()
+        if verdict.action == "extend":
+            delivery.held_until = now + (verdict.seconds or self._ack_wait_s)
+            return self._beat(delivery)
+        if delivery.settled:
+            raise UsageError(f"event {delivery.event.id} was settled before")
+        delivery.settled = True
+        self._unsettled.pop(delivery.reply, None)
+        if not self._paused:
+            self.reader.wake()
+        is_late = now > delivery.fresh_until - min(LATE_S, self._ack_wait_s / 4)
+        if verdict.action == "ack":
+            acked = self._say(delivery.reply, b"+ACK")
+            return self._do(self._late(acked, delivery)) if is_late else acked
+        if is_late:  # somebody else has it, and decides
+            return _done()
+        if verdict.action == "retry":
+            return self._say(delivery.reply, _nak(verdict.seconds), delivery.fresh_until)
+        return self._do(self._reject(delivery, verdict.cause))
+
+    def _say(self, reply: str, payload: bytes, until: float = float("inf")) -> Told:
+        return self._settling.say(self.consumer, reply, payload, until)
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> Told:
+        """Runs whether anybody awaits it or not."""
+        told: Told = asyncio.get_running_loop().create_future()
+        told.add_done_callback(_looked_at)
+        self._doing.add(told)
+        told.add_done_callback(self._doing.discard)
+        self._env.tasks(_told(work, told), f"nats: settle for {self.group}")
+        return told
+
+    async def _reject(self, delivery: GroupDelivery, cause: str) -> None:
+        await self._bury(delivery.reply, delivery.sequence, delivery.count, cause, pack(delivery.event))
+
+    async def _bury(self, reply: str, sequence: int, deliveries: int, cause: str, packed: bytes) -> None:
+        subject = self._names.dead(self.topic, self.group)
+        try:
+            await self._letters.bury(subject, sequence, deliveries, cause, packed)
+        except (Refused, CallError) as error:
+            self._log.error("an event of %s can't become a dead letter, and comes again: %s", self.topic, error)
+            await self._say(reply, _nak(FULL_S), self._env.clock.now() + self._ack_wait_s)
+            return
+        await self._say(reply, b"+TERM")
+
+    async def _late(self, acked: Told, delivery: GroupDelivery) -> None:
+        """It was given to somebody else meanwhile, who may have given it up: it was handled, and is no dead letter."""
+        await acked
+        await self._letters.take_back(self._names.dead(self.topic, self.group), delivery.sequence)
+
+    # ---- more time ---------------------------------------------------------------------------------------------------------
+    def _beat(self, delivery: GroupDelivery) -> Told:
+        delivery.fresh_until = self._env.clock.now() + self._ack_wait_s
+        if not self._beating:
+            self._beating = True
+            self._env.clock.at(self._env.clock.now() + self._ack_wait_s / BEATS, self._beat_all)
+        return self._say(delivery.reply, b"+WPI", delivery.fresh_until)
+
+    def _beat_all(self) -> None:
+        self._beating = False
+        now = self._env.clock.now()
+        for each in [each for each in self._unsettled.values() if each.held_until > now]:
+            self._beat(each)
+
+    # ---- contracts.Consumer ------------------------------------------------------------------------------------------------
+    def pause(self) -> None:
+        """Ask for nothing new."""
+        self._paused = True
+        self.reader.pause()
+
+    async def pending(self) -> int:
+        """Events that wait for the group or are with one of it. Raises Unavailable."""
+        await self._settling.flush(self._env.timing.pong)
+        try:
+            async with asyncio.timeout(self._env.timing.dial):
+                found = await self._api.ask(f"CONSUMER.INFO.{self._names.events}.{self.consumer}")
+        except (Refused, TimeoutError) as error:
+            raise Unavailable(f"what waits for {self.group} is not known: {error}", executed="not_executed") from None
+        return int(found["num_pending"]) + int(found["num_ack_pending"])
+
+    async def settled(self) -> None:
+        """Wait until what it gave up on are dead letters, for at most `timing.pong` seconds."""
+        if self._doing:
+            await asyncio.wait(set(self._doing), timeout=self._env.timing.pong)
+
+    async def aclose(self) -> None:
+        """Leave: what was not settled goes to the others at once. Idempotent."""
+        self.pause()
+        if self._ended:
+            return
+        self._ended = True
+        await self.reader.aclose(self._env.timing.pong)
+        unsettled, self._unsettled = list(self._unsettled.values()), {}
+        for each in unsettled:
+            self._say(each.reply, _nak(0.0), each.fresh_until)
+        self._left(self)
+        await self.settled()
+        await self._settling.flush(self._env.timing.pong)
+
+
+async def _told(work: Coroutine[Any, Any, None], told: Told) -> None:
+    try:
+        await work
+    except (Refused, CallError) as error:
+        if not told.done():
+            told.set_exception(error)
+    finally:
+        if not told.done():
+            told.set_result(None)
+
+
+def _nak(seconds: float) -> bytes:
+    return b"-NAK" if seconds <= 0 else b"-NAK " + json.dumps({"delay": int(seconds * NS)}).encode()
+
+
+def _done() -> Told:
+    done: Told = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done
+
+
+_looked_at: Callable[[Told], object] = partial(lambda told: told.cancelled() or told.exception())

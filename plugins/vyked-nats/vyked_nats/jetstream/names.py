@@ -1,0 +1,65 @@
+"""Names at the server. A mesh has two streams, and each group of a topic has a durable consumer of the first:
+
+PREFIX+MESH+events      subjects PREFIX.MESH.kept.SERVICE.MAJOR.EVENT          every event
+                        and PREFIX.MESH.again.SERVICE.MAJOR.EVENT.GROUP        dead letters that were brought back for one group
+PREFIX+MESH+letters     subjects PREFIX.MESH.dead.SERVICE.MAJOR.EVENT.GROUP    dead letters
+
+A consumer is called SERVICE@MAJOR+EVENT+GROUP, with = where the group has a slash, which names of consumers must not have.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Topic(NamedTuple):
+    """What an event belongs to."""
+
+    service: str
+    major: int
+    name: str
+
+    @property
+    def subject(self) -> str:
+        """Its part of a subject."""
+        return f"{self.service}.{self.major}.{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.service}.{self.name}@{self.major}"
+
+
+class Names:
+    """Of one mesh."""
+
+    def __init__(self, prefix: str, mesh: str) -> None:
+        self._root = f"{prefix}.{mesh}"
+        self.events, self.letters = f"{prefix}+{mesh}+events", f"{prefix}+{mesh}+letters"
+        self.all_kept, self.all_again, self.all_dead = (f"{self._root}.{each}.>" for each in ("kept", "again", "dead"))
+
+    def kept(self, topic: Topic) -> str:
+        """Where events of `topic` are published to."""
+        return f"{self._root}.kept.{topic.subject}"
+
+    def again(self, topic: Topic, group: str) -> str:
+        """Where its dead letters are brought back to."""
+        return f"{self._root}.again.{topic.subject}.{group}"
+
+    def dead(self, topic: Topic, group: str) -> str:
+        """Where its dead letters are."""
+        return f"{self._root}.dead.{topic.subject}.{group}"
+
+    def told(self, subject: str) -> tuple[Topic, str]:
+        """The topic and the group of a subject of dead letters."""
+        service, major, name, group = subject.removeprefix(f"{self._root}.dead.").split(".", 3)
+        return Topic(service, int(major), name), group
+
+
+def consumer_of(topic: Topic, group: str) -> str:
+    """The name of a group's consumer."""
+    return f"{topic.service}@{topic.major}+{topic.name}+{group.replace('/', '=')}"
+
+
+def group_of(consumer: str, topic: Topic) -> str | None:
+    """The group that a consumer is of, where it is one of `topic`."""
+    start = consumer_of(topic, "")
+    return consumer.removeprefix(start).replace("=", "/") if consumer.startswith(start) else None

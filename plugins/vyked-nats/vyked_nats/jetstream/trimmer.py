@@ -1,0 +1,62 @@
+"""Takes out of the stream what every group has handled and is old, now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from vyked_host import CallError, StartError
+from vyked_host.contracts import Environment
+
+from .api import Api, Refused
+from .names import Names
+from .store import Store
+from .trimming import Floor, Looks, floors, handled
+
+EVERY_S = 10.0
+
+
+class Trimmer:
+    """One host's. `keep_s`: seconds for which handled events stay."""
+
+    def __init__(self, api: Api, store: Store, names: Names, env: Environment, keep_s: float) -> None:
+        self._api, self._store, self._names, self._env, self._keep_s = api, store, names, env, keep_s
+        self._looks = Looks()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        every = min(EVERY_S, max(1.0, self._keep_s))
+        while True:
+            try:
+                await self.trim()
+            except (Refused, CallError, StartError) as error:
+                self._env.log.warning("stream %s was not trimmed: %s", self._names.events, error)
+            await asyncio.sleep(every * (0.5 + self._env.rng.random()))
+
+    async def trim(self) -> None:
+        """Once. Raises what Api raises."""
+        await self._store.make()
+        found = await self._api.ask(f"STREAM.INFO.{self._names.events}", {"subjects_filter": ">"})
+        state, now = found["state"], self._env.clock.now()
+        self._looks.note(now, int(state["last_seq"]))
+        old = self._looks.old(now, self._keep_s)
+        if not state.get("messages") or int(state["first_seq"]) > old:
+            return
+        among = floors(await self.consumers())
+        for subject in state.get("subjects") or ():
+            await self._purge(subject, among, old)
+
+    async def _purge(self, subject: str, among: list[Floor], old: int) -> None:
+        sequence = handled(subject, among, old)
+        if sequence > 0:
+            body = {"filter": subject, "seq": sequence + 1}
+            await self._api.ask(f"STREAM.PURGE.{self._names.events}", body)
+
+    async def consumers(self) -> list[dict[str, Any]]:
+        """All of the stream."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._api.ask(f"CONSUMER.LIST.{self._names.events}", {"offset": len(found)})
+            found += page.get("consumers") or ()
+            if not page.get("consumers") or len(found) >= page["total"]:
+                return found

@@ -1,0 +1,56 @@
+"""What the servers have to give for events to be kept, looked at when a host starts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from vyked_host import CallError, StartError
+from vyked_host.contracts import Guarantees
+
+from ..options import LARGEST
+from ..server import Servers, Unreachable, hang_up
+from .api import Refused
+from .bus import ENVELOPE_ROOM, TABLE, JetStreamBus
+
+REMEDY = "docs/nats.md says what it needs"
+
+
+async def verified(bus: JetStreamBus, given: Guarantees) -> Guarantees:
+    """What this bus gives at the servers it has. Raises StartError that says what to do."""
+    largest = await _largest(bus.servers, bus.env.timing.dial)
+    bus.begin()
+    try:
+        async with asyncio.timeout(bus.env.timing.dial):
+            await bus.store.make()
+    except (Refused, CallError, TimeoutError) as error:
+        why = str(error) or "no answer in time"
+        raise StartError(
+            f"the bus 'nats-jetstream' can't be used: {bus.servers.place} keeps no events: {why}; start it with JetStream "
+            f"(nats-server -js), and give this user its rights; {REMEDY}"
+        ) from None
+    return msgspec.structs.replace(given, max_message_bytes=largest, dedupe_s=bus.store.window_s)
+
+
+async def _largest(servers: Servers, within: float) -> int:
+    """Bytes that an event may have."""
+    try:
+        client = await servers.dial(within, _told, _ended)
+    except Unreachable as error:
+        raise StartError(
+            f"the bus 'nats-jetstream' can't be used: {error}; start the server, correct [{TABLE}] url, or choose another bus "
+            'with [pubsub] use = "embedded"'
+        ) from None
+    try:
+        return max(0, min(LARGEST, client.max_payload - ENVELOPE_ROOM))
+    finally:
+        await hang_up(client)
+
+
+async def _told(_error: Exception) -> None:
+    """Nothing is sent that could be refused."""
+
+
+async def _ended() -> None:
+    """It was asked all that it is asked."""
