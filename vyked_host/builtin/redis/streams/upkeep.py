@@ -13,8 +13,8 @@ from redis.exceptions import ResponseError
 from ....contracts import Environment
 from ....errors import CallError, Overloaded
 from ....routing.abandonment import ABANDONED_S, Abandonment
+from ..errands import Errands
 from ..options import StreamOptions
-from .errands import Errands
 from .letters import Letters
 from .scripts import TRIM
 
