@@ -45,6 +45,10 @@ def split_endpoint(text: str) -> tuple[str, str]:
 def split_topic(text: str) -> tuple[str, str, int | None]:
     """``service.event[@major]`` -> service, event, major (None: not said); raises UsageError."""
     path, at, major = text.partition("@")
+    if "." not in path:
+        raise UsageError(
+            f"{text!r} is no topic: write SERVICE.EVENT or SERVICE.EVENT@MAJOR, such as identity.created@1"
+        )
     service, event = split_endpoint(path)
     if at and not major.isdigit():
         raise UsageError(f"{text!r} is no topic: after '@' comes the major version, such as identity.created@1")
