@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .errors import ConfigError as ConfigError
     from .errors import DeadlineExceeded as DeadlineExceeded
     from .errors import InvalidPayload as InvalidPayload
+    from .errors import KeyInUse as KeyInUse
+    from .errors import KeyReused as KeyReused
     from .errors import NotFound as NotFound
     from .errors import NotSupported as NotSupported
     from .errors import Overloaded as Overloaded
@@ -91,6 +93,11 @@ if TYPE_CHECKING:
     from .service.endpoints import Event as Event
     from .service.endpoints import Published as Published
     from .service.endpoints import StreamEndpoint as StreamEndpoint
+    from .service.queues import BoundJob as BoundJob
+    from .service.queues import Job as Job
+    from .service.queues import Queue as Queue
+    from .service.queues import enqueue as enqueue
+    from .service.queues import work as work
     from .service.websockets import WebSocket as WebSocket
     from .service.websockets import websocket as websocket
 
@@ -98,7 +105,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "aiohttp.web": ("Request", "Response"),
     "vyked_host.assembly": ("Host", "Registry"),
     "vyked_host.errors": (
-        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "NotFound",
+        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "KeyInUse", "KeyReused", "NotFound",
         "NotSupported", "Overloaded", "PermissionDenied", "RemoteFailure", "ServiceError", "StartError", "TooLarge",
         "Unauthenticated", "Unavailable", "UsageError", "VersionMismatch", "VykedError",
     ),
@@ -120,6 +127,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "vyked_host.service.dependencies": ("client",),
     "vyked_host.service.endpoints": ("BoundEvent", "Endpoint", "Event", "Published", "StreamEndpoint"),
+    "vyked_host.service.queues": ("BoundJob", "Job", "Queue", "enqueue", "work"),
     "vyked_host.service.websockets": ("WebSocket", "websocket"),
 }  # fmt: skip
 NAMES: dict[str, str] = {name: f"{module}:{name}" for module, names in _MODULES.items() for name in names}

@@ -307,6 +307,22 @@ class TellsTwice(EmbeddedBus):
         return super().publish(event, deadline=deadline)
 
 
+class ForgetsIds(EmbeddedBus):
+    def publish(self, event, *, deadline):
+        self._here and self._here.broker.seen.forget(Parcel(event).identity)
+        return super().publish(event, deadline=deadline)
+
+
+class CountsDeadLettersAsWaiting(EmbeddedBus):
+    async def lag(self, groups=None):
+        return [msgspec.structs.replace(each, waiting=each.waiting + each.dead) for each in await super().lag(groups)]
+
+
+class GivesJobsAtOnce(EmbeddedBus):
+    def publish(self, event, *, deadline):
+        return super().publish(msgspec.structs.replace(event, not_before_unix_s=None), deadline=deadline)
+
+
 class KeepsTheGapToItself(EmbeddedBus):
     async def subscribe(self, subscription, deliver):
         return await super().subscribe(subscription, lambda delivery: deliver(Unbroken(delivery)))
@@ -370,6 +386,18 @@ class TestLosesDeadLetters(BusSuite):
 
 class TestTellsTwice(BusSuite):
     provider = pytest.fixture(lambda self: bus(TellsTwice))
+
+
+class TestForgetsIds(BusSuite):
+    provider = pytest.fixture(lambda self: bus(ForgetsIds))
+
+
+class TestCountsDeadLettersAsWaiting(BusSuite):
+    provider = pytest.fixture(lambda self: bus(CountsDeadLettersAsWaiting))
+
+
+class TestGivesJobsAtOnce(BusSuite):
+    provider = pytest.fixture(lambda self: bus(GivesJobsAtOnce))
 
 
 class TestKeepsTheGapToItself(BusSuite):

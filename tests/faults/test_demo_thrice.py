@@ -20,10 +20,15 @@ from .mesh import PROGRAM, SCALE, H, hub_of
 ROOT = Path(__file__).parents[2]
 TOPIC = "identity.password_changed"
 WITHIN_S = 60.0
+GROUPS = ("registry", "why", "dlq")
+"""Commands of two words."""
 
 
 class Demo:
     """Hosts of the repository's vyked.toml, in a mesh and at a place of their own."""
+
+    file = ROOT / "vyked.toml"
+    environ = None
 
     def __init__(self, mesh):
         self.mesh = mesh
@@ -33,7 +38,7 @@ class Demo:
     def spawn(self, number, *sets):
         return self.mesh.run(
             f"n{number}", f"host.mesh={self.mesh.name}", f"host.name=n{number}", *self.place, *sets,
-            "transports.tcp.port=0", "transports.http.port=0", file=ROOT / "vyked.toml",
+            "transports.tcp.port=0", "transports.http.port=0", file=self.file,
         )  # fmt: skip
 
     @property
@@ -47,14 +52,19 @@ class Demo:
         return self
 
     def words(self, *words):
-        where = ["--config", str(ROOT / "vyked.toml"), "--mesh", self.mesh.name, "--registry", self.mesh.address]
-        return [PROGRAM, words[0], *where, *words[1:]]
+        where = ["--config", str(self.file), "--mesh", self.mesh.name, *self.meeting]
+        count = 2 if words[0] in GROUPS else 1
+        return [PROGRAM, *words[:count], *where, *words[count:]]
+
+    @property
+    def meeting(self):
+        return ["--registry", self.mesh.address]
 
     async def cli(self, *words):
         """One command to its end: what it printed."""
         child = await asyncio.create_subprocess_exec(
             *self.words(*words), cwd=self.mesh.folder, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environ,
         )  # fmt: skip
         try:
             async with asyncio.timeout(WITHIN_S):
@@ -78,7 +88,7 @@ class Demo:
 
     async def driver(self):
         sets = [f"host.mesh={self.mesh.name}", *self.place, f"timing.scale={SCALE}", "timing.dial=25"]
-        return await self.mesh.enter(Host.joining(prepare(str(ROOT / "vyked.toml"), overrides=sets, environ={})))
+        return await self.mesh.enter(Host.joining(prepare(str(self.file), overrides=sets, environ={})))
 
 
 @pytest.fixture

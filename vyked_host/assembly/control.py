@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import ServiceError
-from ..model.report import CONTROL, Failures, Moment, NodeReport, Trail, View
+from ..model.report import CONTROL, Behind, Failures, Moment, NodeReport, Trail, View
 from ..model.values import Value
 from ..runtime.moments import Departures, Moments
 from ..runtime.observer import Observer
@@ -59,6 +59,11 @@ class Control(Service, name=CONTROL, version="1.0.0"):
     async def report(self) -> NodeReport:
         """The node as it is now."""
         return await self.observer.report()
+
+    @api
+    async def lag(self) -> Behind:
+        """How far each group of the mesh is behind, as this node's bus says it."""
+        return await self.observer.lag()
 
     @api
     async def view(self, services: list[str]) -> View:

@@ -17,8 +17,9 @@ from typing import Any, TypeVar, cast, overload
 
 import msgspec
 
+from ..config import Loaded
 from ..contracts import Address, Channel
-from ..errors import UsageError
+from ..errors import Unfit, UsageError
 from ..model.description import Dependency, EventDescription
 from ..model.message import Event as Message
 from ..model.settings import SecurityTable, ServiceTable
@@ -87,6 +88,7 @@ class Host(ClassicHost):
         return host
 
     _ready: Prepared | None = None
+    _loaded: Loaded | None = None
     _alone, _serves, _keeps = False, True, False
 
     # ---- life ------------------------------------------------------------------------------------------------------
@@ -100,14 +102,23 @@ class Host(ClassicHost):
         watch_certificates(self._composition.workshop, self._node)
         try:
             await self._node.start()
+        except Unfit as error:
+            self._node = self._composition = None
+            raise self._placed(error) from error
         except BaseException:
             self._node = self._composition = None
             raise
         return self
 
+    def _placed(self, error: Unfit) -> Unfit:
+        """`error` with the place of the setting that it is about."""
+        text = str(error.args[0])
+        problems = () if self._loaded is None else (self._loaded.document.problem(error.key, text, error.remedy),)
+        return Unfit(text, key=error.key, remedy=error.remedy, problems=problems)
+
     def _compose(self) -> tuple[Composition, Node]:
         ready = self._ready or prepare(self._file, text=self._text, overrides=self._overrides, environ=self._environ)
-        settings = ready.loaded.require()
+        self._loaded, settings = ready.loaded, ready.loaded.require()
         if self._security is not None:
             settings = msgspec.structs.replace(settings, security=self._security)
         served = ready.loaded.services if self._serves else ()

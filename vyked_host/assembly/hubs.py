@@ -24,7 +24,7 @@ from ..runtime.terms import Caller
 if TYPE_CHECKING:
     from .environment import Workshop
 
-PRIVATE, EMBEDDED = "none", "embedded"
+PRIVATE, EMBEDDED, STATIC = "none", "embedded", "static"
 NATIVE, SERIALIZER = "tcp", "msgpack"
 HEIR = 0.5
 """The share of ``[timing] stop`` that a holder of the hub which stops looks for the next one: the rest is for handing over."""
@@ -149,8 +149,8 @@ def _roomier(limits: LimitsTable) -> LimitsTable:
 
 
 def last_known(workshop: Workshop, *, is_alone: bool) -> LastKnown | None:
-    """The file of the nodes known last; None for a host that keeps to itself, or that others find without a hub."""
-    if is_alone or workshop.settings.registry.use.rpartition(":")[2] != EMBEDDED:
+    """The file of the nodes known last; None for a host that keeps to itself, or whose file has the addresses of the others."""
+    if is_alone or workshop.settings.registry.use.rpartition(":")[2] == STATIC:
         return None
     env = workshop.environment("host")
     return LastKnown(Path(env.state_dir), env.namespace, workshop.log)

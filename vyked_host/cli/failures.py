@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from ..errors import EXIT_FAILED, ConfigError, VykedError
+from ..errors import EXIT_FAILED, ConfigError, Unfit, VykedError
 
 DEBUG = "VYKED_DEBUG"
 
@@ -39,7 +39,7 @@ def say(text: str) -> None:
 
 
 def _vyked(error: VykedError) -> int:
-    if isinstance(error, ConfigError) and error.problems:
+    if isinstance(error, ConfigError | Unfit) and error.problems:
         from ..config import as_text
 
         click.echo(as_text(error.problems), err=True)

@@ -3,50 +3,76 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from ..assembly import Host
 from ..catalog.findings import Silent
-from ..model.report import InstanceReport, NodeReport
+from ..errors import VykedError
+from ..model.report import Behind, InstanceReport, NodeReport
+from ..model.version import parse
 from .durations import age, mib, span
-from .meshes import Reach, joined, mesh_options, reports
+from .meshes import Reach, joined, mesh_options, others, reports
 from .printing import print_json, print_table
 
 HEADER = ("NODE", "SERVICE", "VERSION", "STATUS", "SINCE", "RUNNING", "OLDEST", "LAG")
-WIDE = ("ADDRESSES", "LABELS", "GENERATION", "MEMORY")
+WIDE = ("BEHIND", "ADDRESSES", "LABELS", "GENERATION", "MEMORY")
 EPILOG = """\b
 Examples:
   vyked-host ps
   vyked-host ps -o wide
   vyked-host ps -o json | jq '.nodes[].instances[]'
+  vyked-host ps -o json | jq '.groups[] | select(.oldest_s > 60)'
 """
 
 
 @click.command("ps", epilog=EPILOG)
-@click.option("-o", "--output", type=click.Choice(["text", "wide", "json"]), default="text", show_default=True, help="wide adds addresses, labels, generation and memory.")  # fmt: skip
+@click.option("-o", "--output", type=click.Choice(["text", "wide", "json"]), default="text", show_default=True, help="wide adds how far events wait, addresses, labels, generation and memory.")  # fmt: skip
 @mesh_options
 def command(reach: Reach, output: str) -> None:
     """Show each instance of a mesh: its status and since when, calls that run and the oldest of them, the loop's lag.
 
-    Each node is asked itself; one that does not answer is shown with the reason.
+    Each node is asked itself; one that does not answer is shown with the reason. BEHIND is about the groups of the service, over all
+    its instances: events that wait + those with a handler, how long ago the oldest was published, dead letters.
     """
-    found, silent = asyncio.run(_asked(reach))
+    found, silent, behind = asyncio.run(_asked(reach, with_groups=output != "text"))
     if output == "json":
-        print_json({"nodes": found, "silent": silent})
+        groups = behind.groups if behind is not None else None
+        print_json({"nodes": found, "silent": silent, "groups": groups})
         return
-    print_table(HEADER + (WIDE if output == "wide" else ()), rows(found, silent, is_wide=output == "wide"))
+    is_wide = output == "wide"
+    print_table(HEADER + (WIDE if is_wide else ()), rows(found, silent, behind if is_wide else None, is_wide=is_wide))
 
 
-async def _asked(reach: Reach) -> tuple[list[NodeReport], list[Silent]]:
+async def _asked(reach: Reach, *, with_groups: bool) -> tuple[list[NodeReport], list[Silent], Behind | None]:
     async with joined(reach) as host:
-        return await reports(host)
+        found, silent = await reports(host)
+        return found, silent, await _behind(host) if with_groups else None
 
 
-def rows(found: list[NodeReport], silent: list[Silent], *, is_wide: bool = False) -> list[tuple[str, ...]]:
+async def _behind(host: Host) -> Behind | None:
+    """What the first node says that knows: it is one bus. None: none of them does."""
+    for record in others(host):
+        with suppress(VykedError):  # one that is away, or of a release that can't say
+            found = await host.ask(record).lag()
+            if found.is_known:
+                return found
+    return None
+
+
+def rows(
+    found: list[NodeReport], silent: list[Silent], behind: Behind | None = None, *, is_wide: bool = False
+) -> list[tuple[str, ...]]:  # fmt: skip
     """A line for each instance, one for a node without any, one for a node that is silent."""
     lines = [
-        (report.node, *_instance(report, each), span(report.lag_s), *(_wide(report) if is_wide else ()))
+        (
+            report.node,
+            *_instance(report, each),
+            span(report.lag_s),
+            *((backlog(each, behind), *_wide(report)) if is_wide else ()),
+        )
         for report in found
         for each in report.instances or (None,)
     ]
@@ -59,6 +85,22 @@ def _instance(report: NodeReport, each: InstanceReport | None) -> tuple[str, ...
         return ("-", "-", report.phase, age(report.uptime_s), "0", "-")
     oldest = f"{each.oldest} {span(each.oldest_s)}" if each.oldest else "-"
     return (each.service, each.version, status(each), age(report.now - each.since), str(each.in_flight), oldest)
+
+
+def backlog(each: InstanceReport | None, behind: Behind | None) -> str:
+    """How far the groups of a service are behind: waiting + in flight, the age of the oldest, dead letters."""
+    if each is None or behind is None:
+        return "-"
+    consumer = f"{each.service}@{parse(each.version).major}"
+    of_service = [group for group in behind.groups if group.group.partition("/")[0] == consumer]
+    if not of_service:
+        return "-"
+    waiting, in_flight, dead = (
+        sum(getattr(group, what) for group in of_service) for what in ("waiting", "in_flight", "dead")
+    )
+    oldest = max(group.oldest_s for group in of_service)
+    told = [f"{waiting}+{in_flight}"] + [age(oldest)] * (oldest > 0) + [f"{dead} dead"] * (dead > 0)
+    return ", ".join(told)
 
 
 def status(each: InstanceReport) -> str:

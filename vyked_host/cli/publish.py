@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..assembly import Host
-from ..errors import EXIT_REMOTE, VykedError
+from ..errors import EXIT_REMOTE, UsageError, VykedError
 from ..model.description import EventDescription
 from ..model.names import split_topic
 from ..model.version import parse
@@ -37,21 +37,28 @@ Examples:
 @click.argument("words", metavar="[NAME=TEXT | NAME:=JSON | '{...}']...", nargs=-1)
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Publish it so often.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events per second; default: as fast as the bus takes them.")  # fmt: skip
+@click.option(
+    "--id", "event_id", help="Its id: published again under it, it goes to nobody, where the bus remembers ids."
+)
 @click.option("--key", help="Events of one key stay in order where the bus keeps that.")
 @mesh_options
 def command(
-    reach: Reach, topic: str, words: tuple[str, ...], count: int, rate: float | None, key: str | None
+    reach: Reach, topic: str, words: tuple[str, ...], count: int, rate: float | None, key: str | None, event_id: str | None
 ) -> None:  # fmt: skip
     """Publish an event and print its id once the bus has it; with --count a summary. Who hears it is said on stderr.
 
     Nothing checks the payload against the type of the event: whoever subscribes does.
     """
-    failed = asyncio.run(_publish(reach, topic, arguments(words), (count, rate, key)))
+    if event_id is not None and count > 1:
+        raise UsageError("--id names one event: leave out --count, or --id")
+    failed = asyncio.run(_publish(reach, topic, arguments(words), (count, rate, key), event_id))
     if failed:
         sys.exit(EXIT_REMOTE)
 
 
-async def _publish(reach: Reach, topic: str, payload: Any, how: tuple[int, float | None, str | None]) -> int:
+async def _publish(
+    reach: Reach, topic: str, payload: Any, how: tuple[int, float | None, str | None], event_id: str | None
+) -> int:  # fmt: skip
     count, rate, key = how
     async with joined(reach, has_bus=True) as host:
         service, name, major = split_topic(topic)
@@ -59,7 +66,7 @@ async def _publish(reach: Reach, topic: str, payload: Any, how: tuple[int, float
         event = EventDescription(service=service, version=version_of(host, service, major), name=name, payload=Any)
         say(f"{service}.{name}@{major} is heard by {await _audience(host, f'{service}.{name}@{major}')}")
         if count == 1:
-            print_line(await host.node.publisher.publish(event, payload, key=key))
+            print_line(await host.node.publisher.publish(event, payload, key=key, id=event_id))
             return 0
         return await _many(host, event, payload, (count, rate, key))
 

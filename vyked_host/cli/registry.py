@@ -14,6 +14,7 @@ import click
 from ..assembly import Host
 from ..assembly import run as serve_host
 from ..assembly.prepare import find
+from ..errors import UsageError
 from ..model.topology import NodeRecord
 from .durations import clock
 from .meshes import Reach, joined, mesh_options, others, ready
@@ -108,7 +109,12 @@ def serve(config_file: str | None, mesh: str | None, registry: str | None) -> No
     the hosts takes over then.
     """
     reach = Reach(file=find(config_file, os.environ), mesh=mesh, registry=registry)
-    sys.exit(serve_host(ready(reach), _announce, is_hub=True))
+    prepared = ready(reach)
+    settings = prepared.loaded.require()
+    if "embedded" not in (settings.registry.use, settings.pubsub.use):
+        text = f"the registry {settings.registry.use!r} and the bus {settings.pubsub.use!r} are not kept by hosts"
+        raise UsageError(f"{text}: no host of this mesh has to hold them")
+    sys.exit(serve_host(prepared, _announce, is_hub=True))
 
 
 def _announce(host: Host, seconds: float) -> None:

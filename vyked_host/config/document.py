@@ -110,6 +110,10 @@ class Document:
         found += [self._located(fault) for fault in self.findings.faults]
         return tuple(sorted(found, key=lambda problem: (problem.line, problem.column)))
 
+    def problem(self, key: str, message: str, remedy: str) -> Problem:
+        """A fault at the setting `key`, a dotted path, that showed only later: where it stands."""
+        return self._located(Fault(path=tuple(key.split(".")), message=message, remedy=remedy))
+
     def _syntax(self, fault: sources.SyntaxFault) -> Problem:
         return Problem(
             file=self.source.name, line=fault.line, column=fault.column, message=fault.message, remedy=fault.remedy,

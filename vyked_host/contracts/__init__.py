@@ -4,6 +4,9 @@ exchange, `Provider`, `Guarantees`, `Environment`, the hooks and `hookimpl`. SPI
 
 from __future__ import annotations
 
+from ..catalog.news import News
+from ..catalog.sightings import Departing, Sightings
+from ..catalog.state import Rules
 from ..errors import Code, Executed
 from ..model.description import (
     DeclaredError,
@@ -14,7 +17,7 @@ from ..model.description import (
     ServiceDescription,
     Surface,
 )
-from ..model.message import INITIAL_CREDIT, Call, Event, Fault, Guarantees, Peer, Subscription, Verdict
+from ..model.message import INITIAL_CREDIT, Call, Event, Fault, GroupLag, Guarantees, Peer, Subscription, Verdict
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
 from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord
@@ -22,8 +25,11 @@ from ..model.values import Value
 from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
+from ..routing.claims import Claim, Hold, Record, Standing, claimed, renewed, settled
 from ..wire.envelope import MalformedEnvelope, pack, unpack
-from .calls import Calls, Channel, CreditSink, Listener, Running, Sink, Transport
+from ..wire.metadata import pack as pack_headers
+from ..wire.metadata import unpack as unpack_headers
+from .calls import Calls, Channel, CreditSink, Entered, Listener, Running, RunsHere, Sink, Transport
 from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
 from .hub import Desk, Hub, Term
@@ -38,12 +44,14 @@ from .kinds import (
     Delivery,
     EndsGroups,
     KnowsGroups,
+    KnowsLag,
     Lease,
     Middleware,
     ObservesOutcomes,
     Proceed,
     PubSub,
     Registry,
+    ResultStore,
     Serializer,
     Taken,
 )
@@ -52,10 +60,13 @@ from .trust import Trust
 
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
-    "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
-    "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Environment", "Event", "Executed", "Fault", "Generation", "Guarantees",
-    "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "NoOptions",
-    "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Registry", "Running", "Serializer",
-    "ServiceDescription", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
-    "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "parse", "unpack",
+    "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
+    "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
+    "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
+    "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
+    "NoOptions", "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
+    "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
+    "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse",
+    "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from ..model.description import EndpointDescription, Surface
@@ -56,6 +57,24 @@ class Calls(Protocol):
 
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Start `call`; its outcome goes to `sink`. None: answered already, synchronously - no Task, no Future, no entry."""
+        ...
+
+
+class Entered(Running, Protocol):
+    """A call that has been let in and not begun: whoever brought it runs it."""
+
+    def here(self) -> Coroutine[Any, Any, None]:
+        """Run it in the current task, which is that of this call alone and in a Context of its own, until the sink has its outcome;
+        to be awaited at once. :meth:`Running.cancel` cancels that task; then the sink hears of it, and the task has to be told to
+        go on (`Task.uncancel`). A cancellation that came from elsewhere is raised once the sink has heard."""
+        ...
+
+
+class RunsHere(Calls, Protocol):
+    """`Calls` that spare a transport with a task for each call another one, and two turns of the loop."""
+
+    def enter(self, call: Call, sink: Sink) -> Entered | None:
+        """As `dispatch` of a call without streams, but nothing runs before :meth:`Entered.here`. None: answered already."""
         ...
 
 

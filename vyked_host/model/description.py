@@ -68,7 +68,8 @@ class EndpointDescription(Value):
     `stream_position` (-1: by keyword only). Of a WebSocket these are what it receives, what it sends (`result`), and the
     parameter that gets the socket (empty: the handler gets the request instead). `timeout_s` None: the client's default
     holds; a WebSocket then has no time limit.
-    `transports` None: every transport of the service.
+    `transports` None: every transport of the service. `keyed`: what calls with an idempotency key gave is given again; `results`
+    names the store where it is kept, the same for all instances that share it, and is empty where there is none.
     """
 
     service: str
@@ -81,6 +82,8 @@ class EndpointDescription(Value):
     stream_parameter: str = ""
     stream_position: int = -1
     idempotent: bool = False
+    keyed: bool = False
+    results: str = ""
     blocking: bool = False
     timeout_s: float | None = None
     concurrency: int | None = None
@@ -110,17 +113,21 @@ class Surface(Value):
 
 class EventDescription(Value):
     """One published event: `payload` is its type; the topic is service, major version and name. `sensitive` are the fields
-    of the payload that are not shown to people."""
+    of the payload that are not shown to people. Of a job: those of the service that takes it; `attribute` is the method that
+    makes it, and `delays`: each is held back."""
 
     service: str
     version: str
     name: str
     payload: Any
     sensitive: tuple[str, ...] = ()
+    attribute: str = ""
+    delays: bool = False
 
 
 class SubscriptionDescription(Value):
-    """One handler of an event. `exclusive`: @xsubscribe, one instance of the consumer service gets each event."""
+    """One handler of an event. `exclusive`: @xsubscribe, one instance of the consumer service gets each event; `may_miss`: a bus
+    that loses some of them will do; `queue`: @work, it is a job for this service alone."""
 
     service: str
     major: int
@@ -133,6 +140,8 @@ class SubscriptionDescription(Value):
     max_deliveries: int = 5
     dedupe: bool = False
     since: str | None = None
+    may_miss: bool = False
+    queue: bool = False
 
 
 class Dependency(Value):
@@ -163,6 +172,7 @@ class ServiceDescription(Value):
     options: Any = None
     endpoints: tuple[EndpointDescription, ...] = ()
     events: tuple[EventDescription, ...] = ()
+    enqueues: tuple[EventDescription, ...] = ()
     subscriptions: tuple[SubscriptionDescription, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
     periodic: tuple[Periodic, ...] = ()

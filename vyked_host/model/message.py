@@ -63,7 +63,8 @@ SENSITIVE = "vyked-sensitive"
 
 
 class Event(Value):
-    """One published event. A back end without headers carries pack(Event): a msgpack array, version first."""
+    """One published event. A back end without headers carries pack(Event): a msgpack array, version first. `named`: its
+    publisher gave it its id, and may publish it again under that one; who dedupes may leave alone all others. `not_before_unix_s`: no group gets it earlier."""
 
     id: str
     service: str
@@ -76,6 +77,8 @@ class Event(Value):
     metadata: Mapping[str, str] = {}
     published_unix_s: float = 0.0
     expires_unix_s: float | None = None
+    named: bool = False
+    not_before_unix_s: float | None = None
 
 
 class Subscription(Value):
@@ -91,6 +94,27 @@ class Subscription(Value):
     concurrency: int = 16
 
 
+class GroupLag(Value):
+    """How far one group is behind at one topic. `waiting`: events that nobody of it has, delayed ones too; `in_flight`: with its
+    members, and not settled; -1: the bus can't say. `oldest_s`: how long ago the oldest of both was published, in seconds; 0.0
+    when there is none. `dead`: its dead letters."""
+
+    service: str
+    major: int
+    name: str
+    group: str
+    members: int
+    waiting: int
+    in_flight: int
+    oldest_s: float = 0.0
+    dead: int = 0
+
+    @property
+    def topic(self) -> str:
+        """``service.event@major``."""
+        return f"{self.service}.{self.name}@{self.major}"
+
+
 class Verdict(Value):
     """What became of one delivery: `seconds` is the delay of a retry or the extension."""
 
@@ -101,15 +125,22 @@ class Verdict(Value):
 
 class Guarantees(Value):
     """The one vocabulary: the provider declares, the kit proves, assembly compares with what the services use. `ack_wait_s`:
-    what is not settled within so many seconds ([timing] scale applies) is delivered again."""
+    what is not settled within so many seconds ([timing] scale applies) is delivered again. `dedupe_s`: an event that is
+    published again under its id (:attr:`Event.named`) within so many seconds is accepted and goes to nobody; 0: it goes out again.
+    `one_of_group`: one member of a group gets each event, or none; who is `at_least_once` need not say it. `queues`: a job
+    (model.queues) is kept for its group from the first one on, and no other group may take it; `delays`: groups get no event before
+    its time."""
 
     fan_out: bool = True
     at_least_once: bool = False
+    one_of_group: bool = False
     durability: Literal["memory", "process", "disk"] = "memory"
     ordered: Literal["none", "key", "publisher"] = "none"
     strategies: frozenset[str] = frozenset({"any"})
     replay: bool = False
     dead_letter: bool = False
+    queues: bool = False
+    delays: bool = False
     dedupe_s: float = 0.0
     ack_wait_s: float = 30.0
     max_message_bytes: int = 1 << 20

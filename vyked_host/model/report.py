@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from .description import Dependency
+from .message import GroupLag
 from .topology import Address, Doubt, Status
 from .values import Value
 
@@ -231,6 +232,13 @@ class GroupState(Value):
     group: str
     members: int
     pending: int
+
+
+class Behind(Value):
+    """How far each group of the mesh is behind. `is_known` False: the bus can't say, or not now."""
+
+    groups: tuple[GroupLag, ...] = ()
+    is_known: bool = True
 
 
 class Trail(Value):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..contracts import Clock, Running, Sink
+from ..contracts import Clock, Entered, Running, Sink
 from ..errors import Code
 from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
@@ -18,7 +18,7 @@ from ..model.version import compatible, parse
 from .admission import forbidden
 from .clock import SWEEP_S
 from .failures import FailureLog
-from .invocation import RETRY_AFTER_S, Invocation, Streaming
+from .invocation import RETRY_AFTER_S, Invocation
 from .lag import BLOCKED_S, LATE_S, LoopLag
 from .outcomes import invalid_fault
 from .routes import Route
@@ -101,42 +101,68 @@ class Dispatcher:
     # ---- per call --------------------------------------------------------------------------------------------------
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Run one call. Every refusal is `not_executed`."""
+        admitted = self._admit(call, sink)
+        if admitted is None:
+            return None
+        invocation, arguments = admitted
+        task = self._start(invocation.run(arguments))
+        if invocation.ended:
+            return None
+        invocation.started(task)
+        self._watch()
+        return invocation
+
+    def enter(self, call: Call, sink: Sink) -> Entered | None:
+        """Let one call in that the task of its transport runs."""
+        admitted = self._admit(call, sink)
+        if admitted is None:
+            return None
+        invocation, arguments = admitted
+        invocation.arguments = arguments
+        self._watch()
+        return invocation
+
+    def _admit(self, call: Call, sink: Sink) -> tuple[Invocation, Any] | None:
+        """The call as it is counted from now on, and its arguments; None: it is refused."""
         index = call.endpoint
         route = self._routes[index] if 0 <= index < len(self._routes) else None
         if route is None:
-            return self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
+            self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
+            return None
         now = self.now()
         counters = route.counters
         if route.timeout_s is not None and call.deadline > now + route.timeout_s:
             call.deadline = now + route.timeout_s
         if call.deadline <= now:
-            return self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
+            self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
+            return None
         if not route.open:
-            return self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
+            self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
+            return None
         if (route.examined or len(self.running) >= self._room or now >= self.lag.late_at) and (
             why := self._examined(route, call, now)
         ) is not None:
-            return self._refuse(call, sink, *why, route)
+            self._refuse(call, sink, *why, route)
+            return None
         codecs = route.codecs.get(call.codec)
         if codecs is None:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
-            return self._refuse(call, sink, "NOT_SUPPORTED", text, route)
+            self._refuse(call, sink, "NOT_SUPPORTED", text, route)
+            return None
         try:
             arguments = codecs.decode(call.body)
         except ValueError as error:
-            return self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
-        made = Streaming if route.streams else Invocation
-        invocation = made(self, route, codecs, call, sink, now)
+            self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
+            return None
+        invocation = route.invocation(self, route, codecs, call, sink, now)
         counters.in_flight += 1
         self.running[invocation] = None
-        task = self._start(invocation.run(arguments))
-        if invocation.ended:
-            return None
-        invocation.started(task)
+        return invocation, arguments
+
+    def _watch(self) -> None:
         if not self._sweeping:
             self._sweeping = True
             self._loop.call_later(SWEEP_S, self._sweep)
-        return invocation
 
     def _examined(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
         if (refusal := forbidden(route, call) or self._waited(route, call, now)) is not None:
@@ -167,17 +193,16 @@ class Dispatcher:
     def _sockets(self) -> int:
         return sum(route.counters.in_flight for route in self.routes if route.endpoint.kind is Kind.WEBSOCKET)
 
-    def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> Running | None:
+    def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> None:
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
         fault = Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after)
-        return self._turn_away(call, sink, fault, route)
+        self._turn_away(call, sink, fault, route)
 
-    def _turn_away(self, call: Call, sink: Sink, fault: Fault, route: Route | None) -> Running | None:
+    def _turn_away(self, call: Call, sink: Sink, fault: Fault, route: Route | None) -> None:
         if route is not None:
             route.counters.fault(fault.code, 0.0)
         self.failures.served(route.endpoint.path if route is not None else f"endpoint {call.endpoint}", call, fault)
         sink.fail(call, fault)
-        return None
 
     def leave(self, invocation: Invocation) -> None:
         """A call is over."""
@@ -216,5 +241,5 @@ class Dispatcher:
         """Cancel what still runs; its endpoints, by name."""
         left = sorted(invocation.route.endpoint.path for invocation in self.running)
         for invocation in list(self.running):
-            invocation.cancel(Fault(code="UNAVAILABLE", message="the host was stopped", executed="executed"))
+            invocation.stop(Fault(code="UNAVAILABLE", message="the host was stopped", executed="executed"))
         return left

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,7 +37,9 @@ NEVER_BEGUN = ("no thread was free for it",)
 class Invocation:
     """A unary call, or the base of a stream."""
 
-    __slots__ = ("_codecs", "_dispatcher", "_reason", "_sink", "began", "call", "ended", "route", "task")
+    __slots__ = ("_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "route", "task")
+    arguments: Any
+    """Of a call that was let in and not begun."""
 
     def __init__(
         self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
@@ -57,6 +59,10 @@ class Invocation:
         self._reason = fault
         if self.task is not None:
             self.task.cancel()
+
+    def stop(self, fault: Fault) -> None:
+        """The same, for a host that can't wait any longer."""
+        self.cancel(fault)
 
     def item(self, body: Any) -> bool:
         """A unary call takes no items."""
@@ -86,6 +92,11 @@ class Invocation:
                 raise
         else:
             self._respond(body)
+
+    def here(self) -> Coroutine[Any, Any, None]:
+        """`run`, in the task of the one who brought the call."""
+        self.task = asyncio.current_task()
+        return self.run(self.arguments)
 
     def _comes_too_late(self, now: float) -> bool:
         """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.

@@ -19,6 +19,7 @@ from ..model.phase import Phase, step
 from ..model.report import is_own
 from ..model.settings import Settings
 from ..model.topology import Address, NodeRecord
+from .behind import Behind
 from .client import ServiceClient
 from .clock import LoopClock
 from .directory import Directory
@@ -33,6 +34,16 @@ from .subscriber import Subscriber
 from .tasks import GRACE_S, TaskScope
 
 PhaseChanged = Callable[[str, str], None]
+
+
+class Results(Protocol):
+    """Where results of calls with an idempotency key are kept."""
+
+    async def open(self) -> None:
+        """Connect. Raises StartError."""
+
+    async def aclose(self) -> None:
+        """Let go of it. Idempotent."""
 
 
 class Hubs(Protocol):
@@ -70,10 +81,14 @@ class Node:
         self.listeners: dict[str, Listener] = {}
         self.clients: list[ServiceClient] = []
         self.hubs: Hubs
+        self.keys: Results | None = None
         self.left_behind: list[str] = []
         self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
         self.phase_changed: PhaseChanged = _nobody_listens
         self.verify: Callable[[], Awaitable[None]] = _nothing_to_verify
+        self.verify_registry: Callable[[], Awaitable[None]] = _nothing_to_verify
+        groups = [each.subscription.group for each in subscribers if each.subscription.group is not None]
+        self._behind = Behind(pubsub, groups, tasks, clock, log)
         self._phase = Phase.NEW
         self.began = clock.now()
         self.watching: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -115,6 +130,7 @@ class Node:
                 "published": self.publisher.published,
                 "failed": self.publisher.failed,
                 "consumers": {each.path: {**each.counters.report(), "gaps": each.gaps} for each in self.subscribers},
+                "groups": self._behind.latest(),
             },
             "connections": {name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()},
             "loop_lag_s": self.lag.lag_s,
@@ -147,6 +163,8 @@ class Node:
         for watching in self.watching:
             self.tasks(watching(), "watch of the mesh")
         await self._meet()
+        if self.keys is not None:
+            await self.keys.open()
         for name, manager in self.lifespans:
             await self._enter_lifespan(name, manager)
         for hosted in self.hosted:
@@ -160,11 +178,12 @@ class Node:
         await self.membership.join(self.addresses)
 
     async def _meet(self) -> None:
-        """Find the others, and ask the bus what it gives; where nobody answers, those that were known last do. Raises
+        """Find the others, and ask registry and bus what they give; where nobody answers, those that were known last do. Raises
         StartError, ConfigError."""
         recalled = False
         try:
             await self.hubs.open()
+            await self.verify_registry()
         except Away as error:
             recalled = self.membership.recall()
             if not recalled:
@@ -268,6 +287,8 @@ class Node:
         await self.end("publishing the last events", self.publisher.flush())
         await self.end("closing the connections to other nodes", self.directory.aclose())
         await self.end("closing the bus", self.pubsub.aclose())
+        if self.keys is not None:
+            await self.end("closing the store of results", self.keys.aclose())
         await self.end("closing the registry", self.registry.aclose())
         await self.end("leaving the hub", self.hubs.aclose())
         await self._stack.aclose()

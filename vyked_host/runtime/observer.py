@@ -9,10 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..contracts import DeadLetters, Generation, KnowsGroups
+from ..contracts import DeadLetters, Generation, KnowsGroups, KnowsLag
 from ..errors import VykedError, __version__
 from ..model.names import split_topic
 from ..model.report import (
+    Behind,
     DeadLetter,
     Failures,
     GroupState,
@@ -104,6 +105,14 @@ class Observer:
         paths = [path for path in running if not is_own(path.partition(".")[0])]
         handlers = self._node.event_tasks.names()
         return self._node.phase, len(paths) + len(handlers), tuple(sorted({*paths, *handlers}))
+
+    async def lag(self) -> Behind:
+        """How far each group is behind, as the bus says it."""
+        bus = self._node.pubsub
+        if isinstance(bus, KnowsLag):
+            with suppress(VykedError):  # a bus that is away: it can't say
+                return Behind(groups=tuple(await bus.lag()))
+        return Behind(is_known=False)
 
     # ---- the others ------------------------------------------------------------------------------------------------
     def view(self, services: frozenset[str]) -> View:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..contracts import Clock, PubSub
-from ..errors import TooLarge
+from ..errors import NotSupported, TooLarge
 from ..model.description import EventDescription
 from ..model.message import SENSITIVE, Event, Guarantees
 from ..service.context import CURRENT
@@ -32,7 +32,7 @@ class Publisher:
         node_id: str, log: logging.Logger, trail: EventTrail,
     ) -> None:  # fmt: skip
         self.trail = trail
-        self._pubsub, self._guarantees, self._codecs = pubsub, guarantees, codecs
+        self._pubsub, self.guarantees, self._codecs = pubsub, guarantees, codecs
         self._serializer, self._content_type = serializer, content_type
         self._clock, self._node_id, self._log = clock, node_id, log
         self._encoders: dict[tuple[str, str, str], Callable[[Any], Any]] = {}
@@ -41,12 +41,14 @@ class Publisher:
 
     def publish(
         self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None, delay: float | None = None, not_before: float | None = None,
     ) -> Awaitable[Published]:  # fmt: skip
-        """Hand one event to the bus. The awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded."""
+        """Hand one event to the bus. No group gets it before `delay` seconds from now, or `not_before`, seconds since 1970. The
+        awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded. Raises NotSupported for what the bus can't do."""
+        due = self._due(event, delay, not_before)
         body = self._encoder(event)(payload)
-        if len(body) > self._guarantees.max_message_bytes:
-            limit = self._guarantees.max_message_bytes
+        if len(body) > self.guarantees.max_message_bytes:
+            limit = self.guarantees.max_message_bytes
             raise TooLarge(
                 f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {limit}", executed="not_sent"
             )
@@ -62,6 +64,8 @@ class Publisher:
             key=key,
             metadata=_metadata(event, outer.inherited if outer is not None else {}),
             published_unix_s=self._clock.unix(),
+            named=id is not None,
+            not_before_unix_s=due,
         )
         entry = self.trail.publishes(message)
         accepted = self._pubsub.publish(message, deadline=self._clock.now() + (timeout or TIMEOUT_S))
@@ -69,6 +73,15 @@ class Publisher:
         self._outstanding.add(done)
         done.add_done_callback(partial(self._settled, entry))
         return done
+
+    def _due(self, event: EventDescription, delay: float | None, not_before: float | None) -> float | None:
+        if delay is None and not_before is None:
+            return None
+        if not self.guarantees.delays:
+            raise NotSupported(
+                f"{event.service}.{event.name}: the bus of this host can't hold anything back; enqueue it without a delay"
+            )
+        return self._clock.unix() + delay if delay is not None else not_before
 
     def _encoder(self, event: EventDescription) -> Callable[[Any], Any]:
         key = (event.service, event.version, event.name)
@@ -79,7 +92,7 @@ class Publisher:
 
     async def _acked(self, accepted: Awaitable[None], event_id: str) -> Published:
         await accepted
-        return Published(id=event_id, durability=self._guarantees.durability)
+        return Published(id=event_id, durability=self.guarantees.durability)
 
     def _settled(self, entry: Entry, done: asyncio.Future[Published]) -> None:
         self._outstanding.discard(done)

@@ -70,7 +70,7 @@ def _decorate(name: str, subject: Any, changes: dict[str, Any]) -> Any:
 
 @overload
 def api(
-    *, timeout: float | None = ..., idempotent: bool = ..., blocking: bool = ...,
+    *, timeout: float | None = ..., idempotent: bool = ..., keyed: bool = ..., blocking: bool = ...,
     raises: Sequence[type[ServiceError]] = ..., concurrency: int | None = ...,
     priority: Literal["high", "normal", "low"] = ..., sensitive: Sequence[str] = ...,
 ) -> EndpointDecorator: ...  # fmt: skip
@@ -85,18 +85,24 @@ def api(body: Callable[Concatenate[Any, P], AsyncIterator[T]], /) -> StreamEndpo
 @overload
 def api(body: Callable[Concatenate[Any, P], R], /) -> Endpoint[P, R]: ...
 def api(
-    subject: Any = None, /, *, timeout: float | None = None, idempotent: bool = False, blocking: bool = False,
+    subject: Any = None, /, *, timeout: float | None = None, idempotent: bool = False, keyed: bool = False,
+    blocking: bool = False,
     raises: Sequence[type[ServiceError]] = (), concurrency: int | None = None,
     priority: Literal["high", "normal", "low"] = "normal", sensitive: Sequence[str] = (),
 ) -> Any:  # fmt: skip
     """Make a method callable by other services, under its name.
 
-    `timeout` in seconds bounds each call; `idempotent` lets a call of unknown outcome be tried again; `blocking` runs a
-    plain def in a thread; `raises` are the application errors that callers get as such; `concurrency` bounds the calls
+    `timeout` in seconds bounds each call; `idempotent` lets a call of unknown outcome be tried again; `keyed` keeps what calls
+    with an idempotency key gave, and gives it again (``[results]`` says where); `blocking` runs a plain def in a thread; `raises` are the application errors that callers get as such; `concurrency` bounds the calls
     that run at once; `sensitive` names parameters whose values stay out of logs and traces.
     """
-    changes: dict[str, Any] = {"exposed": True, "idempotent": idempotent, "blocking": blocking, "priority": priority}
-    changes |= {"raises": tuple(raises), "sensitive": tuple(sensitive), "concurrency": concurrency}
+    changes: dict[str, Any] = {"exposed": True, "idempotent": idempotent, "keyed": keyed, "blocking": blocking}
+    changes |= {
+        "priority": priority,
+        "raises": tuple(raises),
+        "sensitive": tuple(sensitive),
+        "concurrency": concurrency,
+    }
     return _decorate("api", subject, changes if timeout is None else changes | {"timeout": timeout})
 
 
@@ -221,28 +227,34 @@ def subscribe(subject: Any, /, *, version: str | None = None, concurrency: int =
 @overload
 def xsubscribe(handler: Same, /) -> Same: ...
 @overload
-def xsubscribe(*, strategy: StrategyName) -> Callable[[Same], Same]: ...
+def xsubscribe(*, strategy: StrategyName | None = ..., may_miss: bool = ...) -> Callable[[Same], Same]: ...
 @overload
 def xsubscribe(
     event: Event[..., E], /, *, strategy: StrategyName | None = ..., concurrency: int = ..., max_deliveries: int = ...,
-    dedupe: bool = ...,
+    dedupe: bool = ..., may_miss: bool = ...,
 ) -> Callable[[Handler[S, E]], Handler[S, E]]: ...  # fmt: skip
 @overload
 def xsubscribe(
     topic: str, /, *, version: str, strategy: StrategyName | None = ..., concurrency: int = ...,
-    max_deliveries: int = ..., dedupe: bool = ...,
+    max_deliveries: int = ..., dedupe: bool = ..., may_miss: bool = ...,
 ) -> TopicDecorator: ...  # fmt: skip
 def xsubscribe(
     subject: Any = None, /, *, version: str | None = None, strategy: StrategyName | None = None, concurrency: int = 16,
-    max_deliveries: int = 5, dedupe: bool = False,
+    max_deliveries: int = 5, dedupe: bool = False, may_miss: bool = False,
 ) -> Any:  # fmt: skip
     """Call the method for each such event in one instance of this service, at least once: returning is the ack, raising
     brings it again with backoff, after `max_deliveries` it is a dead letter. `strategy`: who gets it (LEADER, RANDOM,
-    DESIGNATION = one owner per key); without one, whoever is free."""
+    DESIGNATION = one owner per key); without one, whoever is free. `may_miss`: a bus that gives each event to one instance at most
+    once will do, too."""
     if strategy is not None and strategy not in STRATEGIES:
         raise UsageError(f"@xsubscribe knows no strategy {strategy!r}: choose one of {', '.join(STRATEGIES)}")
     said: dict[str, Any] = {"version": version, "concurrency": concurrency, "max_deliveries": max_deliveries}
-    said |= {"dedupe": dedupe, "exclusive": True, "strategy": STRATEGIES[strategy] if strategy else "any"}
+    said |= {
+        "dedupe": dedupe,
+        "may_miss": may_miss,
+        "exclusive": True,
+        "strategy": STRATEGIES[strategy] if strategy else "any",
+    }
     return _subscribed("xsubscribe", subject, said)
 
 

@@ -27,6 +27,7 @@ from .declared_errors import declared_errors
 from .dependencies import ClientDeclaration
 from .endpoints import Decorated
 from .identity import declared
+from .jobs import enqueues_of, works_of
 from .members import LIFE, Naming, check_name, members, summary
 from .places import Place, of_class, of_member
 from .routes import bindings, check_duplicates, socket_bindings
@@ -52,7 +53,7 @@ def describe(target: Any, *, name: str | None = None) -> ServiceDescription:
     if not issubclass(cls, Service):
         return ServiceDescription(
             name=naming.service, version=naming.version, cls=cls, module=cls.__module__, summary=summary(cls),
-            endpoints=endpoints_of(cls, naming), events=events_of(cls, naming),
+            endpoints=endpoints_of(cls, naming), events=events_of(cls, naming), enqueues=enqueues_of(cls),
         )  # fmt: skip
     if target is cls:
         check_construction(cls)
@@ -75,8 +76,8 @@ def described(cls: type[Service], naming: Naming) -> ServiceDescription:
     check_duplicates(cls, endpoints)
     return ServiceDescription(
         name=naming.service, version=naming.version, cls=cls, module=cls.__module__, summary=summary(cls),
-        options=options_of(cls), endpoints=endpoints, events=events_of(cls, naming),
-        subscriptions=subscriptions_of(cls), dependencies=dependencies_of(cls), periodic=periodic_of(cls),
+        options=options_of(cls), endpoints=endpoints, events=events_of(cls, naming), enqueues=enqueues_of(cls),
+        subscriptions=(*subscriptions_of(cls), *works_of(cls, naming)), dependencies=dependencies_of(cls), periodic=periodic_of(cls),
         background=background_of(cls),
     )  # fmt: skip
 
@@ -153,7 +154,8 @@ def _endpoint(name: str, member: Decorated, naming: Naming, place: Place) -> End
     return EndpointDescription(
         service=naming.service, version=naming.version, name=name, kind=shape.kind, arguments=shape.arguments,
         result=shape.result, inbound=shape.inbound, stream_parameter=shape.stream_parameter,
-        stream_position=shape.stream_position, idempotent=marks.idempotent, blocking=marks.blocking,
+        stream_position=shape.stream_position, idempotent=marks.idempotent, keyed=marks.keyed,
+        blocking=marks.blocking,
         timeout_s=marks.timeout, concurrency=marks.concurrency, priority=marks.priority, sensitive=marks.sensitive,
         raises=declared_errors(marks.raises, place), deprecated=marks.deprecated, replacement=marks.replacement,
         http=bindings(name, marks.routes, shape, place), transports=transports, summary=summary(member.body),
@@ -175,6 +177,11 @@ def _check_marks(member: Decorated, shape: Shape, place: Place) -> None:
     ):
         raise place.fault(
             "blocking=True runs a plain def in a thread", "write `def` without async, or remove blocking=True"
+        )
+    if marks.keyed and shape.kind is not Kind.UNARY:
+        raise place.fault(
+            "keyed=True keeps one result, and this has a stream or a raw answer",
+            "remove keyed=True, or return one value",
         )
     known = (*shape.positional, *shape.keyword)
     for unknown in [] if shape.untyped else [each for each in marks.sensitive if each not in known]:

@@ -25,6 +25,7 @@ class Subscribed(Value):
     max_deliveries: int = 5
     dedupe: bool = False
     since: str | None = None
+    may_miss: bool = False
 
 
 class WebSocketRoute(Value):

@@ -34,6 +34,14 @@ def eventually(what):
     return found
 
 
+def soon(what, within=1.0):
+    """Is `what()` true within a second? For what is tried again until it is."""
+    until = time.monotonic() + within
+    while not (found := what()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return found
+
+
 class Process:
     """One program. `said` waits for what it says on stdout, `logged` for lines on stderr."""
 

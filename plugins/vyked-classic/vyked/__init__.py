@@ -18,8 +18,6 @@ from vyked_host import (  # noqa: E402 - old code may be imported by what follow
     TCPServiceClient,
     VykedServiceError,
     VykedServiceException,
-    api,
-    apideprecated,
     delete,
     get,
     head,
@@ -32,9 +30,9 @@ from vyked_host import (  # noqa: E402 - old code may be imported by what follow
     subscribe,
     trace,
     websocket,
-    xsubscribe,
 )
 
+from .decorators.tcp import api, apideprecated, xsubscribe  # noqa: E402
 from .host import Host  # noqa: E402
 from .registry import Registry  # noqa: E402
 from .services import HTTPService, HTTPServiceClient  # noqa: E402

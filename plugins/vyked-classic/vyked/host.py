@@ -1,17 +1,83 @@
-"""`vyked.host`: the class that hosts services."""
+"""`vyked.host`: the class that hosts services, as one process among those of Vyked 2.x: it speaks their wire with the registry,
+with other services, and with Redis.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import vyked_host
 
 log = logging.getLogger("vyked")
-ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised so that it can be warned of
+NEAR = frozenset({"127.0.0.1", "localhost", "::1"})
+ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - recognised so that something that can be dialled is used instead
+SIZE = "16MiB"
+"""Of a message: the original had no limit, and its arguments have no types."""
+TRANSPORTS = {"tcp": "classic", "http": "http"}
 
 
 class Host(vyked_host.Host):
     """Class attributes and class methods, as Vyked 2.x had them; it is never instantiated."""
 
     registry_client_ssl: ClassVar[Any] = None
+
+    @classmethod
+    def tables(cls, services: Mapping[str, Any]) -> str:
+        """The vyked.toml for what is attached."""
+        first = next(iter(services.values()))
+        tables = [
+            f'[host]\nname = {quoted((cls.name or first.name).lower())}\nmesh = "vyked"',
+            f'[limits]\nmessage = "{SIZE}"\nuntyped_message = "{SIZE}"',
+            '[middleware]\nserver = ["logging", "classic"]',
+            '[clients.default]\nbalancer = "hash"\ntimeout = 600',  # calls about one entity go to one instance
+            "[transports.local]",
+            *(cls._transport(kind, service) for kind, service in services.items()),
+            *(cls._ronin() if cls.ronin else cls._joined(services)),
+        ]
+        if any((service.host or "127.0.0.1") not in NEAR for service in services.values()):
+            tables.append("[security]\ninsecure = true")  # an address was asked for by name, as Vyked 2.x served it
+        return "\n".join(tables) + "\n"
+
+    @classmethod
+    def _transport(cls, kind: str, service: Any) -> str:
+        warn_of_the_address(service)
+        table = f"[transports.{TRANSPORTS[kind]}]\nhost = {quoted(service.host or '127.0.0.1')}"
+        return table if service.port is None else f"{table}\nport = {int(service.port)}"
+
+    @classmethod
+    def _ronin(cls) -> Iterator[str]:
+        yield '[registry]\nuse = "embedded"\n[registry.embedded]\naddress = "none"'
+
+    @classmethod
+    def _joined(cls, services: Mapping[str, Any]) -> Iterator[str]:
+        known = [each for service in services.values() for each in (*service.clients, service)]
+        versions = {each.name: each.version for each in known}
+        kinds: dict[str, list[str]] = {}
+        for kind, service in services.items():
+            kinds.setdefault(service.name, []).append(kind)
+        near = "127.0.0.1"
+        registry = near if cls.registry_host in ANYWHERE else cls.registry_host
+        redis = near if cls.pubsub_host in ANYWHERE else cls.pubsub_host
+        yield '[registry]\nuse = "classic"\n[pubsub]\nuse = "classic"'
+        yield f"[registry.classic]\nhost = {quoted(registry)}\nport = {cls.registry_port}"
+        yield "[registry.classic.versions]\n" + "\n".join(f"{quoted(n)} = {quoted(v)}" for n, v in versions.items())
+        yield "[registry.classic.kinds]\n" + "\n".join(
+            f"{quoted(name)} = {json.dumps(sorted(found, reverse=True))}" for name, found in kinds.items()
+        )
+        yield f"[pubsub.classic]\nurl = {quoted(f'redis://{redis}:{cls.pubsub_port}')}"
+
+
+def quoted(text: str) -> str:
+    """`text` as a string of TOML, whose basic strings are those of JSON."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def warn_of_the_address(service: Any) -> None:
+    """What an address means here is not what it meant."""
+    if service.host == "":
+        log.warning(
+            "%s: an empty address is 127.0.0.1 here; Vyked 2.x listened everywhere: give 0.0.0.0 for that", service.name
+        )

@@ -46,6 +46,18 @@ class NatsServer:
         self._port = int(LISTENS.search(text).group(1))
         return self
 
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def retire(self) -> None:
+        """Lame duck: it sends its clients away one by one, then ends."""
+        self._process.send_signal(signal.SIGUSR2)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

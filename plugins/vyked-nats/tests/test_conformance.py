@@ -1,11 +1,11 @@
 """The suites that every distribution and every bus has to pass, against a real server."""
 
 import pytest
-from vyked_nats.options import BusOptions, JetStreamOptions
-from vyked_nats.plugin import vyked_pubsub_backends
+from vyked_nats.options import BusOptions, JetStreamOptions, RegistryOptions
+from vyked_nats.plugin import vyked_pubsub_backends, vyked_registries
 
-from vyked_host.contracts import Provider, PubSub
-from vyked_host.testing import PluginConformance, PubSubConformance
+from vyked_host.contracts import Provider, PubSub, Registry
+from vyked_host.testing import PluginConformance, PubSubConformance, RegistryConformance
 
 
 class TestNats(PubSubConformance):
@@ -30,6 +30,21 @@ class TestJetStream(PubSubConformance):
     @pytest.fixture
     def options(self, shared) -> JetStreamOptions:
         return JetStreamOptions(url=shared.url, ack_wait=self.ack_wait_s, max_bytes=64 << 20)
+
+
+class TestRegistry(RegistryConformance):
+    virtual_time = False
+    examples = 4
+    steps = 12
+
+    @pytest.fixture
+    def provider(self) -> Provider[Registry]:
+        (provider,) = vyked_registries()
+        return provider
+
+    @pytest.fixture
+    def options(self, shared) -> RegistryOptions:
+        return RegistryOptions(url=shared.url)
 
 
 class TestPackaging(PluginConformance):

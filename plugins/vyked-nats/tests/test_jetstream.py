@@ -2,8 +2,6 @@
 taken out and replayed."""
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -181,8 +179,8 @@ async def test_a_server_that_retires_loses_nothing(open_bus, published):
         await bus.subscribe(to("g", "m"), inbox)
         await bus.subscribe(to(None, "m"), every)
         sent = [await published(bus) for _ in range(20)]
-        os.kill(server._process.pid, signal.SIGUSR2)  # lame duck: clients are sent away, then it ends
-        await eventually(lambda: server._process.poll() is not None, 15)
+        server.retire()
+        await eventually(lambda: not server.is_running, 15)
         server.start()
         sent += [await published(bus) for _ in range(20)]
         await eventually(lambda: set(sent) <= set(inbox.ids) and every.ids == sent)
@@ -369,6 +367,30 @@ async def test_when_dead_letters_are_full_what_is_given_up_comes_again(shared, o
         return [found.id async for found, _, _ in bus.dead(to("g", "m"))]
 
     await when(dead, [waiting])
+
+
+async def test_how_far_groups_are_behind_is_told(shared, open_bus, published):
+    bus, slow = open_bus(shared.url, ack_wait=60.0), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("slow@1", "m", concurrency=3), slow)
+    await bus.subscribe(to("quick@1/again", "m"), Inbox())
+    for _ in range(10):
+        await published(bus)
+    await eventually(lambda: len(slow.ids) == 3)
+    await slow.deliveries[0].settle(Verdict(action="reject", cause="poison"))
+    await eventually(lambda: len(slow.ids) == 4)
+
+    async def behind():
+        return {each.group: each for each in await bus.lag()}
+
+    async def quick():
+        found = (await behind())["quick@1/again"]
+        return found.waiting + found.in_flight
+
+    await when(quick, 0)
+    found = (await behind())["slow@1"]
+    assert (found.topic, found.members, found.waiting, found.in_flight, found.dead) == ("shop.paid@1", 1, 6, 3, 1)
+    assert 0 < found.oldest_s < 60
+    assert [each.group for each in await bus.lag(frozenset({"slow@1"}))] == ["slow@1"]
 
 
 async def test_strategies_that_jetstream_does_not_know_are_refused(shared, open_bus):

@@ -21,8 +21,8 @@ class NatsBus(PubSub):
     """Events of one host over NATS."""
 
     def __init__(self, options: BusOptions, env: Environment) -> None:
-        self._options, self._env = options, env
-        self._servers = servers = Servers(options, env, "pubsub.nats")
+        self.options, self.env = options, env
+        self.servers = servers = Servers(options, env, "pubsub.nats")
         self._feed = Feed(env.log)
         self._listening = Keeper(
             "bus, listening", servers, env, joined=self._feed.joined, left=self._feed.left, told=self._feed.told
@@ -47,7 +47,7 @@ class NatsBus(PubSub):
     async def verify(self) -> int:
         """Ask the server how large an event may be, in bytes. Raises StartError that says what to do."""
         try:
-            client = await self._servers.dial(self._env.timing.dial, _told, _ended)
+            client = await self.servers.dial(self.env.timing.dial, _told, _ended)
         except Unreachable as error:
             raise StartError(
                 f"the bus 'nats' can't be used: {error}; start the server, correct [pubsub.nats] url, or choose another bus "
@@ -77,7 +77,7 @@ class NatsBus(PubSub):
         )
 
     def _subject(self, service: str, major: int, name: str) -> str:
-        return f"{self._options.prefix}.{self._env.namespace}.event.{service}.{major}.{name}"
+        return f"{self.options.prefix}.{self.env.namespace}.event.{service}.{major}.{name}"
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
@@ -90,11 +90,11 @@ class NatsBus(PubSub):
         def leave(backlog: Backlog) -> None:
             self._feed.remove(subject, backlog)
 
-        backlog = Backlog(subscription.concurrency, self._options.queue, deliver, leave, self._not_taken)
+        backlog = Backlog(subscription.concurrency, self.options.queue, deliver, leave, self._not_taken)
         waiting = self._feed.add(subject, topic, backlog)
         self._listening.begin()
         try:
-            await self._feed.confirmed(waiting, self._env.timing.dial)
+            await self._feed.confirmed(waiting, self.env.timing.dial)
         except BaseException as error:
             await backlog.aclose()
             if isinstance(error, TimeoutError):
@@ -104,12 +104,12 @@ class NatsBus(PubSub):
         return backlog
 
     def _not_taken(self, event: Event) -> None:
-        self._env.log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
+        self.env.log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
 
     async def aclose(self) -> None:
         """Send what waits, for at most `timing.pong` seconds, and close both connections. Idempotent."""
         self._closed = True
-        await self._outbox.flush(self._env.timing.pong)
+        await self._outbox.flush(self.env.timing.pong)
         self._outbox.close()
         await self._publishing.aclose()
         await self._listening.aclose()

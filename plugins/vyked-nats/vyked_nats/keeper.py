@@ -15,19 +15,22 @@ from .server import Servers, Unreachable, hang_up
 
 FIRST_S = 0.1
 FACTOR = 1.6
+CANCELLED_AGAIN_S = 0.1
 
 
 class Keeper:
     """`line` is None while there is none, and `away` says why. `joined` and `left` are told of each line's begin and end, `told`
-    of each error that the server reports meanwhile."""
+    of each error that the server reports meanwhile. `most_s`: no wait between two attempts is longer (`timing.ping`)."""
 
     def __init__(
         self, what: str, servers: Servers, env: Environment, *,
         joined: Callable[[Line], None], left: Callable[[str], None], told: Callable[[str], None],
+        most_s: float | None = None,
     ) -> None:  # fmt: skip
         self._what, self._servers, self._env = what, servers, env
         self._joined, self._left, self._told_of = joined, left, told
-        self._backoff = Backoff(first=FIRST_S, most=max(FIRST_S, env.timing.ping), factor=FACTOR)
+        most = env.timing.ping if most_s is None else most_s
+        self._backoff = Backoff(first=min(FIRST_S, most), most=most, factor=FACTOR)
         self._cancel: Callable[[], None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._is_told = False
@@ -42,10 +45,12 @@ class Keeper:
 
     async def aclose(self) -> None:
         """No line from now on. Idempotent."""
-        if self._cancel is not None:
+        while self._cancel is not None:
             self._cancel()
-        if self._ended is not None:
-            await self._ended
+            if self._ended is None or self._ended.done():
+                return
+            # nats-py swallows a cancellation that reaches it while it writes: once more, until it is heard
+            await asyncio.wait({self._ended}, timeout=CANCELLED_AGAIN_S)
 
     async def _keep(self) -> None:
         # made here, not in begin(): a task that is cancelled before its first step never gets to the `finally`
@@ -69,8 +74,13 @@ class Keeper:
         async def ended() -> None:
             over.set()
 
+        async def retires() -> None:
+            if self._servers.leave():
+                self._last = "the server retires"
+                over.set()
+
         try:
-            client = await self._servers.dial(self._env.timing.dial, self._heard, ended)
+            client = await self._servers.dial(self._env.timing.dial, self._heard, ended, retires)
         except Unreachable as error:
             return str(error)
         try:

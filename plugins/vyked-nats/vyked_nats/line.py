@@ -58,10 +58,15 @@ class Line:
         self._steps.append(step)
         self._due.set()
 
-    def ask(self, subject: str, payload: bytes, answered: Answered, headers: dict[str, str] | None = None) -> None:
-        """Publish, and take what comes back: `answered` is called once."""
+    def ask(self, subject: str, payload: bytes, answered: Answered, headers: dict[str, str] | None = None) -> str:
+        """Publish, and take what comes back: `answered` is called once. Returns what `forget` takes."""
         reply = self._expect(subject, answered)
         self.send(lambda client: client.publish(subject, payload, reply=reply, headers=headers))
+        return reply
+
+    def forget(self, reply: str) -> None:
+        """Nobody waits for that answer any more."""
+        self._asked.pop(reply, None)
 
     def echo(self, came: Callable[[str | None], None]) -> None:
         """`came` is called once: with None when the server has taken all that was sent before, else with the cause."""

@@ -37,6 +37,10 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="first part of every subject, before the mesh's name")
     ] = "vyked"
 
+    micro: Annotated[
+        bool, Meta(description="answer NATS tools that ask for micro services ($SRV.PING, INFO, STATS)")
+    ] = True
+
     def __repr__(self) -> str:
         # the url may hold a password, and whoever prints options should not have to know
         shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "url")
@@ -85,6 +89,17 @@ class JetStreamOptions(BusOptions, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=MIB, description="bytes of all events that are kept; full: publishing is refused; when they are made"),
     ] = 1024 * MIB
+
+    def __repr__(self) -> str:
+        return super().__repr__()
+
+
+class RegistryOptions(ServerOptions, frozen=True, forbid_unknown_fields=True):
+    """``[registry.nats]``."""
+
+    replicas: Annotated[
+        int, Meta(ge=1, le=5, description="servers of a cluster that keep the registry; when it is made")
+    ] = 1
 
     def __repr__(self) -> str:
         return super().__repr__()

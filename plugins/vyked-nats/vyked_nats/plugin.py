@@ -1,16 +1,18 @@
-"""Entry points of `pubsub.nats` and `pubsub.nats-jetstream`: light, the client library is imported when a bus is built."""
+"""Entry points of `pubsub.nats`, `pubsub.nats-jetstream` and `registry.nats`: light, the client library is imported when a bus is built."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from contextlib import AbstractAsyncContextManager
+from typing import Any, cast
 
 import msgspec
 
-from vyked_host.contracts import Environment, Guarantees, Provider, PubSub, hookimpl
+from vyked_host.contracts import Environment, Guarantees, HostView, Provider, PubSub, Registry, hookimpl
 
-from .options import LARGEST, BusOptions, JetStreamOptions
+from .options import LARGEST, BusOptions, JetStreamOptions, RegistryOptions
 
+OURS = "vyked_nats."
 GUARANTEES = Guarantees(
     fan_out=True,
     at_least_once=False,  # core NATS keeps nothing: who is not connected misses the event
@@ -84,3 +86,33 @@ async def _verify_jetstream(bus: PubSub) -> Guarantees:
 
     jetstream = cast(JetStreamBus, bus)
     return await verified(jetstream, _of_jetstream(jetstream.options))
+
+
+@hookimpl
+def vyked_registries() -> Iterable[Provider[Registry]]:
+    """The registry over NATS."""
+    return [
+        Provider(
+            name="nats",
+            summary="who is where, in a key-value bucket of NATS servers with JetStream: no process of ours",
+            options=RegistryOptions,
+            build=_registry,
+        )
+    ]
+
+
+@hookimpl
+def vyked_lifespan(host: HostView) -> AbstractAsyncContextManager[Any] | None:
+    """Answer NATS tools that ask for micro services, where the host uses NATS."""
+    over: Any = next((each for each in (host.registry, host.pubsub) if type(each).__module__.startswith(OURS)), None)
+    if over is None or not over.options.micro:
+        return None
+    from .micro import answering
+
+    return answering(host, over)
+
+
+def _registry(options: RegistryOptions, env: Environment) -> Registry:
+    from .registry.registry import NatsRegistry
+
+    return NatsRegistry(options, env)

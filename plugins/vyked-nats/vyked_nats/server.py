@@ -8,6 +8,7 @@ so that a gap could not be seen, and keeps publications in a buffer of its own.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import ssl
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ SCHEMES = ("nats", "tls")
 FAILURES = (NatsError, OSError, EOFError, ValueError)
 CLOSE_S = 0.5
 Told = Callable[[Exception], Awaitable[None]]
+Ended = Callable[[], Awaitable[None]]
 
 
 class Unreachable(VykedError):
@@ -34,6 +36,16 @@ class Unreachable(VykedError):
 
 class _Stop(Exception):
     """Ends a connect of nats-py with its first failure, where it would try for minutes."""
+
+
+class _Secure(Client):
+    """Logs in over TLS or not at all. nats-py by itself logs in in the clear, password included, at a server that offers no TLS."""
+
+    def _connect_command(self) -> bytes:
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is None or writer.get_extra_info("ssl_object") is None:
+            raise NatsError("the server offers no TLS")
+        return super()._connect_command()
 
 
 class Servers:
@@ -48,58 +60,72 @@ class Servers:
         self.place = ",".join(f"{each.scheme}://{each.hostname}:{each.port or 4222}" for each in parts)
         self._more: dict[str, Any] = {}
         if options.credentials:
-            self._more["user_credentials"] = os.path.join(env.folder, options.credentials)
+            self._more["user_credentials"] = _credentials(os.path.join(env.folder, options.credentials), table)
         if options.ca or options.certificate or any(each.scheme == "tls" for each in parts):
             self._more["tls"] = _tls(options, env.folder, table)
         # a stale connection is found after one to two of these
         self._pings = (env.timing.ping + env.timing.pong) / 2
         self._next = 0
 
-    async def dial(self, within: float, told: Told, ended: Callable[[], Awaitable[None]]) -> Client:
-        """A connection that is logged in, to the first that answers. Raises Unreachable after `within` seconds at the latest."""
-        cause = ""
+    async def dial(self, within: float, told: Told, ended: Ended, retires: Ended | None = None) -> Client:
+        """A connection that is logged in, to the first that answers. `retires` is told when its server is about to end ("lame
+        duck"). Raises Unreachable after `within` seconds at the latest."""
+        causes = [f"no answer within {within:g} s"]
         try:
             async with asyncio.timeout(within):
                 for _ in self._urls:
                     url = self._urls[self._next % len(self._urls)]
                     try:
-                        return await self._connect(url, within, told, ended)
-                    except (Unreachable, *FAILURES) as error:
-                        cause = self.words(error)
+                        return await self._connect(url, within, told, ended, causes, retires)
+                    except (_Stop, *FAILURES) as error:
+                        causes += [] if isinstance(error, _Stop) else [self.words(error)]
                         self._next += 1
         except TimeoutError:
-            cause = f"no answer within {within:g} s"
-        raise Unreachable(f"{self.place}: {cause}")
+            pass  # what happened before, if anything did, says more
+        raise Unreachable(f"{self.place}: {causes[-1]}")
 
-    async def _connect(self, url: str, within: float, told: Told, ended: Callable[[], Awaitable[None]]) -> Client:
-        client, is_open, failed = Client(), False, [""]
+    async def _connect(
+        self, url: str, within: float, told: Told, ended: Ended, causes: list[str], retires: Ended | None
+    ) -> Client:  # fmt: skip
+        client, is_open = _Secure() if "tls" in self._more else Client(), False
 
         async def noted(error: Exception) -> None:
             if is_open:
                 await told(error)
             else:
-                failed[0] = self.words(error)
+                causes.append(self._at_login(error))
                 raise _Stop
 
         try:
             await client.connect(
                 url, error_cb=noted, closed_cb=ended, allow_reconnect=False, max_outstanding_pings=1, name="vyked-host",
+                lame_duck_mode_cb=retires,
                 **{**self._more, "connect_timeout": within, "ping_interval": self._pings},
             )  # fmt: skip
-        except _Stop:
-            await hang_up(client)
-            raise Unreachable(failed[0]) from None
         except BaseException:
             await hang_up(client)
             raise
         is_open = True
         return client
 
+    def leave(self) -> bool:
+        """From now on another one comes first. False: there is no other."""
+        self._next += 1
+        return len(self._urls) > 1
+
+    def _at_login(self, error: Exception) -> str:
+        # a server that does not let us in says so and hangs up, and the second may overtake the first
+        is_cut = isinstance(error, (ConnectionError, EOFError)) and not isinstance(error, ConnectionRefusedError)
+        return f"{self.words(error)} during the login: perhaps it does not let us in" if is_cut else self.words(error)
+
     def words(self, error: BaseException) -> str:
         """What happened, without a password."""
-        said = (
-            os.strerror(error.errno) if isinstance(error, OSError) and error.errno and error.errno > 0 else str(error)
-        )
+        if isinstance(error, ssl.SSLError):
+            said = f"TLS: {getattr(error, 'verify_message', '') or error.reason or error}"
+        elif isinstance(error, OSError) and error.errno and error.errno > 0:
+            said = os.strerror(error.errno)
+        else:
+            said = str(error)
         text = " ".join(said.split()).removeprefix("nats: ") or type(error).__name__
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
@@ -111,14 +137,23 @@ async def hang_up(client: Client) -> None:
     try:
         async with asyncio.timeout(CLOSE_S):
             await client.close()
-    except (TimeoutError, *FAILURES):
-        pass  # a server that hangs: it is cut off below
+    except (TimeoutError, _Stop, *FAILURES):
+        pass  # a server that hangs, or has cut us off: the connection is ended below
     finally:
         # close() waits until everything is written, for ever where the server has stopped reading: only the socket's
         # transport can be aborted, and nats-py has no way to it but this
         writer = getattr(client._transport, "_bare_io_writer", None)
         if writer is not None:
             writer.transport.abort()
+
+
+def _credentials(path: str, table: str) -> str:
+    """Raises ConfigError where they can't be used."""
+    if importlib.util.find_spec("nkeys") is None:
+        raise ConfigError(f"[{table}] credentials need the package nkeys: pip install vyked-nats[credentials]")
+    if not os.path.isfile(path):
+        raise ConfigError(f"[{table}] credentials: there is no file {path}")
+    return path
 
 
 def _tls(options: ServerOptions, folder: str, table: str) -> ssl.SSLContext:

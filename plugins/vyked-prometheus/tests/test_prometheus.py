@@ -23,7 +23,31 @@ STATISTICS: dict[str, Any] = {
     "phase": "serving",
     "calls": {"identity.find": {**CALLS, "side": "server"}},
     "clients": {"identity.find": {**CALLS, "side": "client", "ok": 7}},
-    "events": {"published": 5, "failed": 1, "consumers": {"mail.welcome": {**CALLS, "side": "consumer", "gaps": 4}}},
+    "events": {
+        "published": 5,
+        "failed": 1,
+        "consumers": {"mail.welcome": {**CALLS, "side": "consumer", "gaps": 4}},
+        "groups": [
+            {
+                "topic": "identity.created@1",
+                "group": "mail@1",
+                "members": 1,
+                "waiting": 7,
+                "in_flight": 2,
+                "oldest_s": 12.5,
+                "dead": 1,
+            },
+            {
+                "topic": "identity.created@1",
+                "group": "x@1",
+                "members": 1,
+                "waiting": -1,
+                "in_flight": 0,
+                "oldest_s": 0.0,
+                "dead": 0,
+            },
+        ],
+    },
     "connections": {"tcp": 6, "http": 0},
     "loop_lag_s": 0.002,
     "loop_late": 3,
@@ -86,6 +110,15 @@ async def test_events_connections_and_loop_lag() -> None:
     assert found.at("vyked_connections", "http") == 0
     assert found.at("vyked_loop_lag_seconds") == 0.002
     assert found.at("vyked_loop_late_total") == 3
+
+
+async def test_how_far_groups_are_behind() -> None:
+    found = await samples()
+    assert found.at("vyked_group_events_waiting", "identity.created@1", "mail@1") == 7
+    assert found.at("vyked_group_events_in_flight", "identity.created@1", "mail@1") == 2
+    assert found.at("vyked_group_oldest_event_age_seconds", "identity.created@1", "mail@1") == 12.5
+    assert found.at("vyked_group_dead_letters", "identity.created@1", "mail@1") == 1
+    assert ("vyked_group_events_waiting", frozenset({"identity.created@1", "x@1"})) not in found  # the bus can't say
 
 
 async def test_a_host_that_has_done_nothing_has_metrics() -> None:

@@ -16,6 +16,12 @@ from prometheus_client.registry import Collector
 
 Statistics = Mapping[str, Any]
 CALL = ("service", "method", "side")
+GROUP = (
+    ("waiting", "vyked_group_events_waiting", "Events that nobody of the group has yet"),
+    ("in_flight", "vyked_group_events_in_flight", "Events that members of the group have, and have not settled"),
+    ("oldest_s", "vyked_group_oldest_event_age_seconds", "How long ago the oldest of both was published"),
+    ("dead", "vyked_group_dead_letters", "Events that the group has given up"),
+)
 
 
 class HostCollector(Collector):
@@ -74,6 +80,17 @@ def _events(events: Mapping[str, Any]) -> Iterator[Metric]:
             handled.add_metric([path, outcome], count)
         missed.add_metric([path], counters["gaps"])
     yield from (handled, missed)
+    yield from _groups(events.get("groups", ()))
+
+
+def _groups(groups: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
+    """Of the groups that this host has members of, as their bus said it when the host was scraped last."""
+    for field, name, what in GROUP:
+        family = GaugeMetricFamily(name, what, labels=("topic", "group"))
+        for each in groups:
+            if each[field] >= 0:  # -1: the bus can't say
+                family.add_metric([each["topic"], each["group"]], each[field])
+        yield family
 
 
 def _connections(connections: Mapping[str, int]) -> Metric:

@@ -20,7 +20,7 @@ import uvloop
 
 from tests.integration.runtime.waiting import until
 from vyked_host.builtin.serializers.codecs import Msgpack
-from vyked_host.contracts import Running
+from vyked_host.contracts import Entered, Running
 from vyked_host.model.description import EndpointDescription, Kind
 from vyked_host.model.message import Call, Fault
 from vyked_host.model.settings import LimitsTable
@@ -85,10 +85,53 @@ class Raised(logging.Handler):
             self.errors.append(record.exc_info[1])
 
 
+REQUEST = "in the task of its request"
+"""As the http transport runs calls: it has a task for each."""
+
+
+class Request:
+    """A call whose transport has a task for it."""
+
+    def __init__(self, dispatcher: Dispatcher, call: Call, outcome: Outcome) -> None:
+        self.dispatcher, self.call, self.outcome = dispatcher, call, outcome
+        self.entered: Entered | None = None
+        self.task = contextvars.Context().run(asyncio.get_running_loop().create_task, self.run())
+
+    async def run(self) -> None:
+        self.entered = self.dispatcher.enter(self.call, self.outcome)
+        if self.entered is None:
+            return
+        try:
+            await self.entered.here()
+        except asyncio.CancelledError:
+            if not self.outcome.told.done():
+                raise
+        while self.task.cancelling():
+            self.task.uncancel()
+        async with asyncio.timeout(5):  # it goes on, to answer
+            await asyncio.sleep(0)
+
+    def cancel(self, fault: Fault) -> None:
+        if self.entered is not None:
+            self.entered.cancel(fault)
+        else:
+            self.task.cancel()
+            self.outcome.fail(self.call, fault)
+
+    def item(self, _body: Any) -> bool:
+        return False
+
+    def end(self) -> None: ...
+
+    def credit(self, items: int) -> None: ...
+
+
 class Bench:
     """A dispatcher whose endpoints are functions."""
 
     def __init__(self, runner: str) -> None:
+        self.in_request = runner == REQUEST
+        runner = "auto" if self.in_request else runner
         self.loop, self.raised = asyncio.get_running_loop(), Raised()
         log = logging.Logger("semantics")
         log.addHandler(self.raised)
@@ -109,7 +152,10 @@ class Bench:
 
     def start(self, handler: Handler, argument: Any, outcome: Outcome) -> None:
         call = Call(0, self.endpoint(handler), "object", argument, self.loop.time() + 30)
-        outcome.running = self.dispatcher.dispatch(call, outcome)
+        if self.in_request:
+            outcome.running = Request(self.dispatcher, call, outcome)
+        else:
+            outcome.running = self.dispatcher.dispatch(call, outcome)
 
     def turn(self, *acts: Callable[[], Any]) -> None:
         """In one callback of the loop, outside of any task, as `data_received` would."""
@@ -143,7 +189,7 @@ def each_way(body: Callable[[Bench], Awaitable[None]]) -> Callable[[str, str], N
             await bench.aclose()
 
     @pytest.mark.parametrize("loop", LOOPS)
-    @pytest.mark.parametrize("runner", RUNNERS)
+    @pytest.mark.parametrize("runner", [*RUNNERS, REQUEST])
     def test(runner: str, loop: str) -> None:
         with asyncio.Runner(loop_factory=LOOPS[loop]) as runs:
             runs.run(one(runner))

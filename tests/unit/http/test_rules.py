@@ -6,12 +6,14 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from vyked_host.builtin.http import headers, provider
 from vyked_host.builtin.http.census import is_remote
 from vyked_host.builtin.http.cors import is_same_origin
 from vyked_host.builtin.http.exchange import Exchange
+from vyked_host.builtin.http.exposed import longest
 from vyked_host.builtin.http.framing import Frames, FrameSplitter, LineSplitter
 from vyked_host.builtin.http.negotiation import Negotiation, preferences
 from vyked_host.builtin.http.options import Options
@@ -135,16 +137,12 @@ ENDPOINT = EndpointDescription(service="s", version="1", name="m", kind=Kind.UNA
 
 
 def test_the_time_is_what_the_caller_says_then_what_the_endpoint_says_then_ten_seconds() -> None:
-    assert headers.timeout_s({headers.TIMEOUT: "250"}, ENDPOINT) == 0.25
-    assert headers.timeout_s({headers.TIMEOUT: "999999999"}, ENDPOINT) == 600
-    assert headers.timeout_s({}, ENDPOINT) == 10
-    assert (
-        headers.timeout_s({}, EndpointDescription(service="s", version="1", name="m", kind=Kind.UNARY, timeout_s=3.0))
-        == 3
-    )
-    assert (
-        headers.timeout_s({}, EndpointDescription(service="s", version="1", name="m", kind=Kind.SERVER_STREAM)) == 600
-    )
+    assert headers.timeout_s({headers.TIMEOUT: "250"}, 3.0) == 0.25
+    assert headers.timeout_s({headers.TIMEOUT: "999999999"}, 3.0) == 600
+    assert headers.timeout_s({}, 3.0) == 3.0
+    assert longest(ENDPOINT) == 10
+    assert longest(msgspec.structs.replace(ENDPOINT, timeout_s=3.0)) == 3
+    assert longest(msgspec.structs.replace(ENDPOINT, kind=Kind.SERVER_STREAM)) == 600
 
 
 def made_call(**fields: Any) -> Call:

@@ -3,7 +3,9 @@
 from collections import Counter
 from random import Random
 
-from vyked_host.routing.delivery import Group
+from vyked_host.model.description import SubscriptionDescription
+from vyked_host.model.message import Guarantees
+from vyked_host.routing.delivery import Group, lack
 
 
 def group(strategy, *members, seed=1):
@@ -39,3 +41,13 @@ def test_a_key_has_one_owner_and_moves_only_when_that_one_leaves():
     keyed.leave("b")
     assert all(keyed.owner(key) == owner for key, owner in owners.items() if owner != "b")
     assert keyed.owner(None) is None
+
+
+def test_who_may_miss_events_is_content_with_one_of_a_group():
+    wanted = SubscriptionDescription(service="a", major=1, event="e", handler="h", payload=None, exclusive=True)
+    may_miss = SubscriptionDescription(
+        service="a", major=1, event="e", handler="h", payload=None, exclusive=True, may_miss=True
+    )
+    once, none, least = Guarantees(one_of_group=True), Guarantees(), Guarantees(at_least_once=True)
+    assert [bool(lack(wanted, given)) for given in (once, none, least)] == [True, True, False]
+    assert [bool(lack(may_miss, given)) for given in (once, none, least)] == [False, True, False]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from ...contracts import Fault, Peer
+from ...contracts import Fault, Peer, Running
 from .census import Census
 from .pace import Pace
 from .refusal import failure
+
+CLIENT_GONE = Fault(code="CANCELLED", message="the client closed the connection", executed="unknown")
 
 
 class Upgraded(Protocol):
@@ -37,7 +40,7 @@ class Upgraded(Protocol):
 class Connection(web.RequestHandler):
     """Cuts who is too slow; answers what is no HTTP with a JSON error and closes."""
 
-    __slots__ = ("_admitted", "_census", "_link", "_pace", "_request", "_upgraded_to", "_watch_body", "peer")
+    __slots__ = ("_admitted", "_census", "_link", "_pace", "_request", "_upgraded_to", "_watch_body", "peer", "runs")
 
     def __init__(self, manager: web.Server, census: Census, **limits: Any) -> None:
         loop = asyncio.get_running_loop()
@@ -53,6 +56,7 @@ class Connection(web.RequestHandler):
         self._upgraded_to: Upgraded | None = None
         self._watch_body = True
         self.peer = Peer(address="")
+        self.runs: Running | None = None  # the call that runs in the task of its request
 
     # ---- asyncio.Protocol ------------------------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,7 +71,9 @@ class Connection(web.RequestHandler):
             return
         self._link = link
         self.peer = self._census.trust.peer(link, f"{host}:{name[1]}" if host else "unix")
-        super().connection_made(link)
+        Context().run(
+            super().connection_made, link
+        )  # handlers that run in its tasks inherit nothing from whoever listens
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request."""
@@ -79,6 +85,8 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The request that runs, if any, is cancelled."""
         self._link = None
+        if self.runs is not None:
+            self.runs.cancel(CLIENT_GONE)
         if self._admitted:
             self._census.left(self)
             super().connection_lost(exc)
@@ -128,6 +136,11 @@ class Connection(web.RequestHandler):
             self._link.write(data)
 
     # ---- what the census asks --------------------------------------------------------------------------------------
+    @property
+    def is_open(self) -> bool:
+        """Can an answer be sent?"""
+        return self._link is not None and not self._link.is_closing()
+
     @property
     def is_idle(self) -> bool:
         """No request, no part of one, nothing unsent."""

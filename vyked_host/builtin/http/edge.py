@@ -18,7 +18,7 @@ from .hosts import Hosts
 from .negotiation import Negotiation
 from .options import Options
 from .refusal import Refused, failure
-from .request import EdgeRequest
+from .request import Answer, EdgeRequest
 from .routes import Makes
 from .running import Runner
 from .table import CALLS, RESERVED, Found, Table
@@ -172,7 +172,7 @@ class Edge:
         fault = Fault(code=code, message=answer.text or answer.reason, executed="executed")
         return failure(fault, status=answer.status, headers=_kept(answer))
 
-    def stamp(self, request: EdgeRequest, response: web.StreamResponse) -> None:
+    def stamp(self, request: EdgeRequest, response: Answer) -> None:
         """What every answer carries."""
         said = response.headers
         said[hdrs.SERVER] = PRODUCT

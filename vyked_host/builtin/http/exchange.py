@@ -26,13 +26,15 @@ class Exchange:
     # ---- contracts.CreditSink --------------------------------------------------------------------------------------
     def respond(self, call: Call, body: Any) -> None:
         """The call succeeded."""
-        self.body = body
-        self._end()
+        self.body, self.ended = body, True
+        if self._waiters:
+            self._wake()
 
     def fail(self, call: Call, fault: Fault) -> None:
         """The call failed."""
-        self.fault = fault
-        self._end()
+        self.fault, self.ended = fault, True
+        if self._waiters:
+            self._wake()
 
     def item(self, call: Call, body: Any) -> bool:
         """One item of the answer; False: that was the last one until these are written."""
@@ -78,10 +80,6 @@ class Exchange:
             await self._changed()
         self.sendable -= 1
         return not self.ended
-
-    def _end(self) -> None:
-        self.ended = True
-        self._wake()
 
     async def _changed(self) -> None:
         waiter = asyncio.get_running_loop().create_future()

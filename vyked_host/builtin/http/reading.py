@@ -22,6 +22,18 @@ async def invite(request: web.Request) -> None:
         request.writer.output_size = 0
 
 
+def whole_already(request: web.Request) -> bytes | None:
+    """The body where all of it has come, as a small one has when its headers have; None: wait for :func:`whole_body`. Raises
+    Refused."""
+    content, limit = request.content, request.client_max_size
+    if request._read_bytes is not None or not content.is_eof() or content.exception() is not None:
+        return None
+    body = request._read_bytes = content.read_nowait()  # as request.read() does it: handlers may read it, too
+    if limit and len(body) > limit:
+        raise _too_large(None, limit)
+    return body
+
+
 async def whole_body(request: web.Request) -> bytes:
     """The body, inflated when it came compressed, never over ``[limits] message``. Raises Refused."""
     limit = request.client_max_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, cast
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from ...contracts import Peer
 from ...wire.proof import Seal
@@ -13,10 +14,22 @@ from .cors import NOBODY
 from .exposed import Exposed
 
 
+class Answer(Protocol):
+    """What is asked of an answer before it is sent."""
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """What it says so far."""
+        ...
+
+    def force_close(self) -> None:
+        """The connection ends with this answer."""
+
+
 class Stamper(Protocol):
     """Puts on an answer what every answer carries."""
 
-    def stamp(self, request: EdgeRequest, response: web.StreamResponse) -> None:
+    def stamp(self, request: EdgeRequest, response: Answer) -> None:
         """Add headers to `response` before they are sent."""
         ...
 

@@ -15,12 +15,13 @@ from .cors import NOBODY
 from .exposed import Exposed, codecs_of
 from .framing import FRAMES, NDJSON, Events, Framing, Lines, framing_for, splitter_for
 from .negotiation import DEFAULT, Negotiation, wants_events
-from .reading import Inlet, content_type, invite, whole_body
+from .reading import Inlet, content_type, invite, whole_already, whole_body
 from .refusal import Refused, failure
 from .request import EdgeRequest
 from .running import Incoming, Runner, as_response
 from .websocket.census import Sockets
 from .websocket.route import SocketRoute, endless
+from .whole import answer
 
 
 class Route(Protocol):
@@ -67,7 +68,7 @@ class RawRoute:
             self._sockets.check_origin(request, self.binding.origins)
         await invite(request)
         call = self._runner.call(request, self.exposed, "raw", request)
-        exchange = await self._runner.unary(endless(call) if self._socket else call)
+        exchange = await self._runner.unary(endless(call) if self._socket else call, apart=self._socket)
         if exchange.fault is not None:
             return failure(exchange.fault, raises=self.exposed.endpoint.raises)
         return as_response(exchange.body)
@@ -80,6 +81,9 @@ class TypedRoute:
         self.exposed, self.binding, self.origins = exposed, binding, frozenset(binding.origins)
         self._runner, self._negotiation = runner, negotiation
         self._binder = Binder(exposed.endpoint, binding, lambda shape: codecs_of(shape, negotiation.serializers))
+        self._answers = {
+            name: (codec.encode, negotiation.content_type(name)) for name, codec in exposed.results.items()
+        }
         self._reads_body = self._binder.reads_body
         result = exposed.endpoint.result
         self._streams_in, self._streams_out = exposed.endpoint.kind.streams_in, exposed.endpoint.kind.streams_out
@@ -96,13 +100,23 @@ class TypedRoute:
         exchange = await self._runner.unary(call, incoming)
         if exchange.fault is not None:
             return failure(exchange.fault, raises=self.exposed.endpoint.raises)
-        return self._encoded(exchange.body, accept)
+        result = exchange.body
+        if self._silent or isinstance(result, web.StreamResponse):
+            return self._unencoded(result)
+        name = self._negotiation.of_answer(accept) if accept else DEFAULT
+        encode, said = self._answers[name]
+        try:
+            body = encode(result)
+        except (TypeError, ValueError) as error:
+            return failure(self._runner.unencodable(error))
+        return answer(request, self.binding.status, body, said)
 
     async def _arguments(self, request: web.Request) -> Any:
         said = content_type(request)
         form = said == FORM or self._binder.takes_anything
         serializer = FORM if form else self._negotiation.of_body(said)
-        return self._binder.bind(request, await whole_body(request), serializer)
+        body = whole_already(request)
+        return self._binder.bind(request, await whole_body(request) if body is None else body, serializer)
 
     def _incoming(self, request: EdgeRequest) -> Incoming:
         return _incoming(request, self.exposed, "object", DEFAULT)
@@ -116,13 +130,8 @@ class TypedRoute:
         encode = self.exposed.results[DEFAULT].encode
         return await self._runner.stream(request, self.exposed, call, framing, encode, incoming)
 
-    def _encoded(self, result: Any, accept: str) -> web.StreamResponse:
-        if isinstance(result, web.StreamResponse):
-            return as_response(result)
-        if self._silent:
-            return web.Response(status=204)
-        name = self._negotiation.of_answer(accept)
-        return encoded(self._runner, self.exposed, self._negotiation, name, result, self.binding.status)
+    def _unencoded(self, result: Any) -> web.StreamResponse:
+        return as_response(result) if isinstance(result, web.StreamResponse) else web.Response(status=204)
 
 
 class CallRoute:
@@ -147,7 +156,9 @@ class CallRoute:
         serializer = self._serializer(request, exposed)
         if exposed.endpoint.kind.streams_in:
             return await self._streaming(request, exposed, serializer)
-        body = await whole_body(request)
+        body = whole_already(request)
+        if body is None:
+            body = await whole_body(request)
         return await self._answered(request, exposed, serializer, body, None)
 
     def find(self, service: str, method: str, version: str | None) -> Exposed:
@@ -205,7 +216,7 @@ class CallRoute:
         exchange = await self._runner.unary(self._runner.call(request, exposed, serializer, body), incoming)
         if exchange.fault is not None:
             return failure(exchange.fault, raises=exposed.endpoint.raises)
-        return web.Response(body=exchange.body, content_type=self._negotiation.content_type(serializer))
+        return answer(request, 200, exchange.body, self._negotiation.content_type(serializer))
 
     async def _transcoded(
         self, request: EdgeRequest, exposed: Exposed, serializer: str, answer_in: str, body: bytes

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
-from ...contracts import Call, Calls, Environment, Fault, Running
+from ...contracts import Call, Calls, Entered, Environment, Fault, Running
 from . import headers
+from .connection import CLIENT_GONE
 from .exchange import Exchange
 from .exposed import Exposed
 from .framing import Framing
@@ -18,7 +20,6 @@ from .reading import Inlet
 from .refusal import encode_error, failure
 from .request import EdgeRequest
 
-CLIENT_GONE = Fault(code="CANCELLED", message="the client closed the connection", executed="unknown")
 PATIENCE_S = 0.2
 """A stream without a first item for so long gets its headers; until then a failure still has a status of its own."""
 
@@ -39,24 +40,31 @@ class Runner:
     """Runs the calls of one listener."""
 
     def __init__(self, calls: Calls, env: Environment) -> None:
-        self._dispatch, self._env = calls.dispatch, env
+        self._dispatch, self._env, self._now = calls.dispatch, env, env.clock.now
+        self._enter: Callable[[Call, Exchange], Entered | None] | None = getattr(calls, "enter", None)
         self._next_id = 0
 
     def call(self, request: EdgeRequest, exposed: Exposed, codec: str, body: Any) -> Call:
         """The call in `request`. Raises Refused for a header that makes no sense."""
-        said = request.headers if request.says_more else headers.NOTHING
         self._next_id += 1
+        peer, now = request.peer or request.connection.peer, self._now()
+        if not request.says_more:
+            return Call(
+                id=self._next_id, endpoint=exposed.index, codec=codec, body=body, deadline=now + exposed.timeout_s,
+                peer=peer, request=request,
+            )  # fmt: skip
+        said = request.headers
         return Call(
             id=self._next_id,
             endpoint=exposed.index,
             codec=codec,
             body=body,
-            deadline=self._env.clock.now() + headers.timeout_s(said, exposed.timeout_s),
-            peer=request.peer or request.connection.peer,
+            deadline=now + headers.timeout_s(said, exposed.timeout_s),
+            peer=peer,
             metadata=headers.metadata(said),
             attempt=headers.attempt(said),
             entity=headers.entity(said),
-            idempotency_key=said.get(headers.IDEMPOTENCY),
+            idempotency_key=headers.idempotency_key(said),
             caller=headers.caller(said),
             request=request,
         )
@@ -65,9 +73,27 @@ class Runner:
         """Dispatch `call`; its outcome goes to `exchange`. None: it has one already."""
         return self._dispatch(call, exchange)
 
-    async def unary(self, call: Call, incoming: Incoming | None = None) -> Exchange:
-        """Run `call` to its end. The client's going cancels it."""
+    async def unary(self, call: Call, incoming: Incoming | None = None, *, apart: bool = False) -> Exchange:
+        """Run `call` to its end. The client's going cancels it. `apart`: in a task of its own, whatever can be spared."""
         exchange = Exchange()
+        apart = apart or call.idempotency_key is not None  # its handler may outlive the request
+        if incoming is None and self._enter is not None and not apart:
+            entered = self._enter(call, exchange)
+            if entered is None:
+                return exchange
+            connection = call.request.connection
+            connection.runs = entered
+            try:
+                await entered.here()
+            except asyncio.CancelledError:
+                if not (exchange.ended and connection.is_open):
+                    raise
+            finally:
+                connection.runs = None
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                await _go_on(task)
+            return exchange
         running = self._dispatch(call, exchange)
         if running is None:
             return exchange
@@ -143,6 +169,14 @@ class Runner:
         if incoming is None or running is None:
             return _nothing
         return self._env.tasks(_hand_over(running, exchange, incoming), f"http items of call {call.id}")
+
+
+async def _go_on(task: asyncio.Task[Any]) -> None:
+    """A cancellation of the call, by its deadline, by the drain or by the handler itself, is over with the call: its client is told."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)  # one that the handler never met comes here
+    while task.cancelling():
+        task.uncancel()
 
 
 async def _hand_over(running: Running, exchange: Exchange, incoming: Incoming) -> None:

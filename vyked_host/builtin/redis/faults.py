@@ -7,3 +7,7 @@ from ...errors import VykedError
 
 class Unreachable(VykedError):
     """The server can't be used now, for the reason in the text."""
+
+
+class Denied(Unreachable):
+    """It answered and does not let us in, or is no such server: trying again is of no use."""

@@ -1,8 +1,8 @@
-"""Options of the registry and the two buses over Redis."""
+"""Options of what is kept at, or goes over, a Redis server."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -41,10 +41,22 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="seconds for which events are kept that every group has handled, for replay and for hosts that come back",
         ),
     ] = 60.0
+    dedupe: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="seconds for which an id that a publisher gave is known: published again, the event goes to nobody",
+        ),
+    ] = 600.0
+
+    durability: Annotated[
+        Literal["process", "disk"],
+        Meta(description='"disk": a server that does not log its commands (appendonly yes) is refused at start'),
+    ] = "process"
 
     def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "url")
-        return f"StreamOptions(url={HIDDEN!r}, {', '.join(shown)})"
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "url")
+        return f"StreamOptions(url={HIDDEN!r}, {shown})"
 
 
 class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +66,8 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="redis://, rediss:// (TLS) or unix:// address of the server, with user, password and database: "
-            'rediss://USER:PASSWORD@HOST:6379/0; better "${REDIS_URL}" than a password in this file'
+            "rediss://USER:PASSWORD@HOST:6379/0, or of several: redis+sentinel://HOST:26379,HOST:26379/MASTER, "
+            'redis+cluster://HOST:6379,HOST:6379; better "${REDIS_URL}" than a password in this file'
         ),
     ] = "redis://127.0.0.1:6379/0"
     prefix: Annotated[
@@ -70,6 +83,19 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         # the url may hold a password, and whoever prints options should not have to know
         return f"BusOptions(url={HIDDEN!r}, prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue})"
+
+
+class ResultOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[results.redis]``."""
+
+    url: Annotated[str, Meta(description="as in [pubsub.redis]")] = "redis://127.0.0.1:6379/0"
+    prefix: Annotated[
+        str, Meta(pattern=r"^[!-~]{1,64}$", description="first part of every key, before the mesh's name")
+    ] = "vyked"
+    keep: Annotated[float, Meta(gt=0, description="seconds for which a result is given again under its key")] = 86_400.0
+
+    def __repr__(self) -> str:
+        return f"ResultOptions(url={HIDDEN!r}, prefix={self.prefix!r}, keep={self.keep})"
 
 
 class RegistryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

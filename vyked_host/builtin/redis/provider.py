@@ -1,4 +1,4 @@
-"""Entry points of `registry.redis`, `pubsub.redis` and `pubsub.redis-streams`."""
+"""Entry points of `registry.redis`, `pubsub.redis`, `pubsub.redis-streams` and `results.redis`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import msgspec
 
-from ...contracts import Environment, Guarantees, Provider, PubSub, Registry, hookimpl
-from .options import MIB, BusOptions, RegistryOptions, StreamOptions
+from ...contracts import Environment, Guarantees, Provider, PubSub, Registry, ResultStore, hookimpl
+from .options import MIB, BusOptions, RegistryOptions, ResultOptions, StreamOptions
 
 GUARANTEES = Guarantees(
     fan_out=True,
@@ -27,6 +27,8 @@ STREAMS = Guarantees(
     strategies=frozenset({"any", "random"}),
     replay=True,
     dead_letter=True,
+    queues=True,
+    delays=True,
     max_message_bytes=MIB,
 )
 
@@ -35,7 +37,7 @@ STREAMS = Guarantees(
 def vyked_registries() -> Iterable[Provider[Registry]]:
     """The registry in a Redis or Valkey server."""
     summary = "nodes of one mesh in a Redis or Valkey server; no process of its own"
-    return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry)]
+    return [Provider(name="redis", summary=summary, options=RegistryOptions, build=_registry, verify=_verify_registry)]
 
 
 @hookimpl
@@ -73,10 +75,39 @@ def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
     ]
 
 
+@hookimpl
+def vyked_result_stores() -> Iterable[Provider[ResultStore]]:
+    """The store of results at a Redis or Valkey server."""
+    return [
+        Provider(
+            name="redis",
+            summary="results at a Redis or Valkey server, shared by every instance that uses it",
+            options=ResultOptions,
+            build=_results,
+            guarantees=lambda _options: Guarantees(durability="process"),
+        )
+    ]
+
+
+def _results(options: ResultOptions, env: Environment) -> ResultStore:
+    from .results import RedisResults
+
+    return RedisResults(options, env)
+
+
 def _registry(options: RegistryOptions, env: Environment) -> Registry:
     from .registry.registry import RedisRegistry
 
     return RedisRegistry(options, env)
+
+
+async def _verify_registry(registry: Registry) -> Guarantees:
+    from .registry.registry import RedisRegistry
+    from .registry.verify import fit
+
+    opened = cast(RedisRegistry, registry)
+    await fit(opened.server, opened.env)
+    return Guarantees()
 
 
 def _bus(options: BusOptions, env: Environment) -> PubSub:
@@ -99,7 +130,7 @@ def _streams_bus(options: StreamOptions, env: Environment) -> PubSub:
 
 
 def _of_streams(options: StreamOptions) -> Guarantees:
-    return msgspec.structs.replace(STREAMS, ack_wait_s=options.ack_wait)
+    return msgspec.structs.replace(STREAMS, ack_wait_s=options.ack_wait, dedupe_s=options.dedupe)
 
 
 async def _verify_streams(bus: PubSub) -> Guarantees:
@@ -108,5 +139,6 @@ async def _verify_streams(bus: PubSub) -> Guarantees:
 
     streams = cast(StreamsBus, bus)
     return msgspec.structs.replace(
-        _of_streams(streams.options), durability=await durability(streams.server, streams.env)
+        _of_streams(streams.options),
+        durability=await durability(streams.server, streams.env, streams.options.durability),
     )

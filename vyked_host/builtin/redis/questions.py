@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from redis.exceptions import NoPermissionError, ResponseError
 
 from ...contracts import Environment
-from ...errors import StartError
-from .faults import Unreachable
-from .server import FAILURES, Server, Wire, hang_up
+from ...errors import Away, StartError
+from .faults import Denied, Unreachable
+from .server import Server
+from .wire import FAILURES, Wire, hang_up
 
 KINDS = (b"redis_version:", b"valkey_version:")
 
@@ -36,8 +37,9 @@ class Asked:
 
 
 @asynccontextmanager
-async def asked(server: Server, env: Environment, bus: str) -> AsyncIterator[Asked]:
-    """A connection to a server that is one, for as long as a dial may take; `bus` is who asks. Raises StartError that says what to do."""
+async def asked(server: Server, env: Environment, table: str) -> AsyncIterator[Asked]:
+    """A connection to a server that is one, for as long as a dial may take; `table` is that of who asks. Raises StartError that says
+    what to do; for a registry that can't be reached now, Away."""
     try:
         async with asyncio.timeout(env.timing.dial):
             wire = await server.dial(env.timing.dial)
@@ -47,18 +49,18 @@ async def asked(server: Server, env: Environment, bus: str) -> AsyncIterator[Ask
             finally:
                 await hang_up(wire)
     except TimeoutError:
-        raise _unusable(bus, f"{server.place} did not answer within {env.timing.dial:g} s") from None
+        raise _unusable(table, f"{server.place} did not answer within {env.timing.dial:g} s", is_away=True) from None
     except Unreachable as error:
-        raise _unusable(bus, str(error)) from None
+        raise _unusable(table, str(error), is_away=not isinstance(error, Denied)) from None
     except FAILURES as error:
-        raise _unusable(bus, server.words(error)) from None  # the cause may quote the password
+        raise _unusable(table, server.words(error)) from None  # the cause may quote the password
 
 
 async def _introduced(server: Server, wire: Wire) -> None:
     await _reply(wire, "PING")
     told = await _told(wire)
     if not any(kind in told for kind in KINDS):
-        raise Unreachable(f"what answers at {server.place} is no Redis or Valkey")
+        raise Denied(f"what answers at {server.place} is no Redis or Valkey")
 
 
 async def _told(wire: Wire) -> bytes:
@@ -74,8 +76,14 @@ async def _reply(wire: Wire, *words: str) -> object:
     return await wire.read_response(disable_decoding=True, disconnect_on_error=False)
 
 
-def _unusable(bus: str, cause: str) -> StartError:
-    return StartError(
-        f"the bus {bus!r} can't be used: {cause}; start the server, correct [pubsub.{bus}] url, or choose "
-        'another bus with [pubsub] use = "embedded"'
+_KINDS = {"pubsub": "bus", "registry": "registry"}
+
+
+def _unusable(table: str, cause: str, *, is_away: bool = False) -> StartError:
+    kind, _, name = table.partition(".")
+    word = _KINDS[kind]
+    text = (
+        f"the {word} {name!r} can't be used: {cause}; start the server, correct [{table}] url, or choose "
+        f'another {word} with [{kind}] use = "embedded"'
     )
+    return Away(text) if is_away and kind == "registry" else StartError(text)

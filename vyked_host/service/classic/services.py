@@ -109,7 +109,7 @@ class ClassicService(Named, Service):
             SubscriptionDescription(
                 service=client.name, major=parse(client.version).major, event=name, handler=f"{_attribute(at)}.{name}",
                 payload=Any, exclusive=said.exclusive, strategy=said.strategy, concurrency=said.concurrency,
-                max_deliveries=said.max_deliveries,
+                max_deliveries=said.max_deliveries, may_miss=said.may_miss,
             )
             for at, client in enumerate(self._clients)
             for name, said in client.__subscriptions__()

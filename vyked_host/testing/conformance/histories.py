@@ -86,7 +86,7 @@ class Histories(RuleBasedStateMachine):
         self.made += 1
         return Event(
             id=f"event-{self.made}", service="shop", version="1.0.0", name="paid", source="kit", key=key,
-            body=b"%d" % self.made, content_type="application/json",
+            body=b"%d" % self.made, content_type="application/json", named=True,
         )  # fmt: skip
 
     async def _publish(self, events: list[Event]) -> None:

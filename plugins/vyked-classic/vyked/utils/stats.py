@@ -30,6 +30,12 @@ class Stats:
         return found
 
 
+def count(is_http: bool, what: str) -> None:
+    """One more of `what` in the totals of a kind."""
+    totals = Stats.http_stats if is_http else Stats.tcp_stats
+    totals[what] += 1
+
+
 class StatUnit:
     """A node of the tree total -> kind of server -> endpoint -> outcome."""
 

@@ -7,6 +7,7 @@ Everything is ASCII: a receiver of the original breaks off the connection when a
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
@@ -145,9 +146,24 @@ def quoted(text: str) -> bytes:
 
 
 def in_ascii(body: bytes | bytearray | memoryview) -> bytes:
-    """A JSON text with nothing beyond ASCII in it. Raises ValueError when it is none."""
+    """A JSON text with nothing beyond ASCII in it. Raises UnicodeDecodeError (a ValueError) when it is no UTF-8."""
     text = bytes(body)
-    return text if text.isascii() else json.dumps(json.loads(text)).encode("ascii")
+    return text if text.isascii() else _BEYOND.sub(_escape, text.decode()).encode("ascii")
+
+
+_BEYOND = re.compile("[^\x00-\x7f]+")
+
+
+def _escape(found: re.Match[str]) -> str:
+    return json.dumps(found.group())[1:-1]
+
+
+def escaped(raw: bytes) -> bytes:
+    """JSON that a peer sent, in ASCII; null where it is no UTF-8."""
+    try:
+        return in_ascii(raw)
+    except UnicodeDecodeError:
+        return b"null"
 
 
 class Requests:

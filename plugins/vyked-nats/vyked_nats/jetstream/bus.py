@@ -14,7 +14,9 @@ from vyked_host.contracts import (
     Delivery,
     Environment,
     Event,
+    GroupLag,
     KnowsGroups,
+    KnowsLag,
     PubSub,
     Subscription,
     pack,
@@ -29,9 +31,10 @@ from ..outbox import Outbox
 from ..server import Servers
 from .api import Api, Refused
 from .followers import Followers
+from .groups import Groups
 from .letters import Letters
 from .member import Member
-from .names import Names, Topic, group_of
+from .names import Names, Topic
 from .reader import Reader
 from .settling import Settling
 from .since import beginning
@@ -48,7 +51,7 @@ STRATEGIES = frozenset({"any", "random"})
 AFTER_ERROR_S = 1.0
 
 
-class JetStreamBus(PubSub, DeadLetters, KnowsGroups):
+class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     """Events of one host over NATS, kept until they are handled."""
 
     def __init__(self, options: JetStreamOptions, env: Environment) -> None:
@@ -59,7 +62,8 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups):
         self.store = Store(self.api, self.names, options)
         self.letters = Letters(self.api, self.store, self.names)
         self._settling = Settling(env.clock)
-        self._trimmer = Trimmer(self.api, self.store, self.names, env, options.keep)
+        self._groups = Groups(self.api, self.names, self.letters, env.clock)
+        self._trimmer = Trimmer(self.api, self.store, self.names, self._groups, env, options.keep)
         self._listening = Keeper(
             "bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore
         )  # fmt: skip
@@ -152,7 +156,9 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups):
             )
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         self.begin()
-        return self._outbox.publish(str(topic), self.names.kept(topic), packed, deadline, event.id)
+        # an id is one topic's: the stream, which has all of them, would take that of another for a repetition
+        known_by = f"{topic.subject}:{event.id}"
+        return self._outbox.publish(str(topic), self.names.kept(topic), packed, deadline, known_by)
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
@@ -234,14 +240,13 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups):
         """(group, members that have room, at least 1 where one has events in hand; events that wait) of each group of one topic.
         Raises Unavailable, Refused."""
         self.begin()
-        topic, found = Topic(service, major, name), []
-        for each in await self._trimmer.consumers():
-            group = group_of(each["name"], topic)
-            if group is not None:
-                in_hand = int(each["num_ack_pending"])
-                there = max(int(each["num_waiting"]), min(1, in_hand))
-                found.append((group, there, int(each["num_pending"]) + in_hand))
-        return found
+        return await self._groups.of(Topic(service, major, name))
+
+    async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
+        """How far each group of any topic is behind, or each of these names. What is held back for a while counts as in flight:
+        the server does not tell it apart. Raises Unavailable, Refused."""
+        await self._told()
+        return await self._groups.lag(groups)
 
     # ---- the end -----------------------------------------------------------------------------------------------------------
     async def aclose(self) -> None:

@@ -11,12 +11,14 @@ OLD_PARTS, NEW_PARTS = 9, 11
 
 
 class Place(NamedTuple):
-    """Where an event is in the stream, and how often it was delivered. `number` counts deliveries of the consumer."""
+    """Where a message is in the stream, and how often it was delivered. `number` counts deliveries of the consumer; `pending` are
+    those that wait after this one."""
 
     consumer: str
     deliveries: int
     sequence: int
     number: int
+    pending: int
 
 
 def place_of(reply: str) -> Place:
@@ -27,7 +29,7 @@ def place_of(reply: str) -> Place:
     if len(parts) != OLD_PARTS and len(parts) < NEW_PARTS:
         raise ValueError(f"{reply!r} is no subject to acknowledge by")
     deliveries, sequence, number = (int(each) for each in parts[first : first + 3])
-    return Place(parts[first - 1], deliveries, sequence, number)
+    return Place(parts[first - 1], deliveries, sequence, number, int(parts[first + 4]))
 
 
 class GroupDelivery:

@@ -63,3 +63,13 @@ def group_of(consumer: str, topic: Topic) -> str | None:
     """The group that a consumer is of, where it is one of `topic`."""
     start = consumer_of(topic, "")
     return consumer.removeprefix(start).replace("=", "/") if consumer.startswith(start) else None
+
+
+def topic_of(consumer: str) -> Topic | None:
+    """The topic that a group's consumer is of; None: somebody else made it."""
+    match consumer.split("+", 2):
+        case [version, name, _]:
+            service, _, major = version.rpartition("@")
+            return Topic(service, int(major), name) if service and major.isdecimal() else None
+        case _:
+            return None

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Protocol
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -19,7 +20,7 @@ from vyked_host.contracts import Environment
 
 from ..line import Line
 from .api import NO_RESPONDERS, Refused
-from .store import NS, Store
+from .store import NS
 
 MOST_AT_ONCE = 256
 EXPIRES_S = 60.0
@@ -32,12 +33,24 @@ DELETED = "consumer deleted"
 _FAULTS = (Refused, CallError, StartError)
 
 
+class Streams(Protocol):
+    """Where the consumer is to be."""
+
+    async def make(self) -> None:
+        """They are there. Raises StartError where one is not as it has to be, and what Api raises."""
+        ...
+
+    def forget(self) -> None:
+        """They have to be looked at again."""
+        ...
+
+
 class Reader:
     """`prepare` makes sure that the consumer is there and says its name; `room` says how many events may come; `got` takes each.
     `stream` is the name of the stream."""
 
     def __init__(
-        self, what: str, stream: str, store: Store, env: Environment, *, prepare: Callable[[], Awaitable[str]],
+        self, what: str, stream: str, store: Streams, env: Environment, *, prepare: Callable[[], Awaitable[str]],
         room: Callable[[], int], got: Callable[[Msg], None],
     ) -> None:  # fmt: skip
         self.what, self._stream, self._store, self._env, self._log = what, stream, store, env, env.log
@@ -91,8 +104,9 @@ class Reader:
                 self._store.forget()
                 if not self.entered.done():
                     self.entered.set_exception(error)
-                    return
-                self._log.error("%s: no events come in: %s", self.what, error)
+                    self.entered.exception()  # who waits for it is told; a registry goes on by itself
+                else:
+                    self._log.error("%s: nothing comes in: %s", self.what, error)
             await asyncio.sleep(AFTER_ERROR_S)
         if self._line is not None and not self._paused:
             self._read(self._line)

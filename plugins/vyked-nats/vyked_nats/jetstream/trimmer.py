@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from vyked_host import CallError, StartError
 from vyked_host.contracts import Environment
 
 from .api import Api, Refused
+from .groups import Groups
 from .names import Names
 from .store import Store
 from .trimming import Floor, Looks, floors, handled
@@ -19,9 +19,9 @@ EVERY_S = 10.0
 class Trimmer:
     """One host's. `keep_s`: seconds for which handled events stay."""
 
-    def __init__(self, api: Api, store: Store, names: Names, env: Environment, keep_s: float) -> None:
+    def __init__(self, api: Api, store: Store, names: Names, groups: Groups, env: Environment, keep_s: float) -> None:
         self._api, self._store, self._names, self._env, self._keep_s = api, store, names, env, keep_s
-        self._looks = Looks()
+        self._groups, self._looks = groups, Looks()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -42,7 +42,7 @@ class Trimmer:
         old = self._looks.old(now, self._keep_s)
         if not state.get("messages") or int(state["first_seq"]) > old:
             return
-        among = floors(await self.consumers())
+        among = floors(await self._groups.consumers())
         for subject in state.get("subjects") or ():
             await self._purge(subject, among, old)
 
@@ -51,12 +51,3 @@ class Trimmer:
         if sequence > 0:
             body = {"filter": subject, "seq": sequence + 1}
             await self._api.ask(f"STREAM.PURGE.{self._names.events}", body)
-
-    async def consumers(self) -> list[dict[str, Any]]:
-        """All of the stream."""
-        found: list[dict[str, Any]] = []
-        while True:
-            page = await self._api.ask(f"CONSUMER.LIST.{self._names.events}", {"offset": len(found)})
-            found += page.get("consumers") or ()
-            if not page.get("consumers") or len(found) >= page["total"]:
-                return found

@@ -1,18 +1,18 @@
-"""What is asked of the bus about groups, and decided on them, wherever its holder is."""
+"""What a node can be asked about the groups of its mesh: it asks the holder of the hub."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ....contracts import DeadLetters, EndsGroups, Environment, Event, KnowsGroups, Subscription
+from ....contracts import DeadLetters, EndsGroups, Environment, Event, GroupLag, KnowsGroups, KnowsLag, Subscription
 from ....errors import NotSupported
 from .groups import HasMembers
 from .links import Link
 from .parcel import Topic
 
 
-class Asking(DeadLetters, KnowsGroups, EndsGroups):
-    """Of a bus."""
+class Asking(DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
+    """The part of a node's bus that answers."""
 
     _env: Environment
 
@@ -25,6 +25,12 @@ class Asking(DeadLetters, KnowsGroups, EndsGroups):
         link = await self._linked_within(self._env.timing.dial)
         return await link.groups(Topic(service, major, name))
 
+    async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
+        """How far each group of any topic is behind. Raises CallError."""
+        link = await self._linked_within(self._env.timing.dial)
+        return await link.lag(groups)
+
+    # ---- dead letters ------------------------------------------------------------------------------------------------
     async def letterboxes(self) -> list[tuple[Subscription, int]]:
         """Each group of any topic that has dead letters, and how many. Raises CallError."""
         link = await self._linked_within(self._env.timing.dial)

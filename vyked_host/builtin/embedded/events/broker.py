@@ -14,6 +14,7 @@ from functools import partial
 from ....contracts import Environment, Subscription, Verdict
 from ....errors import NotSupported, Overloaded, Unavailable
 from ....model.description import Strategy
+from ....model.queues import group_of, is_queue
 from ..options import BusOptions
 from .admission import Admission
 from .done import DONE
@@ -67,8 +68,8 @@ class Broker:
         now = self._clock.now()
         if self.seen.knows(parcel.identity, now):
             return self._known(parcel)
-        groups = self.groups.get(parcel.topic)
-        if groups and (full := self._dead_letters.refusal(parcel.topic, groups)) is not None:
+        groups = self.groups.get(parcel.topic) or self._queue(parcel.topic)
+        if groups and (full := self._dead_letters.refusal(parcel.topic, groups)):
             return _failed(full)
         if not self.admission.has_room(len(groups) if groups else 0, parcel):
             return None
@@ -77,6 +78,13 @@ class Broker:
             self._tell(parcel)
             return DONE
         return self._accept(parcel, groups)
+
+    def _queue(self, topic: Topic) -> dict[str, GroupQueue] | None:
+        """The one group of a queue, which is there from the first job on."""
+        if not is_queue(topic.name):
+            return None
+        self.group(topic, group_of(topic.service, topic.major), "any")
+        return self.groups[topic]
 
     def _accept(self, parcel: Parcel, groups: dict[str, GroupQueue]) -> Awaitable[None]:
         entries = [entry for group in groups.values() if (entry := group.enter(parcel, next(self._numbers)))]
@@ -265,6 +273,12 @@ class Broker:
         for by_name in self.groups.values():
             yield from by_name.values()
 
+    def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> bool:
+        """Forget a dead letter in every group that has it, or in that one, or put it back; False: there is none."""
+        having = [each for each in self.all_groups() if group in (None, each.name)]
+        found = [each.discard(event_id, replay=replay) for each in having]  # in each, not in the first only
+        return any(found)
+
     def rest(self) -> None:
         """Publishers that wait are refused, and groups give out nothing more."""
         self._rests = True
@@ -275,13 +289,11 @@ class Broker:
     def close(self) -> None:
         """Timers are cancelled; nothing is given back or forgotten. Idempotent."""
         self.rest()
-        for session in self.sessions.values():
-            session.cancel_end()
         for group in self.all_groups():
             group.close()
 
 
 def _failed(error: Overloaded) -> Awaitable[None]:
-    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    failed = asyncio.get_running_loop().create_future()
     failed.set_exception(error)
     return failed

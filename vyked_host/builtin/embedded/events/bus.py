@@ -23,14 +23,15 @@ from ....contracts import (
     Verdict,
 )
 from ....errors import CallError, NotFound, NotSupported, StartError, TooLarge, Unavailable, VykedError
+from ....model.queues import refusal
 from ....routing.backoff import Backoff
 from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
 from ..provider import guarantees
-from .asked import Moving
 from .asking import Asking
 from .desk import BusDesk
 from .inbox import GroupDelivery, Inbox
+from .inquiries import Moving
 from .letters import Succession, Wanted
 from .links import Away, Here, Link
 from .outbox import Outbox
@@ -42,7 +43,7 @@ LEAVE_S = 2.0
 """Each step of leaving takes so long at most, so that a host whose hub is gone ends all the same ([timing] scale applies)."""
 
 
-class EmbeddedBus(PubSub, Asking):
+class EmbeddedBus(Asking, PubSub):
     """`contracts.PubSub` of one node."""
 
     def __init__(self, options: BusOptions, env: Environment) -> None:
@@ -182,6 +183,9 @@ class EmbeddedBus(PubSub, Asking):
         one group; Unavailable."""
         if subscription.since is not None:
             raise NotSupported("the embedded bus keeps no history: subscribe without from_, or use another bus")
+        not_allowed = refusal(subscription.service, subscription.major, subscription.name, subscription.group)
+        if not_allowed:
+            raise NotSupported(not_allowed)
         consumer, wanted = self._inbox.add(subscription, deliver)
         try:
             await self._subscribed(wanted)

@@ -15,18 +15,17 @@ from typing import Self
 
 from ....contracts import Environment, Term
 from ....errors import NotSupported, StartError
-from ....service.base import Service
 from ....service.context import CURRENT
 from ....service.decorators import api
 from ....wire.envelope import MalformedEnvelope
 from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
 from .acceptance import outcome
-from .asked import Asked, Moving
 from .broker import Broker
 from .entry import MemoryStore, Store, nothing
 from .estate import bequeath, group_of, inherit, succession
 from .groups import Lookout
+from .inquiries import Inquiries, Moving
 from .journal import Journal
 from .letters import Batch, Heirloom, Joined, Letter, Refusal, Settlement, Succession, Taken, Wanted
 from .parcel import Parcel
@@ -44,10 +43,9 @@ FILE_S = 0.1
 """Between two tries to open a file that an earlier holder has not let go of ([timing] scale applies)."""
 
 
-class BusDesk(Asked, Service, name="vyked-bus", version="1.0.0"):
+class BusDesk(Inquiries, name="vyked-bus", version="1.0.0"):
     """The event bus of one mesh, for one term."""
 
-    broker: Broker
     store: Store
 
     @classmethod
@@ -72,7 +70,6 @@ class BusDesk(Asked, Service, name="vyked-bus", version="1.0.0"):
         self._before: Succession | None = None
         self._cancel: Callable[[], None] = nothing
         self._stop_looking: Callable[[], None] = nothing
-        self._env: Environment
 
     # ---- contracts.Desk ----------------------------------------------------------------------------------------------
     async def open(self) -> None:

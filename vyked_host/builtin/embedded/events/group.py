@@ -44,6 +44,11 @@ class GroupQueue:
         return sum(not entry.done for lane in self._lanes.values() for entry in lane) + len(self._delayed)
 
     @property
+    def given(self) -> set[Entry]:
+        """Those that members have."""
+        return {each.entry for member in self._members.values() for each in member.unsettled.values()}
+
+    @property
     def members(self) -> int:
         """How many are there to take events."""
         return len(self._members)
@@ -126,7 +131,7 @@ class GroupQueue:
     def past(self) -> Iterator[tuple[Entry, State, float]]:
         """Every entry that is not done, in order: (entry, state, seconds until it is due)."""
         now = self._clock.now()
-        given = {each.entry for member in self._members.values() for each in member.unsettled.values()}
+        given = self.given
         for entry in sorted(self.entries.values(), key=lambda entry: entry.order):
             if entry.id in self.dead:
                 yield entry, "dead", 0.0
@@ -143,6 +148,10 @@ class GroupQueue:
             self._empty(owner)
 
     def _line_up(self, entry: Entry) -> None:
+        due = entry.parcel.event.not_before_unix_s
+        if due is not None and (seconds := due - self._clock.unix()) > 0:
+            self._delay(entry, seconds)
+            return
         self._lanes.setdefault(self._group.owner(entry.parcel.event.key), deque()).append(entry)
         self._means.wake(self)
 
@@ -251,10 +260,6 @@ class GroupQueue:
         if not entry.done:
             self.drop(entry)
             self._store.forget(entry)
-
-    def forget(self, entry: Entry) -> None:
-        """It is done with, whatever becomes of a delivery of it."""
-        self._finish(entry)
 
     def drop(self, entry: Entry) -> None:
         """It is not here any more, whatever the store says."""

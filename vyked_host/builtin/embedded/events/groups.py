@@ -1,4 +1,4 @@
-"""Groups as people ask about them and decide on them: which there are, their dead letters, and the end of one.
+"""What piles up in groups, and how it ends: dead letters without number, and groups that nobody comes back to.
 
 A group is there until somebody ends it, also when nobody of it is: what was accepted for it was promised to it. So does NATS with
 durable consumers (https://docs.nats.io/nats-concepts/jetstream/consumers, InactiveThreshold is off); Kafka forgets where an empty
@@ -37,23 +37,6 @@ LOOK_S = 60.0
 """Between two looks at which groups have nobody ([timing] scale applies)."""
 
 
-def known_groups(broker: Broker, topic: Topic) -> list[tuple[str, int, int]]:
-    """(group, members, events that wait) of one topic."""
-    return [(each.name, each.members, each.waiting) for each in broker.groups.get(topic, {}).values()]
-
-
-def letterboxes(broker: Broker) -> list[tuple[str, int, str, str, int]]:
-    """(service, major, event, group, dead letters) of each group that has any."""
-    return [(*each.topic, each.name, len(each.dead)) for each in broker.all_groups() if each.dead]
-
-
-def discard(broker: Broker, event_id: str, *, replay: bool, group: str | None = None) -> bool:
-    """Forget a dead letter in every group that has it, or in that one, or put it back; False: there is none."""
-    having = [each for each in broker.all_groups() if group in (None, each.name)]
-    found = [each.discard(event_id, replay=replay) for each in having]  # in each, not in the first only
-    return any(found)
-
-
 def end_group(broker: Broker, topic: Topic, name: str) -> int:
     """End a group nobody of which is there: how many events it had, which are forgotten. Raises KeyError when there is no such
     group, HasMembers."""
@@ -62,7 +45,8 @@ def end_group(broker: Broker, topic: Topic, name: str) -> int:
         raise HasMembers(f"{topic}", name, group.members)
     entries = list(group.entries.values())
     for entry in entries:
-        group.forget(entry)
+        group.drop(entry)
+        broker.store.forget(entry)
     broker.store.end(group)
     del broker.groups[topic][name]
     broker.revision += 1

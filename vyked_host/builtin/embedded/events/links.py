@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context as Variables
 from typing import Any
 
-from ....contracts import Environment, Event, Term, Verdict
+from ....contracts import Environment, Event, GroupLag, Term, Verdict
 from ....errors import CallError, NotSupported
 from ....routing.backoff import Backoff
 from ....wire.envelope import MalformedEnvelope, unpack
 from ..mishaps import Mishaps
-from .asked import Moving
+from .census import known_groups, lag, letterboxes
 from .desk import BusDesk
 from .entry import nothing
-from .groups import discard, known_groups, letterboxes
 from .inbox import GroupDelivery, Inbox
+from .inquiries import Moving
 from .letters import Batch, DeadLetter, Letter, Settlement, Succession, Taken, Wanted
 from .parcel import Topic
 from .session import Session
@@ -103,13 +103,17 @@ class Here:
         """(group, members, events that wait) of one topic."""
         return known_groups(self.broker, topic)
 
+    async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
+        """How far each group is behind."""
+        return lag(self.broker, self._env.clock.unix(), groups)
+
     async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""
         return letterboxes(self.broker)
 
     async def discard(self, event_id: str, *, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back."""
-        return discard(self.broker, event_id, replay=replay, group=group)
+        return self.broker.discard(event_id, replay=replay, group=group)
 
     async def end(self, topic: Topic, group: str) -> int:
         """Forget a group without members: how many events it had, -1 when there is none. Raises HasMembers."""
@@ -249,6 +253,11 @@ class Away:
     async def groups(self, topic: Topic) -> list[tuple[str, int, int]]:
         """(group, members, events that wait) of one topic."""
         return list(await self._desk.groups.using(timeout=self._call_s)(*topic))
+
+    async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
+        """How far each group is behind."""
+        wanted = sorted(groups) if groups is not None else None
+        return list(await self._desk.lag.using(timeout=self._call_s)(wanted))
 
     async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""

@@ -17,7 +17,7 @@ from ....errors import RULES, CallError, DeadlineExceeded, Executed, Overloaded,
 from ....routing.backoff import Backoff
 from ..mishaps import Mishaps
 from .admission import RETRY_AFTER_S, WAITING_SHARE, follow
-from .asked import Moving
+from .inquiries import Moving
 from .letters import BATCH_BYTES, Letter, Refusal, Taken
 from .parcel import Parcel, Topic
 

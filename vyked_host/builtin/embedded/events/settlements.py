@@ -13,9 +13,9 @@ from ....contracts import Environment, Verdict
 from ....errors import CallError, Unavailable
 from ....routing.backoff import Backoff
 from ..mishaps import Mishaps
-from .asked import Moving
 from .entry import nothing
 from .inbox import GroupDelivery
+from .inquiries import Moving
 from .letters import BATCH_BYTES, Settlement
 
 MOST = 1000

@@ -11,13 +11,14 @@ from aiohttp import web
 from ....contracts import Call, HttpBinding, Running
 from ....service.websockets import WebSocket
 from ..binding import Binder, check_required
+from ..connection import CLIENT_GONE
 from ..cors import NOBODY
 from ..exchange import Exchange
 from ..exposed import Exposed
 from ..negotiation import DEFAULT
 from ..refusal import Refused, failure
 from ..request import EdgeRequest
-from ..running import CLIENT_GONE, Runner, as_response
+from ..running import Runner, as_response
 from . import reasons
 from .census import Sockets
 from .messages import Messages

@@ -4,9 +4,7 @@ reads over one of its own, since it waits at the server."""
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
 from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
@@ -18,11 +16,14 @@ from ....contracts import (
     EndsGroups,
     Environment,
     Event,
+    GroupLag,
     KnowsGroups,
+    KnowsLag,
     PubSub,
     Subscription,
 )
 from ....errors import CallError, NotSupported, PermissionDenied, TooLarge, Unavailable
+from ....model.queues import group_of, is_queue, refusal
 from ....model.version import parse
 from ....routing.backlog import Backlog
 from ....wire.envelope import pack
@@ -31,37 +32,43 @@ from ..keeper import Keeper
 from ..line import Line
 from ..options import MIB, StreamOptions
 from ..outbox import Outbox
-from ..server import Server, Wire
+from ..server import Server
+from ..wire import Wire, Word
 from . import keys
 from .follower import START, Follow, Follower, Id, parsed, written
+from .groups import Groups
 from .letters import Letters
 from .member import Member, groups_of
 from .reader import PATIENCE, Reader
-from .scripts import AGAIN, END
-from .upkeep import Upkeep, topic_of
+from .replay import catch_up, first
+from .scripts import AGAIN, END, ENQUEUE, ONCE
+from .upkeep import Upkeep
 
 ENVELOPE_BYTES = 64 << 10
-RIGHTS = "~<prefix>:* +xadd"
+RIGHTS = "~<prefix>:* +xadd +eval +exists +set +sadd +zadd +xgroup"
 STRATEGIES = frozenset({"any", "random"})
 """A member that asks gets the next event, and those who wait are served in turn: also what RANDOM is for."""
-ID = re.compile(r"\d+(-\d+)?")
 
 
-class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
+class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
     """Events of one host over Redis or Valkey, kept until they are handled."""
 
     def __init__(self, options: StreamOptions, env: Environment) -> None:
         self.options, self.env = options, env
-        self.server = server = Server(options.url, "pubsub.redis-streams")
+        self.server = server = Server(options.url, "pubsub.redis-streams", env.namespace)
         self._ack_wait_s = options.ack_wait * env.timing.scale
         self._read_s = env.timing.pong * PATIENCE
+        self._lately_s = 2 * max(1.0, self._read_s) + env.timing.pong
         self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
         self._outbox = Outbox(
             options.outbox, env.clock, self._publishing.wake, self._away, server.words, RIGHTS, "pubsub.redis-streams"
         )
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
-        self._index = keys.index_of(options.prefix, env.namespace)
+        # in a Cluster all keys of a mesh are at one node: scripts need those of a topic together, and one connection serves all topics
+        self._mesh = f"{{{env.namespace}}}" if server.is_cluster else env.namespace
+        self._index = keys.index_of(options.prefix, self._mesh)
+        self._groups = Groups(self._errands, options.prefix, self._mesh, self._lately_s, self._ack_wait_s)
         self._letters = Letters(self._errands, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
@@ -92,10 +99,25 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
         stream = self._stream(event.service, parse(event.version).major, event.name)
         if (full := self._upkeep.refusal(stream)) is not None:
             return _failed(full)
-        return self._outbox.publish(name, ("XADD", stream, "*", "e", packed), len(packed), deadline)
+        return self._outbox.publish(name, self._entering(stream, event, packed), len(packed), deadline)
+
+    def _entering(self, stream: str, event: Event, packed: bytes) -> tuple[Word, ...]:
+        """The command by which an event enters its stream: whole, so that none overtakes one whose script is not known."""
+        known_ms = str(max(1, int(self.options.dedupe * 1000))) if event.named and self.options.dedupe else "0"
+        known = keys.of_id(stream, event.id)
+        if is_queue(event.name):
+            group = group_of(event.service, parse(event.version).major)
+            its = keys.of_group(stream, group)
+            due_ms = str(int((event.not_before_unix_s or 0.0) * 1000))
+            return (
+                "EVAL", ENQUEUE.text, "4", stream, known, its.later, self._groups.index, packed, known_ms, due_ms, group, its.base
+            )  # fmt: skip
+        if known_ms == "0":
+            return ("XADD", stream, "*", "e", packed)
+        return ("EVAL", ONCE.text, "2", stream, known, packed, known_ms)
 
     def _stream(self, service: str, major: int, name: str) -> str:
-        stream = keys.of_topic(self.options.prefix, self.env.namespace, service, major, name)
+        stream = keys.of_topic(self.options.prefix, self._mesh, service, major, name)
         if stream not in self._upkeep.topics:
             self._upkeep.topics.add(stream)
             if self._stop_upkeep is None:
@@ -104,16 +126,20 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
-        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not, Unavailable,
-        PermissionDenied."""
+        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not and for an event that
+        it has no more, Unavailable, PermissionDenied."""
         if subscription.group is not None and subscription.strategy not in STRATEGIES:
             raise NotSupported(
                 f"streams know no strategy {subscription.strategy!r}: whoever of a group asks next gets an event"
             )
-        since = None if subscription.since is None else beginning(subscription.since)
+        not_allowed = refusal(subscription.service, subscription.major, subscription.name, subscription.group)
+        if not_allowed:
+            raise NotSupported(not_allowed)
         stream = self._stream(subscription.service, subscription.major, subscription.name)
         try:
-            async with asyncio.timeout(self.env.timing.dial):
+            # the id of an event is looked for in the stream, however long that is
+            async with asyncio.timeout(self.env.timing.dial if subscription.since is None else self.env.timing.start):
+                since = None if subscription.since is None else await first(subscription.since, stream, self._errands)
                 if subscription.group is not None:
                     return await self._joined(stream, subscription, since, deliver)
                 return await self._followed(stream, subscription, since, deliver)
@@ -133,7 +159,8 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
             errands=self._errands, clock=self.env.clock, log=self.env.log, ack_wait_s=self._ack_wait_s,
             read_s=self._read_s, index=self._index, left=self._left,
         )  # fmt: skip
-        for made in member.make("$" if since is None else written(since)):
+        await self._groups.add(member.keys.base)
+        for made in member.make("$" if since is None and not is_queue(wanted.name) else written(since or START)):
             try:
                 await made
             except ResponseError as error:
@@ -153,17 +180,25 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
     async def _followed(
         self, stream: str, wanted: Subscription, since: Id | None, deliver: Callable[[Delivery], None]
     ) -> Backlog:  # fmt: skip
-        if since is None:
-            newest: Any = await self._errands.ask("XREVRANGE", stream, "+", "-", "COUNT", "1")
-            since = parsed(newest[0][0].decode()) if newest else START
-        follow = Follow(stream, since)
+        last = await self._newest(stream) if since is None else since
+        follow, catching_up = Follow(stream, last), list[Callable[[], None]]()
 
         def leave(_backlog: Backlog) -> None:
+            for cancel in catching_up:
+                cancel()
             self._follower.remove(follow)
 
         follow.backlog = Backlog(wanted.concurrency, self.options.queue, deliver, leave, self._not_taken)
-        self._follower.add(follow)
+        if since is None:
+            self._follower.add(follow)
+        else:
+            replay = catch_up(follow, self._errands, self._follower.tell, self._follower.add)
+            catching_up.append(self.env.tasks(replay, f"redis: replay of {stream}"))
         return follow.backlog
+
+    async def _newest(self, stream: str) -> Id:
+        newest: Any = await self._errands.ask("XREVRANGE", stream, "+", "-", "COUNT", "1")
+        return parsed(newest[0][0].decode()) if newest else START
 
     def _not_taken(self, event: Event) -> None:
         self.env.log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
@@ -172,7 +207,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
     async def letterboxes(self) -> list[tuple[Subscription, int]]:
         """Each group of any topic that has dead letters, and how many. Raises Unavailable."""
         found = [
-            (keys.told(base, self.options.prefix, self.env.namespace), count) for base, count in await self._letters.boxes()
+            (keys.told(base, self.options.prefix, self._mesh), count) for base, count in await self._letters.boxes()
         ]  # fmt: skip
         return [
             (Subscription(service=service, major=major, name=name, group=group, member=""), count)
@@ -191,9 +226,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
 
     async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
         """(group, members that asked lately, events that wait) of each group of one topic. Raises Unavailable."""
-        return await self._groups(self._stream(service, major, name))
-
-    async def _groups(self, stream: str) -> list[tuple[str, int, int]]:
+        stream = self._stream(service, major, name)
         try:
             found = groups_of(await self._errands.ask("XINFO", "GROUPS", stream))
             return [(group, await self._there(stream, group), waiting) for group, waiting in found]
@@ -203,23 +236,40 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
     async def _there(self, stream: str, group: str) -> int:
         told: Any = await self._errands.ask("XINFO", "CONSUMERS", stream, group)
         members = [dict(zip(each[::2], each[1::2], strict=True)) for each in told]
-        lately = 1000 * (2 * max(1.0, self._read_s) + self.env.timing.pong)
-        return sum(int(each[b"idle"]) < lately for each in members)
+        within = {False: 1000 * self._lately_s, True: 1000 * (self._lately_s + self._ack_wait_s)}
+        return sum(int(each[b"idle"]) < within[int(each[b"pending"]) > 0] for each in members)
+
+    async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
+        """How far each group of any topic is behind. Raises Unavailable."""
+        return await self._groups.lag(groups)
 
     async def end_group(self, service: str, major: int, name: str, group: str) -> int:
         """Forget a group without members: how many events it had, as far as the server can say. Raises KeyError when there is none,
         NotSupported while it has members, Unavailable."""
-        stream = self._stream(service, major, name)
-        of = keys.of_group(stream, group)
-        _, there, waiting = next(each for each in [*await self._groups(stream), (group, -1, 0)] if each[0] == group)
-        if there > 0:
-            raise NotSupported(f"group {group} of {topic_of(stream)} has {there} members: stop those first")
-        if there < 0:
+        found = [
+            each
+            for each in await self._groups.lag(frozenset({group}))
+            if (each.service, each.major, each.name) == (service, major, name)
+        ]
+        if not found:
             raise KeyError(group)
-        dead: Any = await self._errands.ask("ZCARD", of.order)
-        where = (*of.lanes[0], *of.lanes[1], of.dead, of.order, of.number, self._index)
-        await self._errands.run(END, where, group, of.base)
-        return max(0, waiting) + int(dead)
+        if found[0].members:
+            raise NotSupported(
+                f"group {group} of {service}.{name}@{major} has {found[0].members} members: stop those first"
+            )
+        its = keys.of_group(self._stream(service, major, name), group)
+        where = (
+            *its.lanes[0],
+            *its.lanes[1],
+            its.dead,
+            its.order,
+            its.number,
+            its.later,
+            self._index,
+            self._groups.index,
+        )
+        await self._errands.run(END, where, group, its.base)
+        return max(0, found[0].waiting) + max(0, found[0].in_flight) + found[0].dead
 
     # ---- the end -----------------------------------------------------------------------------------------------------------
     async def aclose(self) -> None:
@@ -235,25 +285,6 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, EndsGroups):
         self._errands.close()
         await self._publishing.aclose()
         await self._settling.aclose()
-
-
-def beginning(since: str) -> Id:
-    """The entry after which a replay begins: of an id of an entry, of milliseconds since 1970, or of a time as ISO 8601 has it (without
-    a zone: UTC). Raises NotSupported for anything else."""
-    if ID.fullmatch(since):
-        milliseconds, number = parsed(since)
-        if "-" in since:
-            return milliseconds, number
-    else:
-        try:
-            time = datetime.fromisoformat(since)
-        except ValueError:
-            raise NotSupported(
-                f"from_={since!r} is no id of an entry, no milliseconds since 1970 and no ISO 8601 time"
-            ) from None
-        zoned = time if time.tzinfo is not None else datetime.fromisoformat(f"{time.isoformat()}+00:00")
-        milliseconds = int(zoned.timestamp() * 1000)
-    return (milliseconds - 1, (1 << 64) - 1) if milliseconds else START
 
 
 def _failed(error: CallError) -> Awaitable[None]:

@@ -1,10 +1,13 @@
 """Names of keys. Everything of one topic begins with the name of its stream:
 
 vyked:MESH:SERVICE@MAJOR:EVENT                  the stream: every event, under an id that the server gives
+...:id:ID                                       an id that a publisher gave, for as long as it is known
 ...:GROUP:again                                 a second stream of one group: dead letters that were brought back
 ...:GROUP:held, ...:GROUP:again:held            sorted sets: entries that come again at a time, not when the ack wait is over
+...:GROUP:later                                  a sorted set: jobs that are not due, by the time when they are
 ...:GROUP:dead, :dead:order, :dead:number       dead letters of the group, their order, and a counter for it
 vyked:MESH:dead                                 a set: the names up to GROUP that have had dead letters
+vyked:MESH:groups                               a set: the names up to GROUP of all groups
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ class GroupKeys(NamedTuple):
     dead: str
     order: str
     number: str
+    later: str
     base: str
 
 
@@ -34,9 +38,19 @@ def of_topic(prefix: str, mesh: str, service: str, major: int, name: str) -> str
     return f"{prefix}:{mesh}:{service}@{major}:{name}"
 
 
+def of_id(stream: str, event_id: str) -> str:
+    """What says that an event of this id was published to the topic of `stream`. A group's name is none of its parts."""
+    return f"{stream}:id:{event_id}"
+
+
 def index_of(prefix: str, mesh: str) -> str:
     """The set that knows where dead letters are."""
     return f"{prefix}:{mesh}:dead"
+
+
+def groups_of(prefix: str, mesh: str) -> str:
+    """The set that knows all groups."""
+    return f"{prefix}:{mesh}:groups"
 
 
 def of_group(stream: str, group: str) -> GroupKeys:
@@ -54,4 +68,4 @@ def told(base: str, prefix: str, mesh: str) -> tuple[str, int, str, str]:
 def of_base(base: str, stream: str) -> GroupKeys:
     """The same from what the index holds."""
     lanes = (Lane(stream, f"{base}:held"), Lane(f"{base}:again", f"{base}:again:held"))
-    return GroupKeys(lanes, f"{base}:dead", f"{base}:dead:order", f"{base}:dead:number", base)
+    return GroupKeys(lanes, f"{base}:dead", f"{base}:dead:order", f"{base}:dead:number", f"{base}:later", base)

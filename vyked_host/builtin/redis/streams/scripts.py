@@ -15,13 +15,41 @@ local mine = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)[1]
 if not mine or mine[2] ~= ARGV[2] or tostring(mine[4]) ~= ARGV[4] then return 0 end
 """
 
+ONCE = Script(
+    """
+-- KEYS: stream, id. ARGV: the packed event, ms for which its id is known. It goes into the stream unless it did before.
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('XADD', KEYS[1], '*', 'e', ARGV[1])
+redis.call('SET', KEYS[2], '', 'PX', ARGV[2])
+return 1
+"""
+)
+
+ENQUEUE = Script(
+    """
+-- KEYS: stream, id, later, groups. ARGV: the packed job, ms for which its id is known (0: it is not), ms since 1970 when it is due (0:
+-- now), group, base. The group is there from the first job on.
+if ARGV[2] ~= '0' and redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+if redis.call('SADD', KEYS[4], ARGV[5]) == 1 or redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[4], '0', 'MKSTREAM')  -- it may be there
+end
+if ARGV[3] == '0' then redis.call('XADD', KEYS[1], '*', 'e', ARGV[1]) else redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1]) end
+if ARGV[2] ~= '0' then redis.call('SET', KEYS[2], '', 'PX', ARGV[2]) end
+return 1
+"""
+)
+
 AGAIN = Script(
     _CLOCK
     + """
--- KEYS: stream, held, stream, held. ARGV: group, member, ack wait in ms, room.
--- Takes what is due: held until now, or with somebody for longer than the ack wait and not held; then what was brought back.
+-- KEYS: stream, held, stream, held, later. ARGV: group, member, ack wait in ms, room.
+-- Puts jobs that are due into the first stream. Takes what is due: held until now, or with somebody for longer than the ack wait and not held; then what was brought back.
+for _, job in ipairs(redis.call('ZRANGE', KEYS[5], '-inf', now, 'BYSCORE', 'LIMIT', 0, 256)) do
+  redis.call('XADD', KEYS[1], '*', 'e', job)
+  redis.call('ZREM', KEYS[5], job)
+end
 local room, found = tonumber(ARGV[4]), {}
-for at = 1, #KEYS, 2 do
+for at = 1, 3, 2 do
   local stream, held = KEYS[at], KEYS[at + 1]
   local due = redis.call('ZRANGE', held, '-inf', now, 'BYSCORE', 'LIMIT', 0, room)
   for _, id in ipairs(due) do redis.call('ZREM', held, id) end
@@ -102,6 +130,49 @@ return 1
 """
 )
 
+LAG = Script(
+    _CLOCK
+    + """
+-- KEYS: stream, held, again, again held, order, later. ARGV: group, ms within which a member that is there asks, and one that has
+-- something says what became of it.
+-- members, waiting (-1: unknown), in flight, ms since the oldest of both, dead letters; nothing: there is no such group.
+local function fields(told)
+  local found = {}
+  for at = 1, #told, 2 do found[told[at]] = told[at + 1] end
+  return found
+end
+local there, members, waiting, out, oldest = false, 0, 0, 0, now
+local function older(id) oldest = math.min(oldest, tonumber(string.match(id, '%d+'))) end
+for at = 1, 3, 2 do
+  local stream = KEYS[at]
+  for _, told in ipairs(redis.call('EXISTS', stream) == 1 and redis.call('XINFO', 'GROUPS', stream) or {}) do
+    local group = fields(told)
+    if group['name'] == ARGV[1] then
+      local pending, held = group['pending'], math.min(group['pending'], redis.call('ZCARD', KEYS[at + 1]))
+      local lag = group['lag']
+      if at == 3 then lag = redis.call('XLEN', stream) - pending end  -- there what is done with is deleted
+      if not lag or waiting < 0 then waiting = -1 else waiting = waiting + lag + held end
+      out = out + pending - held
+      if pending > 0 then older(redis.call('XPENDING', stream, ARGV[1], '-', '+', 1)[1][1]) end
+      local following = redis.call('XRANGE', stream, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
+      if following then older(following[1]) end
+      if at == 1 then
+        there = true
+        for _, each in ipairs(redis.call('XINFO', 'CONSUMERS', stream, ARGV[1])) do
+          local about = fields(each)
+          local within = tonumber(about['pending'] > 0 and ARGV[3] or ARGV[2])
+          if about['idle'] < within then members = members + 1 end
+        end
+      end
+    end
+  end
+end
+if not there then return false end
+if waiting >= 0 then waiting = waiting + redis.call('ZCARD', KEYS[6]) end
+return {members, waiting, out, now - oldest, redis.call('ZCARD', KEYS[5])}
+"""
+)
+
 TRIM = Script(
     _CLOCK
     + """
@@ -132,11 +203,13 @@ return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-%.0f', ms, seq)
 )
 END = Script(
     """
--- KEYS: stream, held, stream of what was brought back, held of that, dead, order, number, index. ARGV: group, base. It never was.
+-- KEYS: stream, held, stream of what was brought back, held of that, dead, order, number, later, index of dead letters, index of groups.
+-- ARGV: group, base. It never was.
 redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
-for at = 2, 7 do redis.call('DEL', KEYS[at]) end
-redis.call('SREM', KEYS[8], ARGV[2])
+for at = 2, 8 do redis.call('DEL', KEYS[at]) end
+redis.call('SREM', KEYS[9], ARGV[2])
+redis.call('SREM', KEYS[10], ARGV[2])
 return 1
 """
 )
-EVERY = (AGAIN, HOLD, BURY, ACKED, DISCARD, TRIM, END)
+EVERY = (ENQUEUE, ONCE, AGAIN, HOLD, BURY, ACKED, DISCARD, LAG, TRIM, END)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -15,6 +15,7 @@ from ....errors import CallError, Overloaded
 from ....routing.abandonment import ABANDONED_S, Abandonment
 from ..errands import Errands
 from ..options import StreamOptions
+from .groups import Groups
 from .letters import Letters
 from .scripts import TRIM
 
@@ -22,8 +23,6 @@ TRIM_S = 10.0
 FORGOTTEN_MS = 3_600_000
 """A member that has nothing and did not ask for so long is forgotten by its group."""
 RETRY_AFTER_S = TRIM_S
-Groups = Callable[[str], Awaitable[list[tuple[str, int, int]]]]
-"""(group, members that asked lately, events that wait) of each group of one stream."""
 
 
 class Upkeep:
@@ -82,17 +81,16 @@ class Upkeep:
 
     # ---- groups --------------------------------------------------------------------------------------------------------
     async def _look(self) -> None:
-        waiting: dict[tuple[str, str], int] = {}
-        for stream in sorted(self.topics):
-            for group, there, count in await self._groups(stream):
-                if count and not there:
-                    waiting[stream, group] = count
-        for (stream, group), seconds in self._abandonment.look(waiting, self._env.clock.now()):
-            topic = topic_of(stream)
+        alone = {
+            (each.topic, each.group): max(0, each.waiting) + max(0, each.in_flight)
+            for each in await self._groups.lag(None)
+            if not each.members and (each.waiting > 0 or each.in_flight > 0)
+        }
+        for (topic, group), seconds in self._abandonment.look(alone, self._env.clock.now()):
             self._env.log.warning(
-                "nobody of group %s has been there for %.0f s, and %s events of %s wait for it at the server: start its service, "
+                "nobody of group %s has been there for %.0f s, and %d events of %s wait for it at the server: start its service, "
                 "or end the group: vyked-host dlq end --topic %s --group %s",
-                group, seconds, waiting[stream, group] if waiting[stream, group] > 0 else "some", topic, topic, group,
+                group, seconds, alone[topic, group], topic, topic, group,
             )  # fmt: skip
 
 

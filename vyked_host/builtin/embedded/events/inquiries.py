@@ -1,12 +1,15 @@
-"""What people ask the holder of the bus about its groups, and decide on them: the part of the desk behind `dlq` and `why event`."""
+"""What nodes and people ask the holder of the hub about its groups."""
 
 from __future__ import annotations
 
+from ....contracts import Environment, GroupLag
 from ....errors import ServiceError
+from ....service.base import Service
 from ....service.decorators import api
+from . import census
 from .broker import Broker
 from .estate import dead_letters
-from .groups import HasMembers, discard, end_group, known_groups, letterboxes
+from .groups import HasMembers, end_group
 from .letters import DeadLetter
 from .parcel import Topic
 
@@ -15,13 +18,25 @@ class Moving(ServiceError, code="moving", status=503):
     """This holder gives up the hub: ask the next one."""
 
 
-class Asked:
-    """Of a desk."""
+class Inquiries(Service):
+    """The part of the desk that answers them."""
 
     broker: Broker
+    _env: Environment
 
     async def ready(self) -> None:
         """Until what was kept is there. Raises Moving."""
+        raise NotImplementedError
+
+    @api
+    def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
+        """(group, members, events that wait) of one topic."""
+        return census.known_groups(self.broker, Topic(service, major, name))
+
+    @api
+    def lag(self, groups: list[str] | None) -> list[GroupLag]:
+        """How far each group of any topic is behind; `groups`: those of these names alone."""
+        return census.lag(self.broker, self._env.clock.unix(), groups)
 
     @api
     def dead(self, service: str, major: int, name: str, group: str, after: int) -> list[DeadLetter]:
@@ -29,20 +44,15 @@ class Asked:
         return dead_letters(self.broker, Topic(service, major, name), group, after)
 
     @api
-    def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
-        """(group, members, events that wait) of one topic."""
-        return known_groups(self.broker, Topic(service, major, name))
-
-    @api
     def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""
-        return letterboxes(self.broker)
+        return census.letterboxes(self.broker)
 
     @api(raises=[Moving])
     async def discard(self, event_id: str, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back; False: there is none."""
         await self.ready()
-        return discard(self.broker, event_id, replay=replay, group=group)
+        return self.broker.discard(event_id, replay=replay, group=group)
 
     @api(raises=[Moving, HasMembers])
     async def end(self, service: str, major: int, name: str, group: str) -> int:

@@ -1,0 +1,130 @@
+"""Events that come in. One connection; after each loss everything is subscribed again, and every handler is told with its next
+delivery that it missed an unknown number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from vyked_host.contracts import Backoff, Environment
+
+from .channels import Channel, channel
+from .server import FAULTS, connection, place
+
+AGAIN = Backoff(first=0.1, most=10.0, factor=1.6)
+LOOK_S = 0.05
+Heard = Callable[[Channel, bytes], None]
+
+
+class Feed:
+    """`listen` begins; `heard` gets each message of the patterns, `missed` is called when some may have been lost."""
+
+    def __init__(self, url: str, env: Environment, heard: Heard, missed: Callable[[], None]) -> None:
+        self._url, self._env, self._heard, self._missed = url, env, heard, missed
+        self._wanted: dict[str, int] = {}
+        self._confirmed: dict[str, asyncio.Event] = {}
+        self._changed, self._ended = asyncio.Event(), asyncio.Event()
+        self._cancel: Callable[[], None] | None = None
+        self._heard_at = 0.0
+        self.away = "not connected yet"
+
+    async def listen(self, patterns: Iterable[str], within: float) -> None:
+        """Subscribe, and wait until the server has. Raises TimeoutError; what was asked for stays wanted."""
+        added = list(patterns)
+        for each in added:
+            self._wanted[each] = self._wanted.get(each, 0) + 1
+            self._confirmed.setdefault(each, asyncio.Event())
+        self._changed.set()
+        if self._cancel is None:
+            self._cancel = self._env.tasks(self._keep(), "old events, listening")
+        async with asyncio.timeout(within):
+            for each in added:
+                await self._confirmed[each].wait()
+
+    def leave(self, patterns: Iterable[str]) -> None:
+        """Somebody does not want these any more."""
+        for each in patterns:
+            left = self._wanted.get(each, 0) - 1
+            if left > 0:
+                self._wanted[each] = left
+            elif each in self._wanted:
+                del self._wanted[each], self._confirmed[each]
+                self._changed.set()
+
+    async def aclose(self) -> None:
+        """Listen to nothing any more."""
+        if self._cancel is not None:
+            self._cancel()
+            self._cancel = None
+            await self._ended.wait()
+
+    async def _keep(self) -> None:
+        try:
+            await self._connect_again_and_again()
+        finally:
+            self._ended.set()
+
+    async def _connect_again_and_again(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with connection(self._url, self._env) as client, client.pubsub() as heard:
+                    await heard.ping()
+                    attempt = 0
+                    await self._serve(heard)
+            except FAULTS as error:
+                self._lost(f"{place(self._url)}: {error or type(error).__name__}")
+            await asyncio.sleep(AGAIN.delay(attempt, self._env.rng.random()) * min(1.0, self._env.timing.scale))
+            attempt += 1
+
+    def _lost(self, why: str) -> None:
+        if why != self.away:
+            self._env.log.warning("old events do not come in: %s; trying again", why)
+        self.away = why
+        for each in self._confirmed.values():
+            each.clear()
+        self._missed()
+
+    async def _serve(self, heard: Any) -> None:
+        """Until the connection is lost: subscribe to what is wanted, and read. redis-py reads and writes in one task, so what is
+        wanted is looked at between two short waits."""
+        done: set[str] = set()
+        self._changed.set()
+        timing, now = self._env.timing, self._env.clock.now
+        pinged = self._heard_at = now()
+        while True:
+            if self._changed.is_set():
+                self._changed.clear()
+                await self._reconcile(heard, done)
+            message = await heard.get_message(timeout=LOOK_S)
+            while message is not None:
+                self._heard_at = now()
+                self._take(message)
+                message = await heard.get_message(timeout=0)
+            if done and now() - pinged > timing.ping:
+                pinged = now()
+                await heard.ping()
+            if done and now() - self._heard_at > timing.ping + timing.pong:
+                raise TimeoutError("the server does not answer")
+
+    async def _reconcile(self, heard: Any, done: set[str]) -> None:
+        wanted = set(self._wanted)
+        if new := wanted - done:
+            await heard.psubscribe(*new)
+        if old := done - wanted:
+            await heard.punsubscribe(*old)
+        done |= new
+        done -= old
+
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "psubscribe":
+            confirmed = self._confirmed.get(message["channel"].decode())
+            if confirmed is not None:
+                self.away = ""
+                confirmed.set()
+        elif kind == "pmessage":
+            found = channel(message["channel"].decode("utf-8", "replace"))
+            if found is not None:
+                self._heard(found, message["data"])

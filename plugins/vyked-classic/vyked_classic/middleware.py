@@ -1,0 +1,69 @@
+"""The middleware `classic`: the counters of `GET /_stats`, and for services of the old face errors as their callers knew them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, ClassVar, Literal
+
+from vyked_host import CallError, ServiceError
+from vyked_host.contracts import EndpointDescription, Middleware, Proceed
+
+from .faults import EXCEPTION
+
+log = logging.getLogger("vyked")
+
+
+class OldFailure(ServiceError, code=EXCEPTION, status=500):
+    """Any exception of a service of the old face: its text travels, as it did."""
+
+
+class Counting(Middleware):
+    """Wraps handlers: `update` is `vyked.utils.stats.Aggregator.update_stats`."""
+
+    kinds: ClassVar[dict[bool, str]] = {True: "http", False: "tcp"}
+
+    def __init__(self, update: Any, totals: Any) -> None:
+        self._update, self._totals = update, totals
+
+    def wrap(
+        self, endpoint: EndpointDescription, side: Literal["client", "server", "consumer"], proceed: Proceed
+    ) -> Proceed:
+        """Counted, and with the text of what is raised where the endpoint declares OldFailure."""
+        if side != "server":
+            return proceed
+        speaks = any(each.code == EXCEPTION for each in endpoint.raises)
+        raw, name = endpoint.kind.is_raw, endpoint.name
+
+        async def counted(given: Any) -> Any:
+            began = time.perf_counter()
+            self._totals(raw, "total_requests")
+            status: Any = "unhandled_exception" if raw else "unhandled_error"
+            try:
+                result = await proceed(given)
+                status = getattr(result, "status", 200) if raw else "succesful"
+                return result
+            except ServiceError:
+                status = "handled_exception" if raw else "handled_error"
+                raise
+            except (TimeoutError, asyncio.CancelledError):
+                status = "timeout"
+                self._totals(raw, "timedout")
+                raise
+            except CallError:
+                raise
+            except Exception as error:
+                if speaks:
+                    log.exception("%s failed", endpoint.path)
+                    raise OldFailure(str(error)) from error
+                raise
+            finally:
+                self._ended(name, status, raw, (time.perf_counter() - began) * 1000)
+
+        return counted
+
+    def _ended(self, name: str, status: Any, raw: bool, took_ms: float) -> None:
+        well = status == "succesful" or (isinstance(status, int) and status < 400)
+        self._totals(raw, "total_responses" if well else "total_errors")
+        self._update(name, status, well, self.kinds[raw], took_ms)

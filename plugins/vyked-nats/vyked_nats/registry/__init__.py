@@ -1,0 +1,1 @@
+"""`registry.nats`: who is where, in a key-value bucket of JetStream."""
