@@ -228,7 +228,7 @@ class Composition:
             health=Health(hosted, self.lag), lag=self.lag, threads=self.threads, log=self.log,
         )  # fmt: skip
         node.clients, node.hubs, node.keys = self.clients.made, self.hubs, self.keys
-        workshop.generation = membership.generation
+        workshop.generation, workshop.crowd = membership.generation, lambda: len(self.directory.nodes)
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         keeper = self.catalogue.provider("registry", settings.registry.use)
