@@ -10,7 +10,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import events, fairness, fake_plugins, goals, growth, http, local, memory, profile, report, rpc, startup
+from benchmarks import (
+    events,
+    fairness,
+    fake_plugins,
+    goals,
+    growth,
+    http,
+    local,
+    memory,
+    old_wire,
+    profile,
+    report,
+    rpc,
+    startup,
+)
 from benchmarks.__main__ import BENCHMARKS, benchmark, parser
 from benchmarks.__main__ import settings as settings_of
 from benchmarks.echo import Case
@@ -33,6 +47,12 @@ def test_the_rpc_benchmark_measures_the_host_beside_the_raw_limit(capsys: pytest
 def test_the_circumstances_are_the_same_for_all_peers(case: Case) -> None:
     found = rpc.run(rpc.Settings(peers=("vyked", "raw"), rounds=1, seconds=0.1, sequential=20, in_flight=4, case=case))
     assert all(measured.calls > 0 for (measured,) in found.rounds.values())
+
+
+def test_the_old_wire_is_measured_beside_its_control(capsys: pytest.CaptureFixture[str]) -> None:
+    found = old_wire.run(old_wire.Settings(rounds=1, seconds=0.1, sequential=20, in_flight=4))
+    assert all(measured.calls > 0 for (measured,) in found.rounds.values())
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["peer", "classic", "lines"]
 
 
 def test_a_semantic_can_be_switched_off() -> None:
