@@ -212,10 +212,8 @@ class Away:
 
     def _take(self, batch: Batch) -> None:
         for each in batch.handed:
-            event = self._event(each.packed)
-            if event is not None:
-                delivery = self._inbox.handed(each.index, each.token, each.count, event)
-                self._settlements.hold(delivery)
+            if (event := self._event(each.packed)) is not None:
+                self._settlements.hold(self._inbox.handed(each.index, each.token, each.count, event))
         for run in batch.runs:
             self._inbox.told(run.index, run.first, self._events(run.events))
 
@@ -274,8 +272,7 @@ class Away:
 
     async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
         """How far each group is behind."""
-        wanted = sorted(groups) if groups is not None else None
-        return list(await self._desk.lag.using(timeout=self._call_s)(wanted))
+        return list(await self._desk.lag.using(timeout=self._call_s)(None if groups is None else sorted(groups)))
 
     async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""
