@@ -1,6 +1,6 @@
 """The buses that are compared, as processes: ``python -m benchmarks.event_peers NAME ROLE WHERE COUNT``.
 
-Roles: ``hold`` (ours: the holder of the hub), ``subscribe`` (says "ready", then how long COUNT events took), ``publish`` (64
+Roles: ``hold`` (ours: the holder of the hub), ``watch`` (the same, and what its memory is made of for each line that it reads), ``subscribe`` (says "ready", then how long COUNT events took), ``publish`` (64
 publishers that take turns). Each at the face its own library gives, events of 64 bytes, on uvloop. Ours awaits the bus's answer to
 every event; nats-py core and Redis PUBLISH have none, so those publishers yield to the loop instead.
 """
@@ -16,12 +16,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import uvloop
 
 from vyked_host import Service, api
 from vyked_host.assembly import Host
 from vyked_host.contracts import Event, Subscription, Verdict
 
+from . import allocator
 from .processes import tune_collector
 
 BODY = b"x" * 64
@@ -107,6 +109,15 @@ class Ours:
         async with Host(Idle, text=self._text + path):
             print("ready", flush=True)
             await asyncio.Event().wait()
+
+    async def watch(self, _count: int) -> None:
+        """Hold the hub, and look at this process's memory whenever it is asked to."""
+        async with Host(Idle, text=self._text):
+            print("ready", flush=True)
+            asked = asyncio.StreamReader()
+            await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(asked), sys.stdin)
+            while await asked.readline():
+                print(msgspec.json.encode(allocator.look()).decode(), flush=True)
 
     async def subscribe(self, count: int) -> None:
         """Count."""

@@ -17,22 +17,23 @@ from pathlib import Path
 import msgspec
 
 from . import report
-from .processes import LOOPBACK, ROOT, Server, environment, free_port, memory_mib, running, script
+from .allocator import Memory
+from .processes import LOOPBACK, ROOT, Server, environment, free_port, running, script
 
 FAN_OUT = ("vyked", "nats", "redis")
 ACKED = "vyked-acked"
-SAMPLES = 10
-"""How often the holder's memory is looked at: growth shows as a slope, a plateau as a step and a flat line."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run; `many` events for the memory of the holder, 0: leave that out."""
+    """What to run; `many` events for the memory of the holder (0: leave that out), which is looked at `samples` times: growth shows as
+    a slope, a plateau as a step and a flat line."""
 
     peers: tuple[str, ...] = FAN_OUT
     rounds: int = 3
     events: int = 200_000
     acked: int = 50_000
     many: int = 1_000_000
+    samples: int = 10
 
 
 class Got(msgspec.Struct, kw_only=True):
@@ -52,17 +53,20 @@ def run(settings: Settings) -> report.Report:
                 found.append(measure(name, where, settings.acked if name == ACKED else settings.events))
     grown = memory(settings) if settings.many else []
     answer = report.Report("events", msgspec.to_builtins(settings), {**rounds, "memory_mib": grown})
-    middle = {name: report.median(found) for name, found in rounds.items()}
+    middle = {name: report.median(found) for name, found in rounds.items() if found}
     print(answer.heading())
     rows = [
         [name, f"{got.per_second:,.0f}", f"{middle['vyked'].per_second / got.per_second:.2f}", f"{got.lost:,.0f}"]
         for name, got in middle.items()
     ]
-    print(report.table(("bus", "events/s", "vyked is", "lost"), rows))
+    if rows:
+        print(report.table(("bus", "events/s", "vyked is", "lost"), rows))
     if grown:
+        print(f"the holder, in MiB, idle and after each {settings.many // settings.samples:,} events:")
         print(
-            f"holder: MiB idle and after each {settings.many // SAMPLES:,} events: "
-            + ", ".join(f"{each:.1f}" for each in grown)
+            report.table(
+                Memory.__struct_fields__, [[f"{each:.1f}" for each in msgspec.structs.astuple(one)] for one in grown]
+            )
         )
     return answer
 
@@ -79,14 +83,26 @@ def measure(name: str, where: str, count: int) -> Got:
     return Got(per_second=told["received"] / told["seconds"], received=told["received"], lost=told["lost"])
 
 
-def memory(settings: Settings) -> list[float]:
-    """The holder's resident MiB: idle, and after each of `SAMPLES` equal parts of the events."""
-    with server("vyked") as (where, holder):
-        found = [memory_mib(holder.pid)]
-        for _ in range(SAMPLES):
-            measure("vyked", where, settings.many // SAMPLES)
-            found.append(memory_mib(holder.pid))
+def memory(settings: Settings) -> list[Memory]:
+    """What the holder's memory is made of: idle, and after each of `samples` equal parts of the events."""
+    where = f"{LOOPBACK}:{free_port()}"
+    with _role("vyked", "watch", where, 0, stdin=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        if holder.stdout.readline().strip() != "ready":
+            raise RuntimeError("the holder did not start")
+        found = [_look(holder)]
+        for _ in range(settings.samples):
+            measure("vyked", where, settings.many // settings.samples)
+            found.append(_look(holder))
         return found
+
+
+def _look(holder: subprocess.Popen[str]) -> Memory:
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    holder.stdin.write("look\n")
+    holder.stdin.flush()
+    return msgspec.json.decode(holder.stdout.readline(), type=Memory)
 
 
 # ---- servers -----------------------------------------------------------------------------------------------------------
@@ -117,9 +133,11 @@ def _own(name: str, role: str, where: str, count: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _role(name: str, role: str, where: str, count: int) -> Iterator[subprocess.Popen[str]]:
+def _role(
+    name: str, role: str, where: str, count: int, stdin: int | None = None
+) -> Iterator[subprocess.Popen[str]]:  # fmt: skip
     process = subprocess.Popen(
-        _own(name, role, where, count), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True
+        _own(name, role, where, count), cwd=ROOT, env=environment(), stdin=stdin, stdout=subprocess.PIPE, text=True
     )
     try:
         yield process
@@ -127,5 +145,6 @@ def _role(name: str, role: str, where: str, count: int) -> Iterator[subprocess.P
         if process.poll() is None:
             process.terminate()
         process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()

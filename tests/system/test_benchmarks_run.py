@@ -185,3 +185,15 @@ def test_the_benchmark_of_events_counts_all_of_them_beside_redis(capsys: pytest.
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == [
         "bus", "vyked", "redis", "vyked-acked",
     ]  # fmt: skip
+
+
+@pytest.mark.timeout(180)
+def test_the_benchmark_of_events_tells_what_the_memory_of_the_holder_is_made_of(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = events.run(events.Settings(peers=(), rounds=0, many=1000, samples=1))
+    assert len(found.rounds["memory_mib"]) == 2
+    for one in found.rounds["memory_mib"]:
+        assert 0 < one.python + one.c < one.resident
+        assert one.trimmed <= one.resident + 1
+    assert "python_kept" in capsys.readouterr().out

@@ -136,6 +136,24 @@ def test_letters_of_a_group_of_which_nobody_runs_are_there_too(shops):
     assert letters(shops) == both
 
 
+def test_a_group_whose_service_is_gone_is_ended_with_all_that_waits_for_it(shops):
+    shops.write("shop", shops.bus)
+    shops.start()
+    shops.write("books store", shops.bus)
+    consumers = shops.start()
+    tea = published(shops, "shop.sold", "tea")
+    until(lambda: letters(shops) == [(tea, "books@1"), (tea, "store@3")])
+    where = ("--topic", "shop.sold@1", "--group", "books@1")
+    code, _, err = shops("dlq", "end", *where, "--yes")
+    assert (code, err) == (1, "vyked-host: group books@1 of shop.sold@1 has 1 members: stop those first\n")
+    assert consumers.stop() == 0
+    done = (0, "books@1 of shop.sold@1 ended; 1 events of it are forgotten\n")
+    until(lambda: shops("dlq", "end", *where, "--yes")[:2] == done)
+    assert letters(shops) == [(tea, "store@3")]
+    code, _, err = shops("dlq", "end", *where, "--yes")
+    assert (code, err.partition(";")[0]) == (1, "vyked-host: there is no group books@1 of shop.sold@1")
+
+
 def test_a_bus_without_dead_letters_says_so(tmp_path, launch):
     server = Valkey().start()
     found = Shops(tmp_path, launch)

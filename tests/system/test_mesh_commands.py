@@ -170,6 +170,39 @@ def test_nobody_there_is_exit_3_with_what_to_do_and_nothing_begins_to_listen(sho
         assert not is_open(shops.port)
 
 
+def test_what_this_folder_knew_last_is_said_to_be_that_and_never_taken_for_running(shops):
+    host, other = shops.start(), shops.start()
+    until(lambda: any(node(host) in each.read_text() for each in shops.folder.glob(".vyked/*.nodes")))
+    nowhere = f"127.0.0.1:{free_port()}"
+    code, out, err = shops("ps", "--registry", nowhere)
+    assert (code, node(host) in out) == (0, True)
+    assert err == f"vyked-host: nobody answers at {nowhere}: these are the nodes that this folder knew last\n"
+    for each in (host, other):
+        each.signal(signal.SIGKILL)
+        each.ends()
+    for words in (("ps",), ("drain", node(host)), ("call", "shop.buy")):
+        code, out, err = shops(*words)
+        assert (code, out) == (3, ""), words
+        assert "start one with" in err
+
+
+def test_why_two_do_not_meet_is_told_to_who_asks(shops):
+    shops.start()
+    (shops.folder / "secret").write_text("correct horse battery staple")
+    plain = (shops.folder / "vyked.toml").read_text()
+    (shops.folder / "sealed.toml").write_text(plain + '[security]\nsecret = "${file:secret}"\n')
+    for words, said in (
+        (
+            ("ps", "--config", "sealed.toml"),
+            "the client has a mesh secret, and this host has none: set [security] secret alike",
+        ),
+        (("ps", "--mesh", "elsewhere"), f"this host is of mesh {shops.mesh!r}, the client of 'elsewhere'"),
+    ):
+        code, out, err = shops(*words)
+        assert (code, out, len(err.splitlines())) == (3, "", 1), err
+        assert said in err
+
+
 def test_drain_waits_for_what_runs_and_the_process_ends_well(shops, tmp_path):
     host, other = shops.start(), shops.start()
     beside = shops.calls_from(

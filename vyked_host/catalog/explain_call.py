@@ -61,7 +61,7 @@ def _others(facts: CallFacts, moment: Moment) -> dict[str, int]:
 
 def _identity(facts: CallFacts, record: FailedCall) -> Finding:
     return found(
-        "call", endpoint=record.endpoint, caller=record.caller, caller_node=record.caller_node,
+        "call", endpoint=record.endpoint, caller=record.caller or "a program", caller_node=record.caller_node,
         instance=(facts.caller or record).instance or record.instance, attempt=record.attempt,
         code=(facts.caller or record).code, executed=(facts.caller or record).executed, at=record.at,
     )  # fmt: skip

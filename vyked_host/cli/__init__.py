@@ -25,7 +25,7 @@ COMMANDS = {
     "tail": ("vyked_host.cli.tail:command", "Print events as they come."),
     "failures": ("vyked_host.cli.failed:command", "The last calls and deliveries that failed."),
     "why": ("vyked_host.cli.why:command", "Why a service is not active, a call failed, an event was not handled."),
-    "dlq": ("vyked_host.cli.dlq:command", "Events that handlers gave up on: list, show, replay, purge."),
+    "dlq": ("vyked_host.cli.dlq:command", "Events that handlers gave up on: list, show, replay, purge; end a group."),
     "drain": ("vyked_host.cli.drain:command", "End one host of the mesh, gracefully."),
     "registry": ("vyked_host.cli.registry:command", "Look at the registry, or hold it alone."),
     "services": ("vyked_host.cli.services:command", "What the services of a vyked.toml offer, or which are installed."),

@@ -19,6 +19,7 @@ from ..model.report import without_text
 from ..model.values import Value
 from ..model.version import parse
 from .durations import clock
+from .ending import end
 from .failures import say
 from .meshes import Reach, joined, mesh_options
 from .printing import output_option, print_json, print_table
@@ -33,6 +34,7 @@ Examples:
   vyked-host dlq replay 713ea43a1ae0d51452ad5cbb576e8f53
   vyked-host dlq replay --topic shop.sold --group books@1
   vyked-host dlq purge --topic shop.sold --yes
+  vyked-host dlq end --topic shop.sold@1 --group books@1    nobody of books comes back
 """
 
 
@@ -74,6 +76,9 @@ def command() -> None:
     They are kept for that group, and the others handled theirs. A handler gives up with Reject, or when it failed as often as
     its `max_deliveries` says.
     """
+
+
+command.add_command(end)
 
 
 def filters(function: F) -> F:

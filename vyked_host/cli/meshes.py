@@ -16,12 +16,13 @@ from ..assembly.control import Control
 from ..assembly.environment import mesh_name
 from ..assembly.prepare import Prepared, find, prepare
 from ..catalog.findings import Silent, nearest
-from ..errors import StartError, UsageError, VykedError
+from ..errors import Away, StartError, UsageError, VykedError
 from ..model.report import NodeReport
 from ..model.settings import Settings
 from ..model.topology import NodeRecord
 from ..model.values import Value
 from .client import DEFAULT, checked, listening
+from .failures import say
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -107,20 +108,35 @@ async def joined(reach: Reach, *, has_bus: bool = False) -> AsyncIterator[Host]:
 
 
 async def _through_registry(prepared: Prepared) -> tuple[Host | None, str]:
-    """None, with the place: nobody is there, as far as the registry of the file can tell."""
+    """None, with the reason: nobody is there, as far as the registry of the file can tell."""
     settings = prepared.loaded.require()
     place = getattr(settings.registry.options, "address", None) or PLACE
+    nobody = f"no host of mesh {mesh_name(settings)!r} answers" + (
+        f" at {place}" if settings.registry.use == "embedded" else ""
+    )
     host = Host.joining(prepared)
     try:
         await host.start()
-    except StartError:
+    except Away:
+        return None, nobody
+    except StartError as error:
         if settings.registry.use != "embedded":
             raise
-        return None, place
-    if await _somebody(host):
+        return None, str(error)
+    if await _somebody(host) and (settings.registry.use != "embedded" or await _is_current(host, place)):
         return host, ""
     await host.stop()
-    return None, place if settings.registry.use == "embedded" else ""
+    return None, nobody
+
+
+async def _is_current(host: Host, place: str) -> bool:
+    """Is what `host` knows of a registry, or does one of the nodes that were known last answer?"""
+    if host.node.directory.view.epoch is not None:
+        return True
+    answers, _ = await reports(host)
+    if answers:
+        say(f"nobody answers at {place}: these are the nodes that this folder knew last")
+    return bool(answers)
 
 
 async def _by_address(reach: Reach, prepared: Prepared, refused: str, has_bus: bool) -> Host:
@@ -135,8 +151,7 @@ async def _by_address(reach: Reach, prepared: Prepared, refused: str, has_bus: b
         await host.stop()
     start = f"vyked-host run {reach.file or ''}".rstrip()
     raise StartError(
-        f"no host of mesh {mesh_name(settings)!r} answers at {refused}, start one with `{start}`; "
-        "or say which is meant: --mesh NAME, --registry HOST:PORT, --address tcp://HOST:PORT"
+        f"{refused}; start one with `{start}`, or say which is meant: --mesh NAME, --registry HOST:PORT, --address tcp://HOST:PORT"
     )
 
 

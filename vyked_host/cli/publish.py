@@ -62,7 +62,7 @@ async def _publish(
     count, rate, key = how
     async with joined(reach, has_bus=True) as host:
         service, name, major = split_topic(topic)
-        major = major if major is not None else only_major(host, service)
+        major = major if major is not None else only_major(host, service, name)
         event = EventDescription(service=service, version=version_of(host, service, major), name=name, payload=Any)
         say(f"{service}.{name}@{major} is heard by {await _audience(host, f'{service}.{name}@{major}')}")
         if count == 1:

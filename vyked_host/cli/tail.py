@@ -52,7 +52,7 @@ async def _follow(reach: Reach, topic: str, count: int | None, since: str | None
         service, event, major = split_topic(topic)
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         wanted = Subscription(
-            service=service, major=major if major is not None else only_major(host, service), name=event, group=None,
+            service=service, major=major if major is not None else only_major(host, service, event), name=event, group=None,
             member=host.node.record.node_id, concurrency=AHEAD, since=since,
         )  # fmt: skip
         consumer = await host.node.pubsub.subscribe(wanted, arrived.put_nowait)
@@ -73,7 +73,7 @@ def _refuse_without_replay(host: Host) -> None:
         )
 
 
-def only_major(host: Host, service: str) -> int:
+def only_major(host: Host, service: str, event: str) -> int:
     """The major version that `service` runs in. Raises UsageError when there are several, or none."""
     found = {
         parse(each.version).major
@@ -84,7 +84,7 @@ def only_major(host: Host, service: str) -> int:
     if len(found) == 1:
         return found.pop()
     which = f"runs as {', '.join(map(str, sorted(found)))}" if found else "does not run"
-    raise UsageError(f"{service} {which}: say which major version is meant, such as {service}.EVENT@1")
+    raise UsageError(f"{service} {which}: say which major version is meant, such as {service}.{event}@1")
 
 
 async def _show(host: Host, delivery: Delivery) -> None:

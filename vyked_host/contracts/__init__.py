@@ -43,6 +43,7 @@ from .kinds import (
     Consumer,
     DeadLetters,
     Delivery,
+    EndsGroups,
     KnowsGroups,
     KnowsLag,
     Lease,
@@ -61,7 +62,7 @@ from .trust import Trust
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
-    "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "Entered", "Environment", "Event", "Executed",
+    "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
     "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
     "NoOptions", "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",

@@ -155,6 +155,17 @@ class KnowsLag(Protocol):
         ...
 
 
+@runtime_checkable
+class EndsGroups(Protocol):
+    """Optional, for a bus that keeps events for groups nobody of whom is there: `dlq end` asks for it."""
+
+    async def end_group(self, service: str, major: int, name: str, group: str) -> int:
+        """Forget a group of one topic that has no members, with what waits for it and its dead letters: how many events those were. Who
+        subscribes for it later begins anew. Raises KeyError when there is no such group, errors.NotSupported while it has
+        members, errors.VykedError."""
+        ...
+
+
 class ResultStore(Protocol):
     """Keeps what calls with an idempotency key gave, so that the same key gives the same again. `key` is a digest in hex digits;
     what becomes of it is decided by `routing.claims`, in one step at the place where the records are. Each method may be called

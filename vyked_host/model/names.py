@@ -46,6 +46,10 @@ def split_endpoint(text: str) -> tuple[str, str]:
 def split_topic(text: str) -> tuple[str, str, int | None]:
     """``service.event[@major]`` -> service, event, major (None: not said), also of the jobs of a queue; raises UsageError."""
     path, at, major = text.partition("@")
+    if "." not in path:
+        raise UsageError(
+            f"{text!r} is no topic: write SERVICE.EVENT or SERVICE.EVENT@MAJOR, such as identity.created@1"
+        )
     start, dot, queue = path.partition(f".{PREFIX}")
     service, event = split_endpoint(f"{start}.{queue}" if dot else path)
     if at and not major.isdigit():

@@ -95,7 +95,8 @@ def decide(findings: Sequence[Finding], *, may_hold: bool, can_bind: frozenset[P
 def _sentence(findings: Sequence[Finding]) -> str:
     """Who sits where; where nobody does, the first place is enough."""
     taken = [each for each in findings if each.found != "nobody"] or list(findings[:1])
-    return "; ".join(f"{each.place.text}: {each.said}" for each in taken if each.said)
+    told = (each for each in taken if each.said)
+    return "; ".join(each.said if each.place.text in each.said else f"{each.place.text}: {each.said}" for each in told)
 
 
 def elders(held: Place, known: Sequence[Place]) -> tuple[Place, ...]:

@@ -174,7 +174,8 @@ class Way:
             try:
                 channel = await self._dial(address, asyncio.get_running_loop().time() + self._dial_s)
             except (VykedError, OSError, TimeoutError) as error:
-                tried.append(f"{address.uri}: {str(error) or type(error).__name__}")
+                text = str(error) or type(error).__name__
+                tried.append(text if text.startswith(address.uri) else f"{address.uri}: {text}")
                 continue
             if not (other := self._somebody_else(channel, record)):
                 return channel

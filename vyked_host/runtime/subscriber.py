@@ -14,6 +14,7 @@ from contextvars import Context as Variables
 from typing import Any
 
 from ..contracts import Clock, Consumer, Delivery, Middleware, PubSub
+from ..errors import DeadlineExceeded
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from ..model.message import SENSITIVE, Call, Subscription, Verdict
 from ..routing.backoff import Backoff
@@ -30,6 +31,9 @@ from .trail import LOST, Delivered, EventTrail
 
 CAUSE_CHARACTERS = 2000
 """Of what a handler raised, that travels with a dead letter."""
+HELD_S = 12 * 3600.0
+"""One handler may keep an event so long by in_progress(), before [timing] scale: as long as SQS lets a message be invisible to others. A
+handler that goes on for ever would else hold its event for ever, unseen by whoever looks for dead letters."""
 _REDELIVERY = Backoff(first=1.0, most=120.0, factor=5.0)
 
 
@@ -169,7 +173,13 @@ class Subscriber:
         return Verdict(action="ack")
 
     def _told(self, delivery: Delivery, call: Call) -> Told:
+        until = self._clock.now() + HELD_S * self._scale
+
         async def extend() -> None:
+            if self._clock.now() >= until:
+                hours = HELD_S / 3600
+                text = f"{self.path} has had event {delivery.event.id} for {hours:g} h: others may get it now"
+                raise DeadlineExceeded(text, executed="unknown")
             await delivery.settle(Verdict(action="extend", seconds=self._handler_s))
             call.deadline = self._clock.now() + self._handler_s
 

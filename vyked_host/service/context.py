@@ -61,7 +61,8 @@ class Delivery(Value):
         return self.delivery_count > 1
 
     async def in_progress(self) -> None:
-        """Tell the bus that the handler is still at it, before it gives the event to somebody else."""
+        """Tell the bus that the handler is still at it, before it gives the event to somebody else. Raises DeadlineExceeded once
+        it has been at it for 12 hours."""
         await self.extend()
 
 

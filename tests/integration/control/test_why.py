@@ -419,7 +419,7 @@ async def test_an_event_that_became_a_dead_letter_after_its_deliveries() -> None
         await eventually(lambda: host.node.dispatcher.failures.deliveries)
         found = why_event(await event_facts(asker, event_id))
         assert [each.kind for each in found] == ["published", "dead_letter"]
-        assert "books@3: a dead letter after 1 deliveries: we do not book that" in told(found)
+        assert "books@3: a dead letter after delivery 1: we do not book that" in told(found)
 
 
 async def test_an_event_that_comes_again_later() -> None:

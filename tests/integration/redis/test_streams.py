@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.faults.load import comes
 from tests.valkey import Valkey
 from vyked_host.builtin.redis.options import StreamOptions
 from vyked_host.builtin.redis.provider import STREAMS
@@ -291,3 +292,64 @@ async def test_a_server_that_throws_events_away_is_refused_at_start(open_streams
             await durability(open_streams(server.url).server, env)
     finally:
         server.close()
+
+
+# ---- what piles up -----------------------------------------------------------------------------------------------------
+async def test_with_so_many_dead_letters_publishing_that_event_is_refused_until_some_are_decided_on(
+    server, open_streams, published, caplog
+):
+    bus = open_streams(server.url, dead_letters=2)
+    inbox = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))
+    await bus.subscribe(to("g", "m"), inbox)
+    sent = [await published(bus) for _ in range(2)]
+    await eventually(lambda: len(inbox.ids) == 2)
+    await eventually_counted(bus, 2)
+    await bus._upkeep.count()
+    with pytest.raises(
+        Overloaded, match=r"shop.paid@1 has 2 dead letters, \[pubsub.redis-streams\] dead_letters = 2: .vyked-host"
+    ) as caught:
+        await published(bus)
+    assert caught.value.executed == "not_sent"
+    assert caplog.text.count("publishing is refused") == 1
+    await published(bus, name="other")
+    await bus.discard(sent[0], replay=False)
+    await bus._upkeep.count()
+    await published(bus)
+
+
+async def counted(bus, count):
+    return [each for _, each in await bus.letterboxes()] == [count]
+
+
+async def eventually_counted(bus, count):
+    assert await comes(lambda: counted(bus, count), 5.0)
+
+
+async def there_is_nobody(bus):
+    return [there for _, there, _ in await bus.groups("shop", 1, "paid")] == [0]
+
+
+async def test_a_group_that_was_ended_leaves_nothing_at_the_server(server, open_streams, published, env):
+    bus = open_streams(server.url)
+    inbox = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))
+    gone = await bus.subscribe(to("g", "m"), inbox)
+    await published(bus)
+    await eventually_counted(bus, 1)
+    with pytest.raises(NotSupported, match="stop those first"):
+        await bus.end_group("shop", 1, "paid", "g")
+    await gone.aclose()
+    assert await comes(lambda: there_is_nobody(bus), 30.0)
+    assert await bus.end_group("shop", 1, "paid", "g") == 1
+    assert await bus.letterboxes() == []
+    assert b":paid:g" not in server.ask("KEYS", "*")
+    assert await bus.groups("shop", 1, "paid") == []
+
+
+async def test_a_group_nobody_comes_back_to_is_told_of(server, open_streams, published, caplog, monkeypatch):
+    monkeypatch.setattr("vyked_host.builtin.redis.streams.upkeep.ABANDONED_S", 0.0)
+    monkeypatch.setattr("vyked_host.builtin.redis.streams.upkeep.TRIM_S", 0.05)
+    bus = open_streams(server.url, keep=0.05)
+    await (await bus.subscribe(to("g", "m"), Inbox(lambda _delivery: None))).aclose()
+    await published(bus)
+    await eventually(lambda: "nobody of group g has been there" in caplog.text, 30)
+    assert "vyked-host dlq end --topic shop.paid@1 --group g" in caplog.text

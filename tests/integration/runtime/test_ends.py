@@ -11,7 +11,7 @@ from tests.integration.runtime.waiting import until
 from vyked_host import Service, api, client, context, publish, xsubscribe
 from vyked_host.assembly import Host
 from vyked_host.builtin.embedded.registry import EmbeddedRegistry
-from vyked_host.errors import StartError, Unavailable, UsageError
+from vyked_host.errors import DeadlineExceeded, StartError, Unavailable, UsageError
 from vyked_host.routing.backoff import Backoff
 from vyked_host.runtime import subscriber
 from vyked_host.runtime.node import Node
@@ -324,6 +324,38 @@ async def test_in_progress_gives_the_handler_and_its_calls_new_time() -> None:
         await host.publish(Source.happened, "goes on")
         await until(lambda: len(host.instance(Sink).remaining) == 2)
         assert [round(each) for each in host.instance(Sink).remaining] == [30, 30]
+
+
+async def test_a_handler_that_says_in_progress_for_ever_loses_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriber, "HELD_S", 0.05)
+    monkeypatch.setattr(subscriber, "_REDELIVERY", Backoff(first=0.001, most=0.001))
+    async with Host(Source, Endless, text=LOCAL) as host:
+        await host.publish(Source.happened, "x")
+        endless = host.instance(Endless)
+        await until(lambda: len(endless.tries) >= 2)
+        assert endless.tries[:2] == [1, 2]
+        assert endless.extended >= 1
+        assert all("others may get it now" in each for each in endless.ended)
+
+
+class Endless(Service, name="endless", version="1.0.0"):
+    def __init__(self) -> None:
+        self.tries: list[int] = []
+        self.ended: list[str] = []
+        self.extended = 0
+
+    @xsubscribe(Source.happened)
+    async def on_happened(self, what: str) -> None:
+        delivery = context().delivery
+        self.tries.append(delivery.delivery_count)  # type: ignore[union-attr]
+        try:
+            while True:
+                await delivery.in_progress()  # type: ignore[union-attr]
+                self.extended += 1
+                await asyncio.sleep(0)
+        except DeadlineExceeded as error:
+            self.ended.append(str(error))
+            raise
 
 
 async def test_a_bus_that_cannot_be_told_is_logged_with_the_event(

@@ -40,7 +40,7 @@ def test_it_is_told_with_all_that_came_since_it_was_told_last(caplog: pytest.Log
         lag.tick(late, now)
     lag.tick(0.0, now + TOLD_EVERY_S)
     lag.tick(0.0, now + 2 * TOLD_EVERY_S)
-    assert [record.args for record in caplog.records] == [(1, 0.2), (2, 0.7)]
+    assert [record.args for record in caplog.records] == [("once", 0.2), ("2 times", 0.7)]
 
 
 async def test_a_blockage_is_known_in_the_turn_that_follows_it() -> None:

@@ -55,6 +55,9 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory: Annotated[
         int, Meta(ge=8 * MIB, description="bytes for all events that wait for @xsubscribe; full: publishing waits")
     ] = 64 * MIB
+    dead_letters: Annotated[
+        int, Meta(ge=1, description="dead letters of one event in all its groups; so many: publishing it is refused")
+    ] = 10_000
     queue: Annotated[
         int, Meta(ge=1, description="events that wait for one @subscribe handler; full: the oldest goes")
     ] = 1024

@@ -24,6 +24,9 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue: Annotated[
         int, Meta(ge=1, description="events that wait for one @subscribe handler; full: the oldest goes")
     ] = 1024
+    dead_letters: Annotated[
+        int, Meta(ge=1, description="dead letters of one event in all its groups; so many: publishing it is refused")
+    ] = 10_000
     ack_wait: Annotated[
         float,
         Meta(
@@ -52,7 +55,7 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "process"
 
     def __repr__(self) -> str:
-        shown = f"prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue}, ack_wait={self.ack_wait}, keep={self.keep}, durability={self.durability!r}, dedupe={self.dedupe}"
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "url")
         return f"StreamOptions(url={HIDDEN!r}, {shown})"
 
 

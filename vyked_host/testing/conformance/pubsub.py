@@ -17,9 +17,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from ...contracts import (
     DeadLetters,
     Delivery,
+    EndsGroups,
     Environment,
     Event,
     Guarantees,
+    KnowsGroups,
     Provider,
     PubSub,
     Verdict,
@@ -369,6 +371,25 @@ class PubSubConformance(Operations, Queues):
             await bus.discard(one.id, replay=False, group="h")
         assert [found.id async for found, _, _ in bus.dead(boxes[0][0])] == [one.id]
 
+    async def test_a_group_without_members_can_be_ended_with_all_that_waits_for_it(
+        self, bus: PubSub, publish: Any
+    ) -> None:
+        if not isinstance(bus, EndsGroups):
+            pytest.skip("the provider ends no groups")
+        assert isinstance(bus, KnowsGroups)
+        gone, stays = await bus.subscribe(to("g", "m"), Inbox(lambda _delivery: None)), Inbox()
+        await bus.subscribe(to("h", "m"), stays)
+        one = await publish(event())
+        where = (one.service, 1, one.name)
+        with pytest.raises(NotSupported):
+            await bus.end_group(*where, "g")
+        await gone.aclose()
+        assert await _ended(bus, where, "g") >= 0
+        with pytest.raises(KeyError):
+            await bus.end_group(*where, "g")
+        assert [group for group, _, _ in await bus.groups(*where)] == ["h"]
+        await eventually(lambda: stays.ids == [one.id])
+
     async def test_an_event_over_the_limit_is_refused(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
         with pytest.raises(CallError):
             await publish(event(body=b"x" * (guarantees.max_message_bytes + 1)))
@@ -386,6 +407,16 @@ class PubSubConformance(Operations, Queues):
         await bus.aclose()
         with pytest.raises(CallError):
             await publish(event())
+
+
+async def _ended(bus: EndsGroups, where: tuple[str, int, str], group: str) -> int:
+    """End it once its last member counts as gone."""
+    async with asyncio.timeout(30.0):
+        while True:
+            try:
+                return await bus.end_group(*where, group)
+            except NotSupported:
+                await asyncio.sleep(0.05)
 
 
 async def _letterboxes(bus: DeadLetters, count: int) -> list[tuple[Any, int]]:

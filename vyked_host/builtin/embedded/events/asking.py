@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ....contracts import DeadLetters, Environment, Event, GroupLag, KnowsGroups, KnowsLag, Subscription
+from ....contracts import DeadLetters, EndsGroups, Environment, Event, GroupLag, KnowsGroups, KnowsLag, Subscription
+from ....errors import NotSupported
+from .groups import HasMembers
 from .links import Link
 from .parcel import Topic
 
 
-class Asking(DeadLetters, KnowsGroups, KnowsLag):
+class Asking(DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
     """The part of a node's bus that answers."""
 
     _env: Environment
@@ -50,3 +52,15 @@ class Asking(DeadLetters, KnowsGroups, KnowsLag):
         link = await self._linked_within(self._env.timing.dial)
         if not await link.discard(event_id, replay=replay, group=group):
             raise KeyError(event_id)
+
+    async def end_group(self, service: str, major: int, name: str, group: str) -> int:
+        """Forget a group without members: how many events it had. Raises KeyError when there is none, NotSupported while it has
+        members, CallError."""
+        link = await self._linked_within(self._env.timing.dial)
+        try:
+            ended = await link.end(Topic(service, major, name), group)
+        except HasMembers as error:
+            raise NotSupported(str(error)) from error
+        if ended < 0:
+            raise KeyError(group)
+        return ended

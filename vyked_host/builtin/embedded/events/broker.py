@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
 
 from ....contracts import Environment, Subscription, Verdict
-from ....errors import NotSupported, Unavailable
+from ....errors import NotSupported, Overloaded, Unavailable
 from ....model.description import Strategy
 from ....model.queues import group_of, is_queue
 from ..options import BusOptions
@@ -20,6 +20,7 @@ from .admission import Admission
 from .done import DONE
 from .entry import Entry, Means, Past, Store, nothing
 from .group import GroupQueue
+from .groups import DeadLetterLimit, crowded
 from .parcel import Parcel, Topic
 from .seen import Seen
 from .session import Feed, Session
@@ -37,7 +38,7 @@ class Broker:
     def __init__(
         self, options: BusOptions, env: Environment, store: Store, opens_at: float, expected: Collection[str]
     ) -> None:
-        self._options, self._clock, self._log, self._store = options, env.clock, env.log, store
+        self._options, self._clock, self._log, self.store = options, env.clock, env.log, store
         self._born, self._reconnect_s = env.rng.getrandbits, RECONNECT_S * env.timing.scale
         self.admission = Admission(options.memory, env.clock, opens_at, self.offer, self._crowded)
         self._means = Means(
@@ -45,7 +46,7 @@ class Broker:
             released=self.admission.released, wake=self._wake, token=itertools.count(1).__next__,
         )  # fmt: skip
         self.ack_wait_s = self._means.ack_wait_s
-        self.seen = Seen()
+        self.seen, self._dead_letters = Seen(), DeadLetterLimit(options.dead_letters, env)
         self._feeds: dict[Topic, list[Feed]] = {}
         self.groups: dict[Topic, dict[str, GroupQueue]] = {}
         self.revision = 0  # of the set of groups; `regrouped` is called when there is a new one
@@ -68,10 +69,12 @@ class Broker:
         if self.seen.knows(parcel.identity, now):
             return self._known(parcel)
         groups = self.groups.get(parcel.topic) or self._queue(parcel.topic)
+        if groups and (full := self._dead_letters.refusal(parcel.topic, groups)):
+            return _failed(full)
         if not self.admission.has_room(len(groups) if groups else 0, parcel):
             return None
         self.seen.add(parcel.identity, now)
-        if groups or self._store.keeps_past:
+        if groups or self.store.keeps_past:
             return self._accept(parcel, groups or {})
         self._tell(parcel)
         return DONE
@@ -86,11 +89,11 @@ class Broker:
     def _accept(self, parcel: Parcel, groups: dict[str, GroupQueue]) -> Awaitable[None]:
         entries = [entry for group in groups.values() if (entry := group.enter(parcel, next(self._numbers)))]
         self.admission.used += len(entries) * parcel.cost
-        if not self._store.durable:
+        if not self.store.durable:
             self._line_up(parcel, entries)
             return DONE
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._store.keep(entries, partial(self._kept, parcel, entries, accepted), parcel)
+        self.store.keep(entries, partial(self._kept, parcel, entries, accepted), parcel)
         return accepted
 
     def _line_up(self, parcel: Parcel, entries: Sequence[Entry]) -> None:
@@ -113,10 +116,10 @@ class Broker:
 
     def _known(self, parcel: Parcel) -> Awaitable[None]:
         """It was accepted before: again at once, or once that is sure."""
-        if not self._store.durable:
+        if not self.store.durable:
             return DONE
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._store.keep((), partial(self._still_known, parcel, accepted))
+        self.store.keep((), partial(self._still_known, parcel, accepted))
         return accepted
 
     def _still_known(self, parcel: Parcel, accepted: asyncio.Future[None], _why_not: str) -> None:
@@ -132,15 +135,7 @@ class Broker:
             feed.session.tell(feed, parcel)
 
     def _crowded(self, topic: Topic) -> str:
-        groups = [group for by_name in self.groups.values() for group in by_name.values()]
-        largest = max(groups, key=lambda group: group.bytes)
-        dead = sum(len(group.dead) for group in self.groups.get(topic, {}).values())
-        nobody = "" if largest.has_members else ", which nobody consumes now"
-        return (
-            f"{self.admission.used} bytes of events wait for their consumers, [pubsub.embedded] memory = "
-            f"{self._options.memory}; most of them for {largest.name}{nobody}; {dead} of this topic are dead letters: "
-            "discard or replay them"
-        )
+        return crowded(self, topic, self._options.memory)
 
     # ---- sessions ----------------------------------------------------------------------------------------------------
     def session(self, name: str) -> Session:
@@ -238,10 +233,10 @@ class Broker:
 
     def written(self) -> Awaitable[None]:
         """Once all that was settled so far is written, where it is written at all; what can't be written now is owed."""
-        if not self._store.durable:
+        if not self.store.durable:
             return DONE
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._store.keep((), lambda _why_not: None if done.done() else done.set_result(None))
+        self.store.keep((), lambda _why_not: None if done.done() else done.set_result(None))
         return done
 
     def _wake(self, group: GroupQueue) -> None:
@@ -294,7 +289,11 @@ class Broker:
     def close(self) -> None:
         """Timers are cancelled; nothing is given back or forgotten. Idempotent."""
         self.rest()
-        for session in self.sessions.values():
-            session.cancel_end()
         for group in self.all_groups():
             group.close()
+
+
+def _failed(error: Overloaded) -> Awaitable[None]:
+    failed = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    return failed

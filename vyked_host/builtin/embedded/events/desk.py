@@ -24,6 +24,7 @@ from .acceptance import outcome
 from .broker import Broker
 from .entry import MemoryStore, nothing
 from .estate import bequeath, group_of, inherit, succession
+from .groups import Lookout
 from .inquiries import Inquiries, Moving
 from .journal import Journal
 from .letters import Batch, Heirloom, Joined, Letter, Refusal, Settlement, Succession, Taken, Wanted
@@ -66,6 +67,7 @@ class BusDesk(Inquiries, name="vyked-bus", version="1.0.0"):
         self._ended, self._opened = asyncio.Event(), asyncio.Event()
         self._before: Succession | None = None
         self._cancel: Callable[[], None] = nothing
+        self._stop_looking: Callable[[], None] = nothing
 
     # ---- contracts.Desk ----------------------------------------------------------------------------------------------
     async def open(self) -> None:
@@ -83,6 +85,9 @@ class BusDesk(Inquiries, name="vyked-bus", version="1.0.0"):
         for each in self._before.groups if self._before is not None else ():
             group_of(self.broker, each)
         self._opened.set()
+        self._stop_looking = self._env.tasks(
+            Lookout(self.broker.all_groups, self._env).watch(), "groups without members"
+        )
 
     async def _open_later(self, store: Journal) -> None:
         told, mishaps = "", Mishaps(self._env.log, f"opening {store.path}")
@@ -112,6 +117,7 @@ class BusDesk(Inquiries, name="vyked-bus", version="1.0.0"):
             return
         self.is_moving = True
         self._cancel()
+        self._stop_looking()
         self._opened.set()  # who waits for it hears that it is over
         self.broker.rest()
         self._rouse()

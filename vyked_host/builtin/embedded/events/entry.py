@@ -75,6 +75,10 @@ class Store(Protocol):
         """An entry is done with."""
         ...
 
+    def end(self, group: GroupQueue) -> None:
+        """A group is over; its entries were forgotten before."""
+        ...
+
 
 class MemoryStore:
     """Keeps nothing beyond the objects themselves."""
@@ -95,6 +99,9 @@ class MemoryStore:
 
     def forget(self, entry: Entry) -> None:
         """There is nothing else."""
+
+    def end(self, group: GroupQueue) -> None:
+        """Nor here."""
 
 
 class Receiver(Protocol):

@@ -12,6 +12,7 @@ from . import census
 from .broker import Broker
 from .entry import Store
 from .estate import dead_letters
+from .groups import HasMembers, end_group
 from .journal import Journal
 from .letters import BATCH_BYTES, DeadLetter
 from .parcel import Topic
@@ -98,3 +99,12 @@ class Inquiries(Service):
         """Forget a dead letter, or put it back; False: there is none."""
         await self.ready()
         return self.broker.discard(event_id, replay=replay, group=group)
+
+    @api(raises=[Moving, HasMembers])
+    async def end(self, service: str, major: int, name: str, group: str) -> int:
+        """Forget a group that has no members: how many events it had; -1: there is none. Raises HasMembers."""
+        await self.ready()
+        try:
+            return end_group(self.broker, Topic(service, major, name), group)
+        except KeyError:
+            return -1

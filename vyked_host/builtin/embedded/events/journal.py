@@ -175,6 +175,11 @@ class Journal:
         """An entry is done with."""
         self._write(_Job((Write("forget", [(entry.number,)]),), _ignore, lasts=True))
 
+    def end(self, group: GroupQueue) -> None:
+        """A group is over; its entries were forgotten before."""
+        self._queues.pop((group.topic, group.name), None)
+        self._write(_Job((Write("end", [(group.number,)]),), _ignore, lasts=True))
+
     # ---- group commit ------------------------------------------------------------------------------------------------
     def _write(self, job: _Job) -> None:
         if self._is_closed:

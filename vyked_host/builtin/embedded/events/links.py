@@ -123,6 +123,10 @@ class Here:
         """Forget a dead letter, or put it back."""
         return self.broker.discard(event_id, replay=replay, group=group)
 
+    async def end(self, topic: Topic, group: str) -> int:
+        """Forget a group without members: how many events it had, -1 when there is none. Raises HasMembers."""
+        return await self.desk.end(*topic, group)
+
     async def quit(self, within: float) -> None:
         """This node stops, and with it the term: every other node is told what it is due."""
         self.broker.end(self._session)
@@ -208,10 +212,8 @@ class Away:
 
     def _take(self, batch: Batch) -> None:
         for each in batch.handed:
-            event = self._event(each.packed)
-            if event is not None:
-                delivery = self._inbox.handed(each.index, each.token, each.count, event)
-                self._settlements.hold(delivery)
+            if (event := self._event(each.packed)) is not None:
+                self._settlements.hold(self._inbox.handed(each.index, each.token, each.count, event))
         for run in batch.runs:
             self._inbox.told(run.index, run.first, self._events(run.events))
 
@@ -270,8 +272,7 @@ class Away:
 
     async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
         """How far each group is behind."""
-        wanted = sorted(groups) if groups is not None else None
-        return list(await self._desk.lag.using(timeout=self._call_s)(wanted))
+        return list(await self._desk.lag.using(timeout=self._call_s)(None if groups is None else sorted(groups)))
 
     async def letterboxes(self) -> list[tuple[str, int, str, str, int]]:
         """(service, major, event, group, dead letters) of each group that has any."""
@@ -280,6 +281,10 @@ class Away:
     async def discard(self, event_id: str, *, replay: bool, group: str | None) -> bool:
         """Forget a dead letter, or put it back."""
         return bool(await self._desk.discard.using(timeout=self._call_s)(event_id, replay, group))
+
+    async def end(self, topic: Topic, group: str) -> int:
+        """Forget a group without members: how many events it had, -1 when there is none. Raises HasMembers."""
+        return int(await self._desk.end.using(timeout=self._call_s)(*topic, group))
 
     async def quit(self, within: float) -> None:
         """This node stops: what it did not settle goes to others at once."""

@@ -47,7 +47,7 @@ _UNSURE = (1, "given", 0.0, "")
 """The mark of an event whose own is damaged: it was delivered at least once, and somebody may still have it."""
 DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite says of a damaged file; the second when it would name a damaged table."""
-Kind = Literal["queue", "event", "seen", "mark", "forget", "past"]
+Kind = Literal["queue", "event", "seen", "mark", "forget", "end", "past"]
 
 
 class Write(NamedTuple):
@@ -182,6 +182,8 @@ class QueueFile:
         if kind == "forget":
             db.executemany("DELETE FROM event WHERE number = ?", rows)
             db.executemany("DELETE FROM mark WHERE number = ?", rows)
+        elif kind == "end":
+            db.executemany("DELETE FROM queue WHERE number = ?", rows)
         elif kind == "past":
             assert self.past is not None
             self.past.add(db, rows)

@@ -13,6 +13,7 @@ from ....contracts import (
     Consumer,
     DeadLetters,
     Delivery,
+    EndsGroups,
     Environment,
     Event,
     GroupLag,
@@ -40,18 +41,16 @@ from .letters import Letters
 from .member import Member, groups_of
 from .reader import PATIENCE, Reader
 from .replay import catch_up, first
-from .scripts import AGAIN, ENQUEUE, ONCE, TRIM
+from .scripts import AGAIN, END, ENQUEUE, ONCE
+from .upkeep import Upkeep
 
 ENVELOPE_BYTES = 64 << 10
 RIGHTS = "~<prefix>:* +xadd +eval +exists +set +sadd +zadd +xgroup"
 STRATEGIES = frozenset({"any", "random"})
 """A member that asks gets the next event, and those who wait are served in turn: also what RANDOM is for."""
-TRIM_S = 10.0
-FORGOTTEN_MS = 3_600_000
-"""A member that has nothing and did not ask for so long is forgotten by its group."""
 
 
-class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
+class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
     """Events of one host over Redis or Valkey, kept until they are handled."""
 
     def __init__(self, options: StreamOptions, env: Environment) -> None:
@@ -72,8 +71,8 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         self._letters = Letters(self._errands, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
-        self._topics: set[str] = set()
-        self._stop_trimming: Callable[[], None] | None = None
+        self._upkeep = Upkeep(options, env, self._errands, self._letters, self._groups)
+        self._stop_upkeep: Callable[[], None] | None = None
         self._closed = False
 
     def _speak(self, wire: Wire) -> Line:
@@ -97,6 +96,8 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {MIB}"
             return _failed(TooLarge(text, executed="not_sent"))
         stream = self._stream(event.service, parse(event.version).major, event.name)
+        if (full := self._upkeep.refusal(stream)) is not None:
+            return _failed(full)
         return self._outbox.publish(name, self._entering(stream, event, packed), len(packed), deadline)
 
     def _entering(self, stream: str, event: Event, packed: bytes) -> tuple[Word, ...]:
@@ -116,10 +117,10 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
 
     def _stream(self, service: str, major: int, name: str) -> str:
         stream = keys.of_topic(self.options.prefix, self._mesh, service, major, name)
-        if stream not in self._topics:
-            self._topics.add(stream)
-            if self._stop_trimming is None:
-                self._stop_trimming = self.env.tasks(self._trim(), "redis: trim streams")
+        if stream not in self._upkeep.topics:
+            self._upkeep.topics.add(stream)
+            if self._stop_upkeep is None:
+                self._stop_upkeep = self.env.tasks(self._upkeep.watch(), "redis: upkeep of streams")
         return stream
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
@@ -241,22 +242,40 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         """How far each group of any topic is behind. Raises Unavailable."""
         return await self._groups.lag(groups)
 
-    # ---- the end -----------------------------------------------------------------------------------------------------------
-    async def _trim(self) -> None:
-        keep_ms = str(int(self.options.keep * 1000))
-        while True:
-            await asyncio.sleep(min(TRIM_S, max(1.0, self.options.keep)) * (0.5 + self.env.rng.random()))
-            for stream in sorted(self._topics):
-                try:
-                    await self._errands.run(TRIM, (stream,), keep_ms, str(FORGOTTEN_MS))
-                except (ResponseError, CallError) as error:
-                    self.env.log.warning("stream %s was not trimmed: %s", stream, error)
+    async def end_group(self, service: str, major: int, name: str, group: str) -> int:
+        """Forget a group without members: how many events it had, as far as the server can say. Raises KeyError when there is none,
+        NotSupported while it has members, Unavailable."""
+        found = [
+            each
+            for each in await self._groups.lag(frozenset({group}))
+            if (each.service, each.major, each.name) == (service, major, name)
+        ]
+        if not found:
+            raise KeyError(group)
+        if found[0].members:
+            raise NotSupported(
+                f"group {group} of {service}.{name}@{major} has {found[0].members} members: stop those first"
+            )
+        its = keys.of_group(self._stream(service, major, name), group)
+        where = (
+            *its.lanes[0],
+            *its.lanes[1],
+            its.dead,
+            its.order,
+            its.number,
+            its.later,
+            self._index,
+            self._groups.index,
+        )
+        await self._errands.run(END, where, group, its.base)
+        return max(0, found[0].waiting) + max(0, found[0].in_flight) + found[0].dead
 
+    # ---- the end -----------------------------------------------------------------------------------------------------------
     async def aclose(self) -> None:
         """Send and settle what waits, for at most `timing.pong` seconds, and close all connections. Idempotent."""
         self._closed = True
-        if self._stop_trimming is not None:
-            self._stop_trimming()
+        if self._stop_upkeep is not None:
+            self._stop_upkeep()
         await asyncio.gather(*(member.aclose() for member in list(self._members)), self._follower.aclose())
         await self._outbox.flush(self.env.timing.pong)
         self._outbox.close()

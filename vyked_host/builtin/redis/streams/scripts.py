@@ -201,4 +201,15 @@ end
 return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-%.0f', ms, seq))
 """
 )
-EVERY = (ENQUEUE, ONCE, AGAIN, HOLD, BURY, ACKED, DISCARD, LAG, TRIM)
+END = Script(
+    """
+-- KEYS: stream, held, stream of what was brought back, held of that, dead, order, number, later, index of dead letters, index of groups.
+-- ARGV: group, base. It never was.
+redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
+for at = 2, 8 do redis.call('DEL', KEYS[at]) end
+redis.call('SREM', KEYS[9], ARGV[2])
+redis.call('SREM', KEYS[10], ARGV[2])
+return 1
+"""
+)
+EVERY = (ENQUEUE, ONCE, AGAIN, HOLD, BURY, ACKED, DISCARD, LAG, TRIM, END)
