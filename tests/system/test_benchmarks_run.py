@@ -10,7 +10,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import events, fairness, fake_plugins, goals, growth, http, local, memory, profile, report, rpc, startup
+from benchmarks import (
+    events,
+    fairness,
+    fake_plugins,
+    goals,
+    growth,
+    http,
+    local,
+    memory,
+    overload,
+    profile,
+    report,
+    rpc,
+    startup,
+)
 from benchmarks.__main__ import BENCHMARKS, benchmark, parser
 from benchmarks.__main__ import settings as settings_of
 from benchmarks.echo import Case
@@ -52,6 +66,13 @@ def test_small_calls_are_measured_beside_a_stream_and_beside_idle_connections() 
     settings = fairness.Settings(rounds=1, calls=20, mib=1, held=0.1, idle=5)
     (late,) = fairness.run(settings).rounds["p99"]
     assert min(late.alone_us, late.stream_us, late.idle_us) > 0
+
+
+def test_a_flood_is_measured_beside_the_peak() -> None:
+    found = overload.run(overload.Settings(rounds=1, seconds=2.0, times=2.0))
+    for (shed,) in found.rounds.values():
+        assert shed.goodput > 0
+        assert shed.calm_ms > 0
 
 
 def test_a_mesh_grows_by_nodes_that_live_and_nodes_that_were_lost() -> None:
