@@ -20,6 +20,7 @@ from benchmarks import (
     local,
     memory,
     old_wire,
+    overload,
     profile,
     registry,
     report,
@@ -79,6 +80,13 @@ def test_a_registry_in_a_server_tells_all_watchers_and_says_what_it_costs() -> N
     found = registry.run(registry.Settings(instances=20, watchers=3, changes=2, seconds=0.2))
     assert all(0 < each.first_ms <= each.last_ms for each in found.rounds["changes"])
     assert found.rounds["idle"].server_mib > 1
+
+
+def test_a_flood_is_measured_beside_the_peak() -> None:
+    found = overload.run(overload.Settings(rounds=1, seconds=2.0, times=2.0))
+    for (shed,) in found.rounds.values():
+        assert shed.goodput > 0
+        assert shed.calm_ms > 0
 
 
 def test_a_mesh_grows_by_nodes_that_live_and_nodes_that_were_lost() -> None:
