@@ -29,6 +29,7 @@ BENCHMARKS = {
     "startup": "--help, and the demo until it is ready; with 200 installed plugins",
     "mesh": "a change seen by all hosts; heartbeats of many nodes",
     "registry": "the registry in a Redis server: a change seen by all watchers; what it costs when nothing changes",
+    "old_wire": "echo over the wire of Vyked 2.x, beside bare JSON lines",
     "events": "fan-out and acked events between processes; the holder's memory",
     "goals": "every figure that has a goal, beside its floor and its goal",
 }
