@@ -42,6 +42,7 @@ OTHERWISE = {
     ("registry", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("registry", "static"): "no node announces itself to it: tests/unit/static",
     ("transport", "classic"): "the wire of Vyked 2.x carries less than the kit asks for: plugins/vyked-classic/tests",
+    ("transport", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("transport", "local"): "has no other end: tests/unit/local",
 }
 
