@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .errors import ConfigError as ConfigError
     from .errors import DeadlineExceeded as DeadlineExceeded
     from .errors import InvalidPayload as InvalidPayload
+    from .errors import KeyInUse as KeyInUse
+    from .errors import KeyReused as KeyReused
     from .errors import NotFound as NotFound
     from .errors import NotSupported as NotSupported
     from .errors import Overloaded as Overloaded
@@ -98,7 +100,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "aiohttp.web": ("Request", "Response"),
     "vyked_host.assembly": ("Host", "Registry"),
     "vyked_host.errors": (
-        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "NotFound",
+        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "KeyInUse", "KeyReused", "NotFound",
         "NotSupported", "Overloaded", "PermissionDenied", "RemoteFailure", "ServiceError", "StartError", "TooLarge",
         "Unauthenticated", "Unavailable", "UsageError", "VersionMismatch", "VykedError",
     ),

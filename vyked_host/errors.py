@@ -1,9 +1,8 @@
 """The one exception tree, the one table of outcome codes, and the version.
 
-Everything raised on purpose is a :class:`VykedError`. A person's own mistake (`UsageError`, `ConfigError`,
-`StartError`) is reported without a traceback; a call that failed (`CallError`) and an application's own error
-(`ServiceError`) are kept apart; what the peer did wrong on the wire (`RemoteProtocolError`) is never mixed
-with what this side did wrong (`LocalProtocolError`).
+Everything raised on purpose is a :class:`VykedError`. A person's own mistake (`UsageError`, `ConfigError`, `StartError`) is reported
+without a traceback; a call that failed (`CallError`) and an application's own error (`ServiceError`) are kept apart; so are what
+the peer did wrong on the wire (`RemoteProtocolError`) and what this side did (`LocalProtocolError`).
 """
 
 from __future__ import annotations
@@ -107,8 +106,8 @@ class Closed(VykedError):
 class ServiceError(VykedError):
     """An application's own error. `code` travels, never the class name; annotated fields are the details.
 
-    Declare one with ``class UserExists(ServiceError, code="user_exists", status=409): user_name: str`` and list it
-    in ``@api(raises=[UserExists])``. It is never retried by the host. `status` is the HTTP status.
+    Declare one with ``class UserExists(ServiceError, code="user_exists", status=409): user_name: str`` and list it in
+    ``@api(raises=[UserExists])``. It is never retried by the host. `status` is the HTTP status.
     """
 
     code: ClassVar[str] = "service_error"
@@ -199,6 +198,10 @@ class Overloaded(CallError):
     code = "RESOURCE_EXHAUSTED"
 
 
+class KeyInUse(Overloaded):
+    """A call with this idempotency key is still running and did not end in time; this one was not run. Try again with the same key."""
+
+
 class NotFound(CallError):
     """No such service or method; the text says which exist."""
 
@@ -220,6 +223,10 @@ class InvalidPayload(CallError):
     def field(self) -> str:
         """Path of the field at fault, empty when the whole payload is."""
         return str((self.details or {}).get("field", ""))
+
+
+class KeyReused(InvalidPayload):
+    """The idempotency key was used before, with another payload: nothing was run. A new call needs a new key."""
 
 
 class TooLarge(CallError):
@@ -297,3 +304,10 @@ RULES: dict[Code, Rule] = {
     "APPLICATION": Rule(400, ApplicationError, "never"),
 }
 """The only place that says what a code means: HTTP status, exception at the caller, retry rule."""
+TYPED = {"key_reused": Rule(422, KeyReused, "never"), "key_in_use": Rule(409, KeyInUse, "elsewhere")}
+"""Types that say more than their code, with the statuses of draft-ietf-httpapi-idempotency-key-header."""
+
+
+def rule(code: Code, type: str = "") -> Rule:
+    """The row of a fault."""
+    return RULES[code] if code == "APPLICATION" else TYPED.get(type, RULES[code])

@@ -14,6 +14,7 @@ from vyked_host.testing import (
     PluginConformance,
     PubSubConformance,
     RegistryConformance,
+    ResultStoreConformance,
     SerializerConformance,
     TransportConformance,
 )
@@ -22,6 +23,7 @@ SUITES = {
     "balancer": BalancerConformance,
     "pubsub": PubSubConformance,
     "registry": RegistryConformance,
+    "results": ResultStoreConformance,
     "serializer": SerializerConformance,
     "transport": TransportConformance,
 }
@@ -31,6 +33,8 @@ NEEDS = {
     ("pubsub", "redis"): {"server": "valkey"},
     ("pubsub", "redis-streams"): {"server": "valkey", "ack_wait_s": 0.3, "changes": {"ack_wait": 0.3}},
     ("registry", "redis"): {"server": "valkey", "virtual_time": False, "examples": 4, "steps": 12},
+    ("results", "redis"): {"server": "valkey", "shared": True},
+    ("results", "sqlite"): {"shared": True},
     ("transport", "http"): {"changes": {"port": 0}},
     ("transport", "tcp"): {"changes": {"port": 0}},
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import time
 from typing import Any, Literal
 
@@ -113,6 +114,32 @@ class Worker(Logged, name="worker", version="1.0.0"):
             case "cancel":
                 raise asyncio.CancelledError
         return object()  # type: ignore[return-value]  # junk: not what was declared
+
+
+class Ledger(Logged, name="ledger", version="1.0.0"):
+    """Keeps entries in a file that all instances share."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self._db = sqlite3.connect(os.path.join(self.options.log, "ledger.db"), timeout=20.0, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = OFF")  # outlives a killed process all the same
+        self._db.execute("CREATE TABLE IF NOT EXISTS entry (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE)")
+
+    async def on_stop(self) -> None:
+        self._db.close()
+        await super().on_stop()
+
+    @api(keyed=True)
+    async def enter(self, id: str) -> int:
+        """One entry; its number. What was begun by an instance that was killed is begun again by another: the entry has the key."""
+        self.journal.write("ran", id=id)
+        await asyncio.sleep(self.delay)
+        self._db.execute("INSERT INTO entry (key) VALUES (?) ON CONFLICT DO NOTHING", (context().idempotency_key,))
+        await asyncio.sleep(self.delay)
+        return int(
+            self._db.execute("SELECT number FROM entry WHERE key = ?", (context().idempotency_key,)).fetchone()[0]
+        )
 
 
 class Made(Struct, frozen=True):

@@ -102,3 +102,29 @@ def test_what_is_published_again_under_its_id_comes_once(shops):
     published(shops, "salt", "--id", "order-18")
     until(lambda: "salt" in (shops.folder / "books").read_text() if (shops.folder / "books").exists() else False)
     assert (shops.folder / "books").read_text().split() == ["tea", "salt"]
+
+
+def tailed(shops, *words):
+    code, out, err = shops("tail", "shop.sold", *words)
+    assert code == 0, err
+    return [(each["id"], each["payload"]["what"]) for each in map(json.loads, out.splitlines())]
+
+
+@pytest.mark.parametrize("shops", ["redis-streams"], indirect=True)
+def test_what_was_published_since_is_shown_and_then_what_comes(shops):
+    shops.start()
+    tea, salt = published(shops, "tea"), published(shops, "salt")
+    assert tailed(shops, "--from", "10m", "--count", "2") == [(tea, "tea"), (salt, "salt")]
+    assert tailed(shops, "--from", tea, "--count", "1") == [(salt, "salt")]
+    code, _, err = shops("tail", "shop.sold", "--from", "no-such-event")
+    assert code != 0
+    assert "no event of this id" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("shops", ["embedded"], indirect=True)
+def test_a_bus_that_does_not_keep_what_was_published_says_so(shops):
+    shops.start()
+    code, out, err = shops("tail", "shop.sold", "--from", "10m")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "leave out --from, or use a bus that does" in err

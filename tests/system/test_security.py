@@ -90,7 +90,7 @@ def lurking(folder):
     """The environment of a process with a plugin of each kind and a service installed, none of them named in the file."""
     path = folder / "installed"
     path.mkdir()
-    kinds = ("transport", "pubsub", "registry", "serializer", "balancer", "middleware", "authenticator")
+    kinds = ("transport", "pubsub", "registry", "results", "serializer", "balancer", "middleware", "authenticator")
     Shelf(path).add(
         "lurking",
         plugins={f"{kind}.lurking": f"lurking_{kind}" for kind in kinds},

@@ -43,6 +43,7 @@ from .control import observe
 from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus, verify_the_registry
 from .hubs import Hubs, last_known, meeting_place
+from .results import keys
 from .services import Planned, refuse_twins
 
 ACCESS_LOG = "logging"
@@ -154,7 +155,7 @@ class Composition:
         attach(planned.instance, attached, description)
         for endpoint in description.endpoints:
             run = handler(planned.instance, endpoint)
-            self.dispatcher.add(Route(endpoint, run, self.chains.server, self.codecs, self.threads))
+            self.dispatcher.add(Route(endpoint, run, self.chains.server, self.codecs, self.threads, self.keys))
         needs = tuple(each for each in description.dependencies if each.service not in fakes)
         timing = self.workshop.environment("host").timing
         return Hosted(
@@ -207,6 +208,7 @@ class Composition:
         registry = workshop.build("registry", settings.registry.use, settings.registry.options)
         pubsub = workshop.build("pubsub", settings.pubsub.use, settings.pubsub.options)
         publisher = self.publisher(pubsub, guarantees)
+        self.keys = keys(self)
         hosted = self.hosted(publisher, fakes)
         event_tasks = TaskScope(self.log)
         membership = Membership(
@@ -221,7 +223,7 @@ class Composition:
             pubsub=pubsub, registry=registry, clock=workshop.clock, tasks=workshop.tasks, event_tasks=event_tasks,
             health=Health(hosted, self.lag), lag=self.lag, threads=self.threads, log=self.log,
         )  # fmt: skip
-        node.clients, node.hubs = self.clients.made, self.hubs
+        node.clients, node.hubs, node.keys = self.clients.made, self.hubs, self.keys
         workshop.generation = membership.generation
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ..contracts import Authenticator, Tls, Trust
+from ..model.identity import of_mesh
 from ..model.settings import SecurityTable, Settings
 from ..wire.proof import Seal
 
@@ -46,6 +48,16 @@ def watch_certificates(workshop: Workshop, node: Node) -> None:
     node.lifespans.append(("[security.tls]", found.watched(workshop.tasks, workshop.settings.timing.scale)))
     node.health.add([("certificate", found.health)])
     node.health.note("certificate", found.note)
+
+
+def own_identity(table: SecurityTable, mesh: str, made: Certificates | Tls) -> Callable[[], str]:
+    """Who this host is to its peers: what calls inside it are to those that come over a connection. "" where nobody has to prove
+    anything, or an authenticator of the peers decides."""
+    if table.authenticator is not None:
+        return lambda: ""
+    if made is not _plain:
+        return lambda: cast("Certificates", made).current.identity or ""
+    return lambda: of_mesh(mesh) if table.secret is not None else ""
 
 
 def _plain(_side: Literal["server", "client"], /, **_: Any) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import time
 
 from ..errors import UsageError
 
+DAY_S = 86400.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 
@@ -17,6 +19,27 @@ def seconds_of(text: str) -> float:
     if match is None:
         raise UsageError(f"{text!r} is no time span: write 30s, 5m, 2h or 1d")
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def moment(text: str, now: float) -> str:
+    """What a bus takes as the beginning of a replay: ``10m`` as milliseconds since 1970, ``12:03`` (today, or yesterday when that is
+    still to come) and ISO 8601 in local time likewise; anything else is an id, and stays as it is."""
+    match = _SPAN.fullmatch(text)
+    if match is not None:
+        if not match[2]:
+            return text  # bare numbers are milliseconds since 1970
+        return str(int((now - seconds_of(text)) * 1000))
+    try:
+        today = datetime.datetime.fromtimestamp(now)
+        at = (
+            datetime.datetime.combine(today, datetime.time.fromisoformat(text))
+            if ":" in text[:3]
+            else datetime.datetime.fromisoformat(text)
+        )
+    except ValueError:
+        return text
+    seconds = at.timestamp()
+    return str(int((seconds - DAY_S if ":" in text[:3] and seconds > now else seconds) * 1000))
 
 
 def span(seconds: float) -> str:

@@ -25,6 +25,7 @@ KINDS = {
     "transport": "[transports.$plugin]\nport = 4510",
     "pubsub": '[pubsub]\nuse = "$plugin"',
     "registry": '[registry]\nuse = "$plugin"',
+    "results": '[results]\nuse = "$plugin"',
     "serializer": '[transports.tcp]\nserializer = "$plugin"',
     "balancer": '[clients.default]\nbalancer = "$plugin"',
     "middleware": '[middleware]\nserver = ["logging", "$plugin"]',
@@ -87,7 +88,9 @@ def plugin(name: str, kind: str, into: Path) -> None:
         "plugin": short,
         "claim": short if kind == "hooks" else f"{kind}.{short}",
         "class_name": _class_name(short),
-        "article": {"hooks": "Hooks", "authenticator": "An authenticator"}.get(kind, f"A {kind}"),
+        "article": {"hooks": "Hooks", "authenticator": "An authenticator", "results": "A store of results"}.get(
+            kind, f"A {kind}"
+        ),
         "usage": Template(KINDS[kind]).substitute(plugin=short),
         "host_version": __version__,
     }

@@ -159,6 +159,7 @@ def used_names(document: Mapping[str, Any]) -> set[tuple[str, str]]:
         *(("serializer", table.get("serializer")) for table in transports.values() if isinstance(table, dict)),
         ("balancer", _use(_table(clients, "default").get("balancer"), "least_pending")),
         *((kind, _use(document.get(kind), "embedded")) for kind in ("registry", "pubsub")),
+        ("results", _use(document.get("results"), "memory")),
         *(("balancer", _use(table.get("balancer"))) for table in clients.values() if isinstance(table, dict)),
         *(
             ("middleware", _use(choice))

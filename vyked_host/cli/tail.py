@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from ..errors import UsageError
 from ..model.message import SENSITIVE
 from ..model.names import split_topic
 from ..model.version import parse
-from .durations import clock
+from .durations import clock, moment
 from .failures import say
 from .meshes import Reach, joined, mesh_options
 from .printing import print_line
@@ -26,28 +27,33 @@ EPILOG = """\b
 Examples:
   vyked-host tail identity.password_changed
   vyked-host tail identity.password_changed@2 | jq .payload
+  vyked-host tail identity.password_changed --from 10m
+  vyked-host tail identity.password_changed --from 713ea43a1ae0d51452ad5cbb576e8f53
 """
 
 
 @click.command("tail", epilog=EPILOG)
 @click.argument("topic", metavar="SERVICE.EVENT[@MAJOR]")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="End after so many events.")
+@click.option("--from", "since", metavar="ID|TIME|SPAN", help="Begin after the event of this id, at a time (12:03, or as ISO 8601), or so long ago (30s, 10m, 2h), as far as the bus keeps what is published.")  # fmt: skip
 @mesh_options
-def command(reach: Reach, topic: str, count: int | None) -> None:
-    """Print every event of a topic from now on, until Ctrl+C: a line each, JSON lines off a terminal.
+def command(reach: Reach, topic: str, count: int | None, since: str | None) -> None:
+    """Print every event of a topic from now on, or from a moment on, until Ctrl+C: a line each, JSON lines off a terminal.
 
     Events that were missed are told on stderr. What the publisher calls sensitive is shown as ***.
     """
-    asyncio.run(_follow(reach, topic, count))
+    asyncio.run(_follow(reach, topic, count, moment(since, time.time()) if since is not None else None))
 
 
-async def _follow(reach: Reach, topic: str, count: int | None) -> None:
+async def _follow(reach: Reach, topic: str, count: int | None, since: str | None) -> None:
     async with joined(reach, has_bus=True) as host:
+        if since is not None:
+            _refuse_without_replay(host)
         service, event, major = split_topic(topic)
         arrived: asyncio.Queue[Delivery] = asyncio.Queue()
         wanted = Subscription(
             service=service, major=major if major is not None else only_major(host, service), name=event, group=None,
-            member=host.node.record.node_id, concurrency=AHEAD,
+            member=host.node.record.node_id, concurrency=AHEAD, since=since,
         )  # fmt: skip
         consumer = await host.node.pubsub.subscribe(wanted, arrived.put_nowait)
         say(f"listening for {service}.{event}@{wanted.major}; Ctrl+C ends")
@@ -57,6 +63,14 @@ async def _follow(reach: Reach, topic: str, count: int | None) -> None:
                 count = None if count is None else count - 1
         finally:
             await consumer.aclose()
+
+
+def _refuse_without_replay(host: Host) -> None:
+    if not host.node.publisher.guarantees.replay:
+        raise UsageError(
+            f'the bus of this mesh, [pubsub] use = "{host.node.settings.pubsub.use}", does not keep what was published: leave out --from, '
+            "or use a bus that does, such as redis-streams"
+        )
 
 
 def only_major(host: Host, service: str) -> int:

@@ -70,6 +70,7 @@ class Binding:
             logging=self._own("logging", LoggingTable),
             registry=self._choices.separate("registry"),
             pubsub=self._choices.separate("pubsub"),
+            results=self._choices.separate("results", "memory"),
             transports=transports,
             services=service_tables,
             clients=self._clients(transports),

@@ -1,4 +1,4 @@
-"""Tables that choose a plugin by name: ``[registry] [pubsub] [transports.NAME]``, balancers and middlewares.
+"""Tables that choose a plugin by name: ``[registry] [pubsub] [results] [transports.NAME]``, balancers and middlewares.
 
 The name must be that of an installed plugin, which is imported only then; the other keys are the plugin's own Struct.
 """
@@ -38,13 +38,13 @@ class Choices:
             self._tables.findings.add(path, str(error))
         return None
 
-    def separate(self, table: str) -> Choice:
+    def separate(self, table: str, default: str = "embedded") -> Choice:
         """``[registry] use = "x"`` with the options of each plugin in a table of its own, ``[registry.x]``."""
         data = self._tables.document.data.get(table, {})
         if not isinstance(data, dict):
             self._tables.table((table,), Choice, data)
-            return Choice(use="embedded")
-        use = self._name(data, "embedded", (table,))
+            return Choice(use=default)
+        use = self._name(data, default, (table,))
         bare = use.rpartition(":")[2]
         for key in data.keys() - {"use", bare}:
             self._unused(table, key, data[key])

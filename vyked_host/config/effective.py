@@ -31,7 +31,7 @@ def effective(settings: Settings, services: Iterable[Service] = ()) -> dict[str,
     options = {service.key: _plain(service.options) for service in services if service.options is not None}
     return {
         "host": plain["host"], "plugins": plain["plugins"], "logging": plain["logging"],
-        "registry": _separate(settings.registry), "pubsub": _separate(settings.pubsub),
+        "registry": _separate(settings.registry), "pubsub": _separate(settings.pubsub), "results": _separate(settings.results),
         "transports": {name: {"use": table.use, **_plain(table.options)} for name, table in settings.transports.items()},
         "services": {key: _service(_plain(table), options.get(key)) for key, table in settings.services.items()},
         "clients": {name: {**_plain(table), "balancer": _one(table.balancer)} for name, table in settings.clients.items()},

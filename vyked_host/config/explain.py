@@ -91,7 +91,7 @@ def _places(loaded: Loaded, owner: Owner) -> Iterator[Place]:
     for service in loaded.services:
         if service.options is not None:
             yield Place(path=(*service.path, "options"), struct=type(service.options), owner=f"service {service.key}")
-    for kind, choice in (("registry", settings.registry), ("pubsub", settings.pubsub)):
+    for kind, choice in (("registry", settings.registry), ("pubsub", settings.pubsub), ("results", settings.results)):
         if choice.options is not None:
             path: Path = (kind, choice.use.rpartition(":")[2])
             yield Place(path=path, struct=type(choice.options), owner=owner(kind, choice.use))
@@ -106,7 +106,9 @@ def _places(loaded: Loaded, owner: Owner) -> Iterator[Place]:
 
 def _installed(path: Path, installed: Installed, owner: Owner) -> Iterator[Place]:
     """The table of a plugin that the file does not use."""
-    kind = {"transports": "transport", "registry": "registry", "pubsub": "pubsub"}.get(str(path[0]))
+    kind = {"transports": "transport", "registry": "registry", "pubsub": "pubsub", "results": "results"}.get(
+        str(path[0])
+    )
     name = str(path[1]) if len(path) > 1 else ""
     if kind and name in installed.names(kind):
         yield Place(path=path[:2], struct=installed.provider(kind, name).options, owner=owner(kind, name))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from ..contracts import Provider
 
-KINDS = ("transport", "registry", "pubsub", "serializer", "balancer", "middleware", "authenticator")
+KINDS = ("transport", "registry", "pubsub", "results", "serializer", "balancer", "middleware", "authenticator")
 
 
 class Installed(Protocol):

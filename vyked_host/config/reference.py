@@ -62,6 +62,7 @@ _PLUGINS = {
     "transport": ("[transports.NAME]", "The plugin is NAME unless `use` says another. Default: local, tcp, http if there are routes."),
     "registry": ("[registry]", "`use` names the plugin (default `\"embedded\"`); its options stand in a table of its name."),
     "pubsub": ("[pubsub]", "`use` names the plugin (default `\"embedded\"`); its options stand in a table of its name."),
+    "results": ("[results]", "`use` names the plugin (default `\"memory\"`); its options stand in a table of its name. Used where a method is `@api(keyed=True)`."),
     "serializer": ("Serializers", "Named by the option `serializer` of a transport."),
     "balancer": ("Balancers", 'Named by `balancer` of a client: `balancer = "x"` or `balancer = { use = "x", ... }`.'),
     "middleware": ("Middlewares", 'Named in the lists of `[middleware]`: `"x"` or `{ use = "x", ... }`.'),

@@ -107,6 +107,7 @@ class SchemaOfFile:
             "logging": table_schema(LoggingTable),
             "registry": self._separate("registry", "Where services find each other."),
             "pubsub": self._separate("pubsub", "How events travel."),
+            "results": self._separate("results", "Where results of calls with an idempotency key are kept.", "memory"),
             "transports": self._transports(),
             "services": self._service_tables(),
             "clients": {
@@ -130,9 +131,9 @@ class SchemaOfFile:
                 self.missing.append(f"{kind}.{name}: {error}")
         return found
 
-    def _separate(self, kind: str, words: str) -> Schema:
+    def _separate(self, kind: str, words: str, default: str = "embedded") -> Schema:
         tables = {provider.name: schema for provider, schema in self._providers(kind)}
-        use = {"type": "string", "description": f"one of: {', '.join(tables)}", "default": "embedded"}
+        use = {"type": "string", "description": f"one of: {', '.join(tables)}", "default": default}
         return _object({"use": {**use, "examples": list(tables)}, **tables}, words)
 
     def _transports(self) -> Schema:

@@ -25,6 +25,7 @@ from ..model.values import Value
 from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
+from ..routing.claims import Claim, Hold, Record, Standing, claimed, renewed, settled
 from ..wire.envelope import MalformedEnvelope, pack, unpack
 from ..wire.metadata import pack as pack_headers
 from ..wire.metadata import unpack as unpack_headers
@@ -49,6 +50,7 @@ from .kinds import (
     Proceed,
     PubSub,
     Registry,
+    ResultStore,
     Serializer,
     Taken,
 )
@@ -57,12 +59,13 @@ from .trust import Trust
 
 __all__ = [
     "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
-    "Channel", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery", "Departing",
-    "Dependency", "Desk", "Doubt", "EndpointDescription", "Entered", "Environment", "Event", "Executed", "Fault", "Generation",
-    "GroupLag", "Guarantees", "HostView", "HttpBinding", "Hub", "Instance", "Kind", "KnowsGroups", "KnowsLag", "Lease",
-    "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News", "NoOptions", "NodeRecord", "ObservesOutcomes",
-    "Peer", "Proceed", "Provider", "PubSub", "Registry", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription",
-    "Sightings", "Sink", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust",
-    "Value", "Verdict", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse", "unpack",
-    "unpack_headers",
+    "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
+    "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "Entered", "Environment", "Event", "Executed",
+    "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
+    "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
+    "NoOptions", "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
+    "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
+    "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse",
+    "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

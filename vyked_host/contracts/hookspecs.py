@@ -13,7 +13,7 @@ import pluggy
 
 from .calls import Transport
 from .environment import HostView
-from .kinds import Authenticator, Balancer, Middleware, PubSub, Registry, Serializer
+from .kinds import Authenticator, Balancer, Middleware, PubSub, Registry, ResultStore, Serializer
 from .provider import Provider
 
 hookspec = pluggy.HookspecMarker("vyked_host")
@@ -80,6 +80,18 @@ def vyked_registries() -> Iterable[Provider[Registry]]:
         @hookimpl
         def vyked_registries():
             return [Provider(name="stone", summary="a fixed list", options=Options, build=build)]
+    """
+
+
+@hookspec
+def vyked_result_stores() -> Iterable[Provider[ResultStore]]:
+    """When ``[results] use`` names one of this module. Returns the stores for results of calls with a key that the module offers.
+
+    Must not block or import heavily: `Provider.build` does that. Example::
+
+        @hookimpl
+        def vyked_result_stores():
+            return [Provider(name="shelf", summary="results in a table", options=Options, build=build)]
     """
 
 

@@ -1,4 +1,4 @@
-"""The other kinds of plugin: serializers, registries, pub-sub back ends, balancers, middlewares, authenticators."""
+"""The other kinds of plugin: serializers, registries, pub-sub back ends, result stores, balancers, middlewares, authenticators."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ..model.description import EndpointDescription
 from ..model.message import Call, Event, Fault, GroupLag, Peer, Subscription, Verdict
 from ..model.topology import Change, Generation, NodeRecord
+from ..routing.claims import Claim, Standing
 
 
 class Codec(Protocol):
@@ -152,6 +153,33 @@ class KnowsLag(Protocol):
         """How far each group of any topic is behind, members or not; `groups`: those of these names alone. Raises
         errors.VykedError."""
         ...
+
+
+class ResultStore(Protocol):
+    """Keeps what calls with an idempotency key gave, so that the same key gives the same again. `key` is a digest in hex digits;
+    what becomes of it is decided by `routing.claims`, in one step at the place where the records are. Each method may be called
+    twice for one thing, and raises errors.Unavailable by its own deadline where the store does not answer."""
+
+    async def open(self) -> str:
+        """Connect. The answer names what is behind it: the same text for all that share their records, and for nobody else.
+        Raises errors.StartError."""
+        ...
+
+    async def claim(self, key: str, claim: Claim, *, deadline: float) -> Standing:
+        """`claims.claimed`, by monotonic `deadline`. A held key is kept until it is settled or taken over, at least for 20 times
+        ``[timing] key_lease``. Raises errors.Overloaded when there is no room for one more."""
+        ...
+
+    async def renew(self, key: str, token: str) -> bool:
+        """`claims.renewed`. False: `token` does not hold it any more."""
+        ...
+
+    async def settle(self, key: str, token: str, outcome: bytes | None) -> bool:
+        """`claims.settled`; an outcome is kept for as long as the options say. False: `token` did not hold it any more."""
+        ...
+
+    async def aclose(self) -> None:
+        """Write what is under way and let go of the back end. Idempotent."""
 
 
 class Candidate(Protocol):

@@ -17,6 +17,7 @@ OFFERS = {
     "transport": "vyked_transports",
     "pubsub": "vyked_pubsub_backends",
     "registry": "vyked_registries",
+    "results": "vyked_result_stores",
     "serializer": "vyked_serializers",
     "balancer": "vyked_balancers",
     "middleware": "vyked_middlewares",

@@ -68,7 +68,8 @@ class EndpointDescription(Value):
     `stream_position` (-1: by keyword only). Of a WebSocket these are what it receives, what it sends (`result`), and the
     parameter that gets the socket (empty: the handler gets the request instead). `timeout_s` None: the client's default
     holds; a WebSocket then has no time limit.
-    `transports` None: every transport of the service.
+    `transports` None: every transport of the service. `keyed`: what calls with an idempotency key gave is given again; `results`
+    names the store where it is kept, the same for all instances that share it, and is empty where there is none.
     """
 
     service: str
@@ -81,6 +82,8 @@ class EndpointDescription(Value):
     stream_parameter: str = ""
     stream_position: int = -1
     idempotent: bool = False
+    keyed: bool = False
+    results: str = ""
     blocking: bool = False
     timeout_s: float | None = None
     concurrency: int | None = None

@@ -93,10 +93,7 @@ class ServiceTable(Table):
             '{ create = ["..."], "*" = ["..."] }; what no key holds for, nobody may call; absent: everybody may'
         ),
     ] = None
-    weight: Annotated[
-        float,
-        Meta(ge=0, description="its share of calls beside other instances, where the balancer goes by it; 0: a spare"),
-    ] = 1.0
+    weight: Annotated[float, Meta(ge=0, description="share of calls, where the balancer goes by it; 0: a spare")] = 1.0
     http_prefix: Annotated[
         str, Meta(pattern=r"^(/[^/].*[^/]|/[^/]|)$", description='put before every route, such as "/v1"')
     ] = ""
@@ -112,9 +109,7 @@ class ClientTable(Table):
     warm_up: Annotated[
         float, Meta(ge=0, description="seconds until an instance that is new, or back, gets its full share; 0: at once")
     ] = 10.0
-    prefer_local: Annotated[bool, Meta(description="an instance in this process is taken first while it is ready")] = (
-        True
-    )
+    prefer_local: Annotated[bool, Meta(description="an instance in this process is taken first while ready")] = True
     transport: Annotated[str | None, Meta(description="call over this transport only")] = None
     connections: Annotated[
         int, Meta(ge=1, le=64, description="to each node; calls take the one on which the fewest wait for answers")
@@ -206,6 +201,9 @@ class TimingTable(Table):
     ejection: Annotated[
         Positive, Meta(description="an instance that failed five calls in a row is passed over for, the first time")
     ] = 30.0
+    key_lease: Annotated[Positive, Meta(description="silence after which a keyed call may be run by somebody else")] = (
+        5.0
+    )
     start: Annotated[Positive, Meta(description="each on_start, and each hook of a plugin, may take")] = 30.0
     stop: Annotated[
         Positive,
@@ -290,6 +288,7 @@ class Settings(Table):
     logging: LoggingTable = LoggingTable()
     registry: Choice = Choice(use="embedded")
     pubsub: Choice = Choice(use="embedded")
+    results: Choice = Choice(use="memory")
     transports: dict[str, TransportTable] = {}
     services: dict[str, ServiceTable] = {}
     clients: dict[str, ClientTable] = field(default_factory=lambda: {"default": ClientTable()})

@@ -67,6 +67,12 @@ class Backlog:
         self._lost_first = self._lost_last = 0  # before the first that waits, and after the last
         self._paused = self._pumping = False
         self.dropped = 0
+        self.roomy: Callable[[], None] = _nothing  # called when there is room again for more than half of what may wait
+
+    @property
+    def is_roomy(self) -> bool:
+        """Does no more than half of what may wait do so? Who can wait with more loses nothing."""
+        return len(self._events) <= self._most // 2 and self._bytes <= QUEUE_BYTES // 2
 
     @property
     def waiting(self) -> int:
@@ -113,6 +119,8 @@ class Backlog:
         """A handler is free again."""
         self._room += 1
         self.pump()
+        if self.is_roomy:
+            self.roomy()
 
     def pause(self) -> None:
         """Deliver nothing new."""
@@ -135,6 +143,10 @@ class Backlog:
         self._bytes -= len(event.body)
         gap, self._lost_first = joined(self._lost_first, gap), 0
         return event, gap
+
+
+def _nothing() -> None:
+    """Nobody waits for room."""
 
 
 def joined(one: int, other: int) -> int:

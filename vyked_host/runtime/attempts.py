@@ -45,15 +45,18 @@ class Attempts(Outgoing):
                     dialling = perf_counter()
                     channel = await self._dialled(instance, way, call)
                     dialling -= perf_counter()
-                answer = self._send(call, arguments, instance, way, channel)
+                answer = self._send(call, arguments, instance, way, channel, tried)
                 result = await answer.future
             except BaseException as error:
-                if tried is None or not tried.is_over:
+                if tried is None or tried.counts(error):
                     self._failed(answer, error, call, perf_counter() - dialling if dialling > 0 else -dialling)
                 elif answer is not None:
                     self._given_up(answer)
-                tried, pause = self._next(error, call, options, tried)
+                kept = results_at(channel, call) if answer is not None and channel is not None else ""
+                tried, pause = self._next(error, call, options, tried, kept)
                 if pause is None:
+                    if tried is not None and (said := tried.outcome(error)) is not error:
+                        raise said from error
                     raise
             else:
                 answer.running = None  # it has the answer as its sink: a circle no collector would find
@@ -66,8 +69,12 @@ class Attempts(Outgoing):
                 await asyncio.sleep(pause)
 
     # ---- one attempt -----------------------------------------------------------------------------------------------
-    def _send(self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel) -> Answer:
+    def _send(
+        self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None
+    ) -> Answer:  # fmt: skip
         call.endpoint, call.codec = way.agreed(channel, self.endpoint)
+        if tried is not None and tried.doubt is not None and results_at(channel, call) != tried.results:
+            raise tried.doubt
         codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
         try:
             call.body = codecs.encode(arguments)
@@ -112,16 +119,18 @@ class Attempts(Outgoing):
 
     # ---- the next one ----------------------------------------------------------------------------------------------
     def _next(
-        self, error: BaseException, call: Call, options: CallOptions | None, tried: Tried | None
+        self, error: BaseException, call: Call, options: CallOptions | None, tried: Tried | None, kept: str
     ) -> tuple[Tried | None, float | None]:  # fmt: skip
-        """Whom the call has tried, and seconds until its next attempt; None: there is none."""
+        """Whom the call has tried, and seconds until its next attempt; None: there is none. `kept`: where results of the attempt are."""
         if not isinstance(error, CallError) or error.instance is None or not self.client.target.instances:
             return tried, None
         tried = tried or Tried(error.instance)
+        if kept and error.executed == "unknown" and tried.doubt is None and not self.endpoint.idempotent:
+            tried.doubt, tried.results = error, kept
         pause = self.client.retries.pause(
             Failure(code=error.code, executed=error.executed, retry_after=error.retry_after),
             attempt=max(call.attempt, len(tried.nodes)),
-            repeatable=may_run_twice(idempotent=self.endpoint.idempotent, has_key=call.idempotency_key is not None),
+            repeatable=may_run_twice(idempotent=self.endpoint.idempotent, has_key=tried.doubt is not None, keyed=bool(tried.results)),
             elsewhere=(options is None or not options.instance) and self.has_another(tried),
             chance=self.client.chance(),
         )  # fmt: skip
@@ -154,3 +163,12 @@ class Attempts(Outgoing):
         tried.nodes.append(chosen.node_id)
         call.attempt = len(tried.nodes)
         return chosen
+
+
+def results_at(channel: Channel, call: Call) -> str:
+    """The store where the node keeps what `call` gives under its idempotency key; "" where it has none, or the call no key."""
+    if call.idempotency_key is None:
+        return ""
+    endpoints = channel.surface.endpoints
+    found = endpoints[call.endpoint] if call.endpoint < len(endpoints) else None
+    return found.results if found is not None else ""

@@ -18,7 +18,7 @@ from ..model.version import compatible, parse
 from .admission import forbidden
 from .clock import SWEEP_S
 from .failures import FailureLog
-from .invocation import RETRY_AFTER_S, Invocation, Streaming
+from .invocation import RETRY_AFTER_S, Invocation
 from .lag import BLOCKED_S, LATE_S, LoopLag
 from .outcomes import invalid_fault
 from .routes import Route
@@ -154,8 +154,7 @@ class Dispatcher:
         except ValueError as error:
             self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
             return None
-        made = Streaming if route.streams else Invocation
-        invocation = made(self, route, codecs, call, sink, now)
+        invocation = route.invocation(self, route, codecs, call, sink, now)
         counters.in_flight += 1
         self.running[invocation] = None
         return invocation, arguments
@@ -242,5 +241,5 @@ class Dispatcher:
         """Cancel what still runs; its endpoints, by name."""
         left = sorted(invocation.route.endpoint.path for invocation in self.running)
         for invocation in list(self.running):
-            invocation.cancel(Fault(code="UNAVAILABLE", message="the host was stopped", executed="executed"))
+            invocation.stop(Fault(code="UNAVAILABLE", message="the host was stopped", executed="executed"))
         return left

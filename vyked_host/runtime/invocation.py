@@ -60,6 +60,10 @@ class Invocation:
         if self.task is not None:
             self.task.cancel()
 
+    def stop(self, fault: Fault) -> None:
+        """The same, for a host that can't wait any longer."""
+        self.cancel(fault)
+
     def item(self, body: Any) -> bool:
         """A unary call takes no items."""
         return False

@@ -36,6 +36,16 @@ from .tasks import GRACE_S, TaskScope
 PhaseChanged = Callable[[str, str], None]
 
 
+class Results(Protocol):
+    """Where results of calls with an idempotency key are kept."""
+
+    async def open(self) -> None:
+        """Connect. Raises StartError."""
+
+    async def aclose(self) -> None:
+        """Let go of it. Idempotent."""
+
+
 class Hubs(Protocol):
     """The places where nodes meet, opened first and left last."""
 
@@ -71,6 +81,7 @@ class Node:
         self.listeners: dict[str, Listener] = {}
         self.clients: list[ServiceClient] = []
         self.hubs: Hubs
+        self.keys: Results | None = None
         self.left_behind: list[str] = []
         self.lifespans: list[tuple[str, AbstractAsyncContextManager[None]]] = []
         self.phase_changed: PhaseChanged = _nobody_listens
@@ -152,6 +163,8 @@ class Node:
         for watching in self.watching:
             self.tasks(watching(), "watch of the mesh")
         await self._meet()
+        if self.keys is not None:
+            await self.keys.open()
         for name, manager in self.lifespans:
             await self._enter_lifespan(name, manager)
         for hosted in self.hosted:
@@ -274,6 +287,8 @@ class Node:
         await self.end("publishing the last events", self.publisher.flush())
         await self.end("closing the connections to other nodes", self.directory.aclose())
         await self.end("closing the bus", self.pubsub.aclose())
+        if self.keys is not None:
+            await self.end("closing the store of results", self.keys.aclose())
         await self.end("closing the registry", self.registry.aclose())
         await self.end("leaving the hub", self.hubs.aclose())
         await self._stack.aclose()

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import RULES, ApplicationError, CallError, Executed, InvalidPayload, ServiceError
+from ..errors import ApplicationError, CallError, Executed, InvalidPayload, ServiceError, rule
 from ..model.description import DeclaredError, EndpointDescription
 from ..model.message import Fault
 
@@ -70,7 +70,7 @@ def to_error(fault: Fault, endpoint: EndpointDescription, instance: str | None) 
     """The exception that the caller of `endpoint` gets for `fault`."""
     if fault.code == "APPLICATION":
         return _application(fault, endpoint, instance)
-    return RULES[fault.code].error(
+    return rule(fault.code, fault.type).error(
         fault.message,
         service=endpoint.service,
         method=endpoint.name,

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..contracts import Channel
-from ..errors import DeadlineExceeded, Unavailable
+from ..errors import CallError, DeadlineExceeded, Unavailable
 from ..model.description import EndpointDescription, Kind
 from ..model.message import Call
 from ..service.clients import CallOptions
@@ -27,12 +27,25 @@ PLAIN = CallOptions()
 
 
 class Tried:
-    """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up."""
+    """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up. `doubt`: an
+    attempt that may have run, under the call's idempotency key: others are only for instances that share its store, `results`."""
 
-    __slots__ = ("is_over", "nodes")
+    __slots__ = ("doubt", "is_over", "nodes", "results")
 
     def __init__(self, *nodes: str) -> None:
         self.nodes, self.is_over = list(nodes), False
+        self.results = ""
+        self.doubt: CallError | None = None
+
+    def counts(self, error: BaseException) -> bool:
+        """Is `error` how an attempt ended that somebody waits for? Not one more that could not be made."""
+        return not self.is_over and error is not self.doubt
+
+    def outcome(self, error: BaseException) -> BaseException:
+        """What the caller hears when the last attempt ended with `error`: that the call may have run, where one may have."""
+        if self.doubt is not None and isinstance(error, CallError) and error.executed in ("not_sent", "not_executed"):
+            return self.doubt
+        return error
 
 
 class Outgoing:

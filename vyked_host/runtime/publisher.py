@@ -32,7 +32,7 @@ class Publisher:
         node_id: str, log: logging.Logger, trail: EventTrail,
     ) -> None:  # fmt: skip
         self.trail = trail
-        self._pubsub, self._guarantees, self._codecs = pubsub, guarantees, codecs
+        self._pubsub, self.guarantees, self._codecs = pubsub, guarantees, codecs
         self._serializer, self._content_type = serializer, content_type
         self._clock, self._node_id, self._log = clock, node_id, log
         self._encoders: dict[tuple[str, str, str], Callable[[Any], Any]] = {}
@@ -45,8 +45,8 @@ class Publisher:
     ) -> Awaitable[Published]:  # fmt: skip
         """Hand one event to the bus. The awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded."""
         body = self._encoder(event)(payload)
-        if len(body) > self._guarantees.max_message_bytes:
-            limit = self._guarantees.max_message_bytes
+        if len(body) > self.guarantees.max_message_bytes:
+            limit = self.guarantees.max_message_bytes
             raise TooLarge(
                 f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {limit}", executed="not_sent"
             )
@@ -80,7 +80,7 @@ class Publisher:
 
     async def _acked(self, accepted: Awaitable[None], event_id: str) -> Published:
         await accepted
-        return Published(id=event_id, durability=self._guarantees.durability)
+        return Published(id=event_id, durability=self.guarantees.durability)
 
     def _settled(self, entry: Entry, done: asyncio.Future[Published]) -> None:
         self._outstanding.discard(done)

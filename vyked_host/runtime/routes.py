@@ -12,7 +12,9 @@ from typing import Any, Literal
 from ..contracts import Codec, Middleware, Proceed
 from ..model.description import DeclaredError, EndpointDescription, Kind
 from .codecs import AS_IS, Codecs
-from .invocation import NEVER_BEGUN, serve_stream
+from .invocation import NEVER_BEGUN, Invocation, Streaming, serve_stream
+from .keyed import KeyedInvocation
+from .keys import Keys
 from .outcomes import declared
 from .statistics import CallCounters
 
@@ -46,7 +48,7 @@ class Route:
     that comes is run even then."""
 
     __slots__ = (
-        "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "limit", "open", "proceed", "result_class", "streams", "timeout_s",
+        "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "limit", "open", "proceed", "result_class", "streams", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -56,12 +58,16 @@ class Route:
         chain: Sequence[Middleware],
         codecs: Codecs,
         threads: Executor,
+        keys: Keys | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.counters = CallCounters("server")
         self.handler = _prepared(endpoint, handler, threads, self.counters)
         self.streams = endpoint.kind.streams_out or endpoint.kind.streams_in
         innermost = serve_stream if self.streams else self.handler
+        self.invocation: type[Invocation] = Streaming if self.streams else Invocation
+        if endpoint.keyed and keys is not None:
+            innermost, self.invocation = keys.around(self, innermost), KeyedInvocation
         self.proceed = compose(endpoint, "server", chain, innermost)
         self.codecs = bind_all(endpoint, codecs)
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)

@@ -70,7 +70,7 @@ def _decorate(name: str, subject: Any, changes: dict[str, Any]) -> Any:
 
 @overload
 def api(
-    *, timeout: float | None = ..., idempotent: bool = ..., blocking: bool = ...,
+    *, timeout: float | None = ..., idempotent: bool = ..., keyed: bool = ..., blocking: bool = ...,
     raises: Sequence[type[ServiceError]] = ..., concurrency: int | None = ...,
     priority: Literal["high", "normal", "low"] = ..., sensitive: Sequence[str] = ...,
 ) -> EndpointDecorator: ...  # fmt: skip
@@ -85,18 +85,24 @@ def api(body: Callable[Concatenate[Any, P], AsyncIterator[T]], /) -> StreamEndpo
 @overload
 def api(body: Callable[Concatenate[Any, P], R], /) -> Endpoint[P, R]: ...
 def api(
-    subject: Any = None, /, *, timeout: float | None = None, idempotent: bool = False, blocking: bool = False,
+    subject: Any = None, /, *, timeout: float | None = None, idempotent: bool = False, keyed: bool = False,
+    blocking: bool = False,
     raises: Sequence[type[ServiceError]] = (), concurrency: int | None = None,
     priority: Literal["high", "normal", "low"] = "normal", sensitive: Sequence[str] = (),
 ) -> Any:  # fmt: skip
     """Make a method callable by other services, under its name.
 
-    `timeout` in seconds bounds each call; `idempotent` lets a call of unknown outcome be tried again; `blocking` runs a
-    plain def in a thread; `raises` are the application errors that callers get as such; `concurrency` bounds the calls
+    `timeout` in seconds bounds each call; `idempotent` lets a call of unknown outcome be tried again; `keyed` keeps what calls
+    with an idempotency key gave, and gives it again (``[results]`` says where); `blocking` runs a plain def in a thread; `raises` are the application errors that callers get as such; `concurrency` bounds the calls
     that run at once; `sensitive` names parameters whose values stay out of logs and traces.
     """
-    changes: dict[str, Any] = {"exposed": True, "idempotent": idempotent, "blocking": blocking, "priority": priority}
-    changes |= {"raises": tuple(raises), "sensitive": tuple(sensitive), "concurrency": concurrency}
+    changes: dict[str, Any] = {"exposed": True, "idempotent": idempotent, "keyed": keyed, "blocking": blocking}
+    changes |= {
+        "priority": priority,
+        "raises": tuple(raises),
+        "sensitive": tuple(sensitive),
+        "concurrency": concurrency,
+    }
     return _decorate("api", subject, changes if timeout is None else changes | {"timeout": timeout})
 
 

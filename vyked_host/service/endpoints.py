@@ -40,6 +40,7 @@ class Marks(Value):
     exposed: bool = False
     timeout: float | None = None
     idempotent: bool = False
+    keyed: bool = False
     blocking: bool = False
     raises: tuple[type[ServiceError], ...] = ()
     concurrency: int | None = None

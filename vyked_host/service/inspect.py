@@ -153,7 +153,8 @@ def _endpoint(name: str, member: Decorated, naming: Naming, place: Place) -> End
     return EndpointDescription(
         service=naming.service, version=naming.version, name=name, kind=shape.kind, arguments=shape.arguments,
         result=shape.result, inbound=shape.inbound, stream_parameter=shape.stream_parameter,
-        stream_position=shape.stream_position, idempotent=marks.idempotent, blocking=marks.blocking,
+        stream_position=shape.stream_position, idempotent=marks.idempotent, keyed=marks.keyed,
+        blocking=marks.blocking,
         timeout_s=marks.timeout, concurrency=marks.concurrency, priority=marks.priority, sensitive=marks.sensitive,
         raises=declared_errors(marks.raises, place), deprecated=marks.deprecated, replacement=marks.replacement,
         http=bindings(name, marks.routes, shape, place), transports=transports, summary=summary(member.body),
@@ -175,6 +176,11 @@ def _check_marks(member: Decorated, shape: Shape, place: Place) -> None:
     ):
         raise place.fault(
             "blocking=True runs a plain def in a thread", "write `def` without async, or remove blocking=True"
+        )
+    if marks.keyed and shape.kind is not Kind.UNARY:
+        raise place.fault(
+            "keyed=True keeps one result, and this has a stream or a raw answer",
+            "remove keyed=True, or return one value",
         )
     known = (*shape.positional, *shape.keyword)
     for unknown in [] if shape.untyped else [each for each in marks.sensitive if each not in known]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .conformance.plugins import PluginConformance as PluginConformance
     from .conformance.pubsub import PubSubConformance as PubSubConformance
     from .conformance.registries import RegistryConformance as RegistryConformance
+    from .conformance.results import ResultStoreConformance as ResultStoreConformance
     from .conformance.serializers import SerializerConformance as SerializerConformance
     from .conformance.transports import TransportConformance as TransportConformance
     from .leftovers import leaks as leaks
@@ -29,6 +30,7 @@ _HOME = {
     "PluginConformance": "conformance.plugins",
     "PubSubConformance": "conformance.pubsub",
     "RegistryConformance": "conformance.registries",
+    "ResultStoreConformance": "conformance.results",
     "SerializerConformance": "conformance.serializers",
     "TransportConformance": "conformance.transports",
     "environment": "surroundings",
@@ -39,7 +41,7 @@ _HOME = {
 
 __all__ = [
     "BalancerConformance", "Mesh", "PluginConformance", "PubSubConformance", "RegistryConformance",
-    "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "running",
+    "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "running",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ _TYPED = {kind.value: kind for kind in (Kind.UNARY, Kind.SERVER_STREAM, Kind.CLI
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row. `kind` is the number of a model.description.Kind, 1 to 4; `lane` is "normal" or "control"; `replacement` is what to
-    call instead of what is deprecated, as its author wrote it."""
+    call instead of what is deprecated, as its author wrote it; `results` names the store where what calls with an idempotency key gave is kept."""
 
     index: Annotated[int, Meta(ge=0, le=LARGEST_INDEX)]
     service: str
@@ -30,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lane: str = "normal"
     deprecated: bool = False
     replacement: str = ""
+    results: str = ""
 
 
 def callable_here(endpoint: EndpointDescription | None) -> bool:
@@ -52,7 +53,7 @@ def _row(index: int, endpoint: EndpointDescription) -> Entry:
     return Entry(
         index=index, service=endpoint.service, version=endpoint.version, name=endpoint.name,
         kind=endpoint.kind.value, idempotent=endpoint.idempotent, lane=endpoint.lane,
-        deprecated=endpoint.deprecated, replacement=endpoint.replacement,
+        deprecated=endpoint.deprecated, replacement=endpoint.replacement, results=endpoint.results,
     )  # fmt: skip
 
 
@@ -67,5 +68,5 @@ def _describe(entry: Entry) -> EndpointDescription:
     return EndpointDescription(
         service=entry.service, version=entry.version, name=entry.name, kind=_TYPED[entry.kind],
         idempotent=entry.idempotent, lane="control" if entry.lane == "control" else "normal",
-        deprecated=entry.deprecated, replacement=entry.replacement,
+        deprecated=entry.deprecated, replacement=entry.replacement, keyed=bool(entry.results), results=entry.results,
     )  # fmt: skip

@@ -104,6 +104,7 @@ def test_names_in_every_corner_of_a_file_are_found() -> None:
         ("registry", "redis"), ("pubsub", "dist:redis"), ("transport", "tcp"), ("transport", "nuts"), ("serializer", "cbor"),
         ("serializer", "json"), ("serializer", "msgpack"),
         ("balancer", "zone"), ("balancer", "hash"), ("middleware", "logging"), ("middleware", "audit"), ("service", "till"),
+        ("results", "memory"),
     }  # fmt: skip
 
 

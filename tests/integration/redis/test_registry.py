@@ -7,13 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
-from vyked_host.testing.leaks import leaks
 
 from vyked_host.builtin.redis.options import RegistryOptions
 from vyked_host.builtin.redis.registry.registry import RedisRegistry
 from vyked_host.contracts import Anew, TimingTable
 from vyked_host.errors import Unavailable
-from vyked_host.testing import environment
+from vyked_host.testing import environment, leaks
 from vyked_host.testing.conformance.company import record
 from vyked_host.testing.waiting import eventually
 

@@ -12,7 +12,7 @@ import pytest
 from tests.valkey import Valkey
 from vyked_host.builtin.redis.options import StreamOptions
 from vyked_host.builtin.redis.provider import STREAMS
-from vyked_host.builtin.redis.streams.bus import StreamsBus, beginning
+from vyked_host.builtin.redis.streams.bus import StreamsBus
 from vyked_host.builtin.redis.streams.keys import of_group, of_topic
 from vyked_host.builtin.redis.streams.scripts import TRIM
 from vyked_host.builtin.redis.streams.verify import durability
@@ -173,18 +173,6 @@ async def test_a_replay_begins_at_a_time_an_entry_or_the_beginning(shared, open_
     grouped = Inbox()
     await bus.subscribe(to("late", "m", since="0"), grouped)
     await eventually(lambda: grouped.ids == [before, after])
-
-
-@pytest.mark.parametrize(
-    ("since", "found"), [("0", (0, 0)), ("5-3", (5, 3)), ("1970-01-01T00:00:01", (999, (1 << 64) - 1))]
-)
-def test_where_a_replay_begins(since, found):
-    assert beginning(since) == found
-
-
-def test_what_is_no_place_to_begin_is_refused():
-    with pytest.raises(NotSupported, match="ISO 8601"):
-        beginning("yesterday")
 
 
 # ---- groups ----------------------------------------------------------------------------------------------------------------

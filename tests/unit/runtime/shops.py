@@ -67,9 +67,14 @@ class Channel:
         self.node_id, self.script = node_id, script
         self.generation: Generation | None = None
         self.retired: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
-        self.surface = Surface(revision=1, endpoints=())
+        self.results = ""
         self.asked: list[tuple[float, int]] = []
         self.cancelled = 0
+
+    @property
+    def surface(self) -> Surface:
+        served = msgspec.structs.replace(endpoint(), keyed=bool(self.results), results=self.results)
+        return Surface(revision=1, endpoints=(served,))
 
     def endpoint(self, _wanted: EndpointDescription) -> int:
         return 0

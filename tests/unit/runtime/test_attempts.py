@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from vyked_host.errors import DeadlineExceeded, Overloaded, Unavailable
+from vyked_host.model.message import Call
 from vyked_host.model.tables import RetryTable
 from vyked_host.service.clients import CallOptions
 from vyked_host.testing.virtual_time import virtual_time
@@ -91,6 +93,51 @@ async def test_what_may_have_run_is_repeated_for_idempotent_methods_only() -> No
     assert await shops.bind("look", idempotent=True)() == 2
     with pytest.raises(Unavailable):
         await shops.bind("buy")(CallOptions(idempotency_key="k"))
+
+
+KEY = CallOptions(idempotency_key="k")
+
+
+async def test_what_may_have_run_under_a_key_is_repeated_where_its_results_are_known() -> None:
+    shops = Shops(fails(executed="unknown"), answers)
+    for each in shops.instances:
+        each.results = "redis:1"
+    assert await shops.bind()(KEY) == 2
+    assert (shops.asked, shops.left) == ([1, 1], (0, 0))
+
+
+async def test_a_key_is_worth_nothing_at_an_instance_with_another_store() -> None:
+    shops = Shops(fails(executed="unknown"), answers, answers)
+    for each, results in zip(shops.instances, ("memory:1", "memory:2", ""), strict=True):
+        each.results = results
+    with pytest.raises(Unavailable) as failed:
+        await shops.bind()(KEY)
+    assert (failed.value.executed, shops.asked, shops.left) == ("unknown", [1, 0, 0], (0, 0))
+
+
+async def test_a_call_with_a_key_goes_back_to_the_store_that_knows_it() -> None:
+    def lost_once(call: Call, sink: Any) -> None:
+        (fails(executed="unknown") if call.attempt == 1 else answers)(call, sink)
+
+    shops = Shops(lost_once, answers)
+    shops.instances[0].results, shops.instances[1].results = "memory:1", "memory:2"
+    assert await shops.bind()(KEY) == 3
+    assert shops.asked == [2, 0]
+
+
+async def test_that_a_call_may_have_run_is_not_forgotten_when_later_attempts_are_refused() -> None:
+    shops = Shops(fails(executed="unknown"), fails(), fails())
+    for each in shops.instances:
+        each.results = "redis:1"
+    with pytest.raises(Unavailable) as failed:
+        await shops.bind()(KEY)
+    assert (failed.value.executed, shops.asked) == ("unknown", [1, 1, 1])
+
+
+async def test_an_idempotent_method_is_repeated_wherever_it_may_be() -> None:
+    shops = Shops(fails(executed="unknown"), answers)
+    shops.instances[0].results = "memory:1"
+    assert await shops.bind("look", idempotent=True)(KEY) == 2
 
 
 async def test_who_does_not_answer_is_not_asked_again() -> None:

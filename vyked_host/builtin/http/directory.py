@@ -27,6 +27,7 @@ class EndpointEntry(msgspec.Struct, omit_defaults=True):
     deprecated: bool = False
     replacement: str = ""
     stream_parameter: str = ""
+    results: str = ""
 
 
 class Directory(msgspec.Struct):
@@ -75,6 +76,7 @@ def _entry(endpoint: EndpointDescription) -> EndpointEntry:
         deprecated=endpoint.deprecated,
         replacement=endpoint.replacement,
         stream_parameter=endpoint.stream_parameter,
+        results=endpoint.results,
     )
 
 
@@ -84,4 +86,4 @@ def _description(entry: EndpointEntry) -> EndpointDescription | None:
     fields: dict[str, Any] = msgspec.structs.asdict(entry)
     fields["kind"] = Kind(entry.kind)
     fields["raises"] = tuple(DeclaredError(code=code, status=status) for code, status in entry.raises)
-    return EndpointDescription(**fields)
+    return EndpointDescription(**fields, keyed=bool(entry.results))

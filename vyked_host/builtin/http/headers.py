@@ -27,6 +27,8 @@ BEGINNINGS = frozenset(b"VvIiTtBb")
 NOTHING: Mapping[str, str] = {}
 
 _PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?\Z")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"\Z')
+_ESCAPED = re.compile(r"\\(.)")
 _CALLER = re.compile(r"[a-z][a-z0-9_-]{0,63}/[0-9A-Za-z.+-]{1,64}\Z")
 _pairs = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -63,6 +65,14 @@ def entity(headers: Mapping[str, str]) -> str | None:
     """The routing key; it travels percent-encoded."""
     text = headers.get(ENTITY)
     return unquote(text) if text is not None else None
+
+
+def idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """The caller's key: as it stands, or between quotes as draft-ietf-httpapi-idempotency-key-header has it (RFC 9651, 3.3.3)."""
+    text = headers.get(IDEMPOTENCY)
+    if text is None or (quoted := _QUOTED.match(text)) is None:
+        return text
+    return _ESCAPED.sub(r"\1", quoted[1])
 
 
 def caller(headers: Mapping[str, str]) -> str:

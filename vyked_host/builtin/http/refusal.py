@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from ...contracts import Code, DeclaredError, Fault
-from ...errors import RULES
+from ...errors import rule
 
 JSON = "application/json"
 
@@ -43,7 +43,7 @@ def encode_error(fault: Fault) -> bytes:
 def status_of(fault: Fault, raises: tuple[DeclaredError, ...] = ()) -> int:
     """The HTTP status of `fault`: that of the declared error where it is one."""
     declared = (found.status for found in raises if fault.code == "APPLICATION" and found.code == fault.type)
-    return next(declared, RULES[fault.code].status)
+    return next(declared, rule(fault.code, fault.type).status)
 
 
 def failure(

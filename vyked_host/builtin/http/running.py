@@ -64,7 +64,7 @@ class Runner:
             metadata=headers.metadata(said),
             attempt=headers.attempt(said),
             entity=headers.entity(said),
-            idempotency_key=said.get(headers.IDEMPOTENCY),
+            idempotency_key=headers.idempotency_key(said),
             caller=headers.caller(said),
             request=request,
         )
@@ -76,6 +76,7 @@ class Runner:
     async def unary(self, call: Call, incoming: Incoming | None = None, *, apart: bool = False) -> Exchange:
         """Run `call` to its end. The client's going cancels it. `apart`: in a task of its own, whatever can be spared."""
         exchange = Exchange()
+        apart = apart or call.idempotency_key is not None  # its handler may outlive the request
         if incoming is None and self._enter is not None and not apart:
             entered = self._enter(call, exchange)
             if entered is None:

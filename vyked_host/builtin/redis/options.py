@@ -1,4 +1,4 @@
-"""Options of the registry and the two buses over Redis."""
+"""Options of what is kept at, or goes over, a Redis server."""
 
 from __future__ import annotations
 
@@ -79,6 +79,19 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         # the url may hold a password, and whoever prints options should not have to know
         return f"BusOptions(url={HIDDEN!r}, prefix={self.prefix!r}, outbox={self.outbox}, queue={self.queue})"
+
+
+class ResultOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[results.redis]``."""
+
+    url: Annotated[str, Meta(description="as in [pubsub.redis]")] = "redis://127.0.0.1:6379/0"
+    prefix: Annotated[
+        str, Meta(pattern=r"^[!-~]{1,64}$", description="first part of every key, before the mesh's name")
+    ] = "vyked"
+    keep: Annotated[float, Meta(gt=0, description="seconds for which a result is given again under its key")] = 86_400.0
+
+    def __repr__(self) -> str:
+        return f"ResultOptions(url={HIDDEN!r}, prefix={self.prefix!r}, keep={self.keep})"
 
 
 class RegistryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

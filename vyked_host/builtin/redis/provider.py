@@ -1,4 +1,4 @@
-"""Entry points of `registry.redis`, `pubsub.redis` and `pubsub.redis-streams`."""
+"""Entry points of `registry.redis`, `pubsub.redis`, `pubsub.redis-streams` and `results.redis`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import msgspec
 
-from ...contracts import Environment, Guarantees, Provider, PubSub, Registry, hookimpl
-from .options import MIB, BusOptions, RegistryOptions, StreamOptions
+from ...contracts import Environment, Guarantees, Provider, PubSub, Registry, ResultStore, hookimpl
+from .options import MIB, BusOptions, RegistryOptions, ResultOptions, StreamOptions
 
 GUARANTEES = Guarantees(
     fan_out=True,
@@ -71,6 +71,26 @@ def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
             verify=_verify_streams,
         ),
     ]
+
+
+@hookimpl
+def vyked_result_stores() -> Iterable[Provider[ResultStore]]:
+    """The store of results at a Redis or Valkey server."""
+    return [
+        Provider(
+            name="redis",
+            summary="results at a Redis or Valkey server, shared by every instance that uses it",
+            options=ResultOptions,
+            build=_results,
+            guarantees=lambda _options: Guarantees(durability="process"),
+        )
+    ]
+
+
+def _results(options: ResultOptions, env: Environment) -> ResultStore:
+    from .results import RedisResults
+
+    return RedisResults(options, env)
 
 
 def _registry(options: RegistryOptions, env: Environment) -> Registry:

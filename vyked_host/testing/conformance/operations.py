@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import pytest
 
 from ...contracts import Environment, GroupLag, Guarantees, KnowsLag, PubSub, Verdict
+from ...errors import NotSupported
 from ..waiting import eventually
 from .events import ACK, Inbox, event, needs, to
 from .suite import Suite
@@ -45,6 +47,54 @@ class Operations(Suite):
         same = await publish(msgspec.structs.replace(event(named=True), id=other.id))
         await eventually(lambda: inbox.ids)
         assert inbox.ids == [same.id]
+
+    # ---- replay ------------------------------------------------------------------------------------------------------------
+    async def test_a_replay_goes_on_after_an_event_and_never_ends(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        needs(guarantees.replay, "replay")
+        sent = [(await publish(event())).id for _ in range(5)]
+        inbox = Inbox()
+        await bus.subscribe(to(None, "m", since=sent[1]), inbox)
+        await eventually(partial(_has, inbox, sent[-1]))
+        last = (await publish(event())).id
+        await eventually(partial(_has, inbox, last))
+        assert inbox.ids == [*sent[2:], last]
+
+    async def test_a_replay_of_a_long_past_waits_for_a_slow_subscriber(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        needs(guarantees.replay, "replay")
+        sent = [(await publish(event())).id for _ in range(2500)]
+        slow = Inbox(lambda _delivery: None)
+        await bus.subscribe(to(None, "m", since="0", concurrency=1), slow)
+        for at in range(len(sent)):
+            await eventually(partial(_more_than, slow, at))
+            await slow.deliveries[at].settle(ACK)
+        assert slow.ids == sent
+        assert all(each.gap == 0 for each in slow.deliveries)
+
+    async def test_a_replay_from_a_time_leaves_out_what_was_before(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
+    ) -> None:
+        needs(guarantees.replay, "replay")
+        await publish(event(published=env.clock.unix()))
+        began = env.clock.unix()
+        await eventually(lambda: int(env.clock.unix() * 1000) > int(began * 1000) + 1)
+        since = str(int(env.clock.unix() * 1000))
+        after = await publish(event(published=env.clock.unix()))
+        inbox = Inbox()
+        await bus.subscribe(to(None, "m", since=since), inbox)
+        await eventually(lambda: inbox.ids)
+        assert inbox.ids == [after.id]
+
+    async def test_a_replay_from_an_event_that_is_not_there_is_refused(
+        self, bus: PubSub, publish: Any, guarantees: Guarantees
+    ) -> None:
+        needs(guarantees.replay, "replay")
+        await publish(event())
+        with pytest.raises(NotSupported):
+            await bus.subscribe(to(None, "m", since="no-such-event"), Inbox())
 
     # ---- how far groups are behind -----------------------------------------------------------------------------------------
     async def test_it_says_how_far_each_group_is_behind(
@@ -87,6 +137,10 @@ class Operations(Suite):
 
 async def _lag(bus: KnowsLag) -> list[GroupLag]:
     return sorted(await bus.lag(), key=lambda each: each.group)
+
+
+def _more_than(inbox: Inbox, count: int) -> bool:
+    return len(inbox.deliveries) > count
 
 
 def _has(inbox: Inbox, event_id: str) -> bool:

@@ -4,9 +4,7 @@ reads over one of its own, since it waits at the server."""
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
 from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
@@ -39,6 +37,7 @@ from .groups import Groups
 from .letters import Letters
 from .member import Member, groups_of
 from .reader import PATIENCE, Reader
+from .replay import catch_up, first
 from .scripts import AGAIN, ONCE, TRIM
 
 ENVELOPE_BYTES = 64 << 10
@@ -48,7 +47,6 @@ STRATEGIES = frozenset({"any", "random"})
 TRIM_S = 10.0
 FORGOTTEN_MS = 3_600_000
 """A member that has nothing and did not ask for so long is forgotten by its group."""
-ID = re.compile(r"\d+(-\d+)?")
 
 
 class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
@@ -115,16 +113,17 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
-        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not, Unavailable,
-        PermissionDenied."""
+        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not and for an event that
+        it has no more, Unavailable, PermissionDenied."""
         if subscription.group is not None and subscription.strategy not in STRATEGIES:
             raise NotSupported(
                 f"streams know no strategy {subscription.strategy!r}: whoever of a group asks next gets an event"
             )
-        since = None if subscription.since is None else beginning(subscription.since)
         stream = self._stream(subscription.service, subscription.major, subscription.name)
         try:
-            async with asyncio.timeout(self.env.timing.dial):
+            # the id of an event is looked for in the stream, however long that is
+            async with asyncio.timeout(self.env.timing.dial if subscription.since is None else self.env.timing.start):
+                since = None if subscription.since is None else await first(subscription.since, stream, self._errands)
                 if subscription.group is not None:
                     return await self._joined(stream, subscription, since, deliver)
                 return await self._followed(stream, subscription, since, deliver)
@@ -165,17 +164,25 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     async def _followed(
         self, stream: str, wanted: Subscription, since: Id | None, deliver: Callable[[Delivery], None]
     ) -> Backlog:  # fmt: skip
-        if since is None:
-            newest: Any = await self._errands.ask("XREVRANGE", stream, "+", "-", "COUNT", "1")
-            since = parsed(newest[0][0].decode()) if newest else START
-        follow = Follow(stream, since)
+        last = await self._newest(stream) if since is None else since
+        follow, catching_up = Follow(stream, last), list[Callable[[], None]]()
 
         def leave(_backlog: Backlog) -> None:
+            for cancel in catching_up:
+                cancel()
             self._follower.remove(follow)
 
         follow.backlog = Backlog(wanted.concurrency, self.options.queue, deliver, leave, self._not_taken)
-        self._follower.add(follow)
+        if since is None:
+            self._follower.add(follow)
+        else:
+            replay = catch_up(follow, self._errands, self._follower.tell, self._follower.add)
+            catching_up.append(self.env.tasks(replay, f"redis: replay of {stream}"))
         return follow.backlog
+
+    async def _newest(self, stream: str) -> Id:
+        newest: Any = await self._errands.ask("XREVRANGE", stream, "+", "-", "COUNT", "1")
+        return parsed(newest[0][0].decode()) if newest else START
 
     def _not_taken(self, event: Event) -> None:
         self.env.log.exception("a consumer could not take event %s of %s.%s", event.id, event.service, event.name)
@@ -244,25 +251,6 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         self._errands.close()
         await self._publishing.aclose()
         await self._settling.aclose()
-
-
-def beginning(since: str) -> Id:
-    """The entry after which a replay begins: of an id of an entry, of milliseconds since 1970, or of a time as ISO 8601 has it (without
-    a zone: UTC). Raises NotSupported for anything else."""
-    if ID.fullmatch(since):
-        milliseconds, number = parsed(since)
-        if "-" in since:
-            return milliseconds, number
-    else:
-        try:
-            time = datetime.fromisoformat(since)
-        except ValueError:
-            raise NotSupported(
-                f"from_={since!r} is no id of an entry, no milliseconds since 1970 and no ISO 8601 time"
-            ) from None
-        zoned = time if time.tzinfo is not None else datetime.fromisoformat(f"{time.isoformat()}+00:00")
-        milliseconds = int(zoned.timestamp() * 1000)
-    return (milliseconds - 1, (1 << 64) - 1) if milliseconds else START
 
 
 def _failed(error: CallError) -> Awaitable[None]:

@@ -4,7 +4,7 @@ no connection is read afterwards; a handler is told of a gap only when it was aw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ....contracts import Environment
@@ -88,19 +88,23 @@ class Follower:
         for stream, entries in reply or ():
             follows = self._follows.get(stream.decode(), ())
             for id_, fields in entries:
-                self._told(stream, follows, parsed(id_.decode()), fields)
+                self._told(stream.decode(), follows, parsed(id_.decode()), bytes(fields[1]))
 
-    def _told(self, stream: bytes, follows: Any, entry: Id, fields: Any) -> None:
+    def tell(self, follow: Follow, entry: Id, packed: bytes) -> None:
+        """One entry for `follow` alone."""
+        self._told(follow.stream, (follow,), entry, packed)
+
+    def _told(self, stream: str, follows: Sequence[Follow], entry: Id, packed: bytes) -> None:
         behind = [each for each in follows if each.last < entry]
         for each in behind:
             each.last = entry
         try:
-            event = unpack(bytes(fields[1]))
+            event = unpack(packed)
         except MalformedEnvelope as error:
             self.malformed[error.kind] += 1
             if self.malformed[error.kind] == 1:
                 self._log.error("an entry of %s is refused, %s: %s; others of this kind are only counted",
-                                stream.decode(errors="replace"), error.kind, error)  # fmt: skip
+                                stream, error.kind, error)  # fmt: skip
             return
         for each in behind:
             if each.backlog is not None:

@@ -1,0 +1,85 @@
+"""A running call that has an idempotency key, at an endpoint that keeps results by them (`keys`).
+
+Once its handler has begun the call belongs to its key: a caller that goes, or whose time is over, is told so at once, and the
+handler runs on to its own limit, so that whoever comes again with the same key gets what it gave. It still counts as running: limits
+hold, and drain waits for it.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..contracts import Sink
+from ..model.message import Call, Fault
+from .invocation import Invocation
+
+if TYPE_CHECKING:
+    from .dispatcher import Dispatcher
+    from .routes import BoundCodecs, Route
+
+LIMIT_S = 60.0
+"""What a handler gets whose caller has gone, from its arrival, where its endpoint has no `timeout` of its own."""
+KEYED: ContextVar[KeyedInvocation] = ContextVar("vyked_keyed")
+
+
+class Nobody:
+    """`contracts.Sink`: the caller has gone."""
+
+    def respond(self, call: Call, body: Any) -> None:
+        """Nobody hears of it."""
+
+    def fail(self, call: Call, fault: Fault) -> None:
+        """Nobody hears of it."""
+
+    def item(self, call: Call, body: Any) -> bool:
+        """Never called: it is no stream."""
+        return True
+
+
+class KeyedInvocation(Invocation):
+    """`has_begun`: the handler runs. `given`: an error that stands for a Fault as it was decided before, with that Fault."""
+
+    __slots__ = ("_until", "given", "has_begun")
+
+    def __init__(
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
+    ) -> None:  # fmt: skip
+        if call.idempotency_key is not None:
+            call = msgspec.structs.replace(call)  # its deadline changes here, and not for a caller inside this process
+        super().__init__(dispatcher, route, codecs, call, sink, now)
+        self._until = max(call.deadline, now + LIMIT_S) if route.timeout_s is None else now + route.timeout_s
+        self.has_begun = False
+        self.given: tuple[Exception, Fault] | None = None
+
+    async def run(self, arguments: Any) -> None:
+        """The body of the task."""
+        KEYED.set(self)
+        await super().run(arguments)
+
+    def cancel(self, fault: Fault) -> None:
+        """The caller goes; the handler stays, until its own time is over, and once the host can't wait any longer."""
+        if not self.has_begun or self._dispatcher.now() >= self._until:
+            super().cancel(fault)
+            return
+        if self.ended or isinstance(self._sink, Nobody):
+            return
+        self.call.deadline = self._until
+        sink, self._sink = self._sink, Nobody()
+        self._dispatcher.failures.served(self.route.endpoint.path, self.call, fault, "", 0.0, 0.0)
+        sink.fail(self.call, fault)
+
+    def stop(self, fault: Fault) -> None:
+        """End the handler, whoever it runs for."""
+        super().cancel(fault)
+
+    def checked(self, result: Any) -> Any:
+        """The result, converted to what the endpoint says it gives. Raises msgspec.ValidationError."""
+        return self._checked(result)
+
+    def _fault(self, error: BaseException) -> Fault:
+        if self.given is not None and self.given[0] is error:
+            return self.given[1]
+        return super()._fault(error)
