@@ -93,6 +93,11 @@ if TYPE_CHECKING:
     from .service.endpoints import Event as Event
     from .service.endpoints import Published as Published
     from .service.endpoints import StreamEndpoint as StreamEndpoint
+    from .service.queues import BoundJob as BoundJob
+    from .service.queues import Job as Job
+    from .service.queues import Queue as Queue
+    from .service.queues import enqueue as enqueue
+    from .service.queues import work as work
     from .service.websockets import WebSocket as WebSocket
     from .service.websockets import websocket as websocket
 
@@ -122,6 +127,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "vyked_host.service.dependencies": ("client",),
     "vyked_host.service.endpoints": ("BoundEvent", "Endpoint", "Event", "Published", "StreamEndpoint"),
+    "vyked_host.service.queues": ("BoundJob", "Job", "Queue", "enqueue", "work"),
     "vyked_host.service.websockets": ("WebSocket", "websocket"),
 }  # fmt: skip
 NAMES: dict[str, str] = {name: f"{module}:{name}" for module, names in _MODULES.items() for name in names}

@@ -318,6 +318,11 @@ class CountsDeadLettersAsWaiting(EmbeddedBus):
         return [msgspec.structs.replace(each, waiting=each.waiting + each.dead) for each in await super().lag(groups)]
 
 
+class GivesJobsAtOnce(EmbeddedBus):
+    def publish(self, event, *, deadline):
+        return super().publish(msgspec.structs.replace(event, not_before_unix_s=None), deadline=deadline)
+
+
 class KeepsTheGapToItself(EmbeddedBus):
     async def subscribe(self, subscription, deliver):
         return await super().subscribe(subscription, lambda delivery: deliver(Unbroken(delivery)))
@@ -389,6 +394,10 @@ class TestForgetsIds(BusSuite):
 
 class TestCountsDeadLettersAsWaiting(BusSuite):
     provider = pytest.fixture(lambda self: bus(CountsDeadLettersAsWaiting))
+
+
+class TestGivesJobsAtOnce(BusSuite):
+    provider = pytest.fixture(lambda self: bus(GivesJobsAtOnce))
 
 
 class TestKeepsTheGapToItself(BusSuite):

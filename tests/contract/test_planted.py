@@ -32,6 +32,7 @@ CAUGHT_BY = {
     "TestTellsTwice": "test_every_subscriber_gets_every_event_whole",
     "TestForgetsIds": "test_what_is_published_again_under_its_id_is_accepted_and_goes_to_nobody",
     "TestCountsDeadLettersAsWaiting": "test_what_is_settled_is_not_behind_any_more",
+    "TestGivesJobsAtOnce": "test_a_job_is_held_back_until_it_is_due",
     "TestKeepsTheGapToItself": "test_a_slow_subscriber_holds_up_nobody_and_is_told_what_it_missed",
     "TestIgnoresConcurrency": "test_no_more_than_concurrency_are_unsettled",
     "TestKeepsWhatMembersLeave": "test_what_a_member_leaves_behind_goes_to_another",

@@ -5,7 +5,7 @@ from typing import Any, assert_type
 
 from shop import Accounts, Greeting, Identity, LedgerApi, PasswordChanged, User
 
-from vyked_host import Published, Service, client, subscribe
+from vyked_host import Published, Queue, Service, client, enqueue, subscribe, work
 
 
 async def infers(accounts: Accounts, users: AsyncIterator[User]) -> None:
@@ -25,13 +25,32 @@ async def infers(accounts: Accounts, users: AsyncIterator[User]) -> None:
     await handled
     assert_type(LedgerApi.booked.payload, type[Greeting])
 
+    assert_type(await Desk().letter("ada"), Published)
+    assert_type(await Desk().letter.using(delay=1.0, id="order-17")("ada"), Published)
+    assert_type(await Desk().greet(Greeting("ada")), None)
+    assert_type(Desk.greet, Queue[Greeting])
+
 
 async def refuses(accounts: Accounts) -> None:
     await accounts.identity.create("ada")  # type: ignore[call-arg]
     await accounts.identity.create("ada", 1)  # type: ignore[arg-type]
     await accounts.identity.nope()  # type: ignore[attr-defined]
     accounts.identity.set_password("a", "b")  # type: ignore[unused-coroutine]
+    await Desk().letter(3)  # type: ignore[arg-type]
     await accounts.identity.password_changed(3)  # type: ignore[arg-type]
+
+
+class Desk(Service, name="desk", version="1.0.0"):
+    @work(concurrency=2)
+    async def greet(self, job: Greeting) -> None: ...
+
+    @enqueue(greet)
+    def letter(self, to: str) -> Greeting:
+        return Greeting(to)
+
+    @enqueue(greet)  # type: ignore[arg-type]
+    def wrong_letter(self, to: str) -> User:
+        raise NotImplementedError
 
 
 class Wrong(Service, name="wrong", version="1.0.0"):

@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..contracts import Provider, PubSub, Registry
 from ..errors import ConfigError, StartError, VykedError
 from ..model.message import Guarantees
-from ..routing.delivery import lack
+from ..routing.delivery import lacks
 from .services import Planned
 
 T = TypeVar("T")
@@ -17,12 +17,7 @@ T = TypeVar("T")
 
 def refuse_what_the_bus_lacks(bus: str, given: Guarantees, planned: Sequence[Planned]) -> None:
     """Raises ConfigError naming every subscription that asks for more than the bus gives, and the remedy."""
-    faults = [
-        f"{each.description.name}.{wanted.handler}: {lacking}"
-        for each in planned
-        for wanted in each.description.subscriptions
-        if (lacking := lack(wanted, given))
-    ]
+    faults = [lacking for each in planned for lacking in lacks(each.description, given)]
     if faults:
         remedy = 'choose another one with [pubsub] use = "embedded" or an installed back end that can'
         raise ConfigError(f"the bus {bus!r} can't give what services use: {'; '.join(faults)}; {remedy}")

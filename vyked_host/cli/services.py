@@ -9,6 +9,7 @@ import click
 from .. import loading
 from ..config import Service
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
+from ..model.queues import PREFIX
 from ..service.annotations import type_name
 from ..service.clients import signature
 from .printing import output_option, print_json, print_table
@@ -21,7 +22,7 @@ from .sources import prepared, set_option
 @set_option
 @output_option
 def command(source: str | None, installed: bool, overrides: tuple[str, ...], output: str) -> None:
-    """Show each service of FILE (default: VYKED_CONFIG, else ./vyked.toml): methods, routes, events, subscriptions.
+    """Show each service of FILE (default: VYKED_CONFIG, else ./vyked.toml): methods, routes, events, subscriptions, queues.
 
     With --installed: the names that [services.NAME] can use as they are; none of them is imported.
     """
@@ -64,7 +65,11 @@ def as_data(service: Service) -> dict[str, Any]:
         "transports": service.table.transports,
         "methods": [_method(each, service.table.http_prefix) for each in found.endpoints],
         "events": [each.name for each in found.events],
-        "subscriptions": [_subscription(each) for each in found.subscriptions],
+        "subscriptions": [_subscription(each) for each in found.subscriptions if not each.queue],
+        "works": [
+            {"name": each.handler, "takes": type_name(each.payload)} for each in found.subscriptions if each.queue
+        ],
+        "enqueues": [f"{each.service}.{each.name.removeprefix(PREFIX)}" for each in found.enqueues],
         "needs": [
             {"service": each.service, "version": each.version, "required": each.required} for each in found.dependencies
         ],
@@ -111,5 +116,7 @@ def as_text(service: Service) -> list[str]:
             f"  {each['name']}{each['signature']}{'' if each['kind'] == 'unary' else '  ' + each['kind']}{routes}"
         )
     lines += [f"  event {name}" for name in found["events"]]
+    lines += [f"  works {each['name']}({each['takes']})" for each in found["works"]]
+    lines += [f"  enqueues {queue}" for queue in found["enqueues"]]
     lines += [f"  on {each['event']}: {each['handler']}" for each in found["subscriptions"]]
     return lines + [f"  needs {each['service']}{'' if each['required'] else ' (optional)'}" for each in found["needs"]]

@@ -11,7 +11,7 @@ from typing import Any
 from ..contracts import Provider
 from ..errors import PluginError, StartError, VykedError
 from ..model.settings import Choice, MiddlewareTable, TransportTable
-from ..routing.delivery import lack
+from ..routing.delivery import lacks
 from .expectation import literal
 from .faults import unknown_remedy
 from .installed import Installed
@@ -59,12 +59,7 @@ class Choices:
         if provider is None:
             return
         given = provider.guarantees(provider.options() if chosen.options is None else chosen.options)
-        faults = [
-            f"{each.description.name}.{wanted.handler}: {lacking}"
-            for each in services
-            for wanted in each.description.subscriptions
-            if (lacking := lack(wanted, given))
-        ]
+        faults = [lacking for each in services for lacking in lacks(each.description, given)]
         if faults:
             text = f"the bus {chosen.use!r} can't give what services use: {'; '.join(faults)}"
             self._tables.findings.add(path, text, 'use = "embedded", or an installed back end that can')

@@ -113,18 +113,21 @@ class Surface(Value):
 
 class EventDescription(Value):
     """One published event: `payload` is its type; the topic is service, major version and name. `sensitive` are the fields
-    of the payload that are not shown to people."""
+    of the payload that are not shown to people. Of a job: those of the service that takes it; `attribute` is the method that
+    makes it, and `delays`: each is held back."""
 
     service: str
     version: str
     name: str
     payload: Any
     sensitive: tuple[str, ...] = ()
+    attribute: str = ""
+    delays: bool = False
 
 
 class SubscriptionDescription(Value):
     """One handler of an event. `exclusive`: @xsubscribe, one instance of the consumer service gets each event; `may_miss`: a bus
-    that loses some of them will do."""
+    that loses some of them will do; `queue`: @work, it is a job for this service alone."""
 
     service: str
     major: int
@@ -138,6 +141,7 @@ class SubscriptionDescription(Value):
     dedupe: bool = False
     since: str | None = None
     may_miss: bool = False
+    queue: bool = False
 
 
 class Dependency(Value):
@@ -168,6 +172,7 @@ class ServiceDescription(Value):
     options: Any = None
     endpoints: tuple[EndpointDescription, ...] = ()
     events: tuple[EventDescription, ...] = ()
+    enqueues: tuple[EventDescription, ...] = ()
     subscriptions: tuple[SubscriptionDescription, ...] = ()
     dependencies: tuple[Dependency, ...] = ()
     periodic: tuple[Periodic, ...] = ()

@@ -64,7 +64,7 @@ SENSITIVE = "vyked-sensitive"
 
 class Event(Value):
     """One published event. A back end without headers carries pack(Event): a msgpack array, version first. `named`: its
-    publisher gave it its id, and may publish it again under that one; who dedupes may leave alone all others."""
+    publisher gave it its id, and may publish it again under that one; who dedupes may leave alone all others. `not_before_unix_s`: no group gets it earlier."""
 
     id: str
     service: str
@@ -78,6 +78,7 @@ class Event(Value):
     published_unix_s: float = 0.0
     expires_unix_s: float | None = None
     named: bool = False
+    not_before_unix_s: float | None = None
 
 
 class Subscription(Value):
@@ -126,7 +127,9 @@ class Guarantees(Value):
     """The one vocabulary: the provider declares, the kit proves, assembly compares with what the services use. `ack_wait_s`:
     what is not settled within so many seconds ([timing] scale applies) is delivered again. `dedupe_s`: an event that is
     published again under its id (:attr:`Event.named`) within so many seconds is accepted and goes to nobody; 0: it goes out again.
-    `one_of_group`: one member of a group gets each event, or none; who is `at_least_once` need not say it."""
+    `one_of_group`: one member of a group gets each event, or none; who is `at_least_once` need not say it. `queues`: a job
+    (model.queues) is kept for its group from the first one on, and no other group may take it; `delays`: groups get no event before
+    its time."""
 
     fan_out: bool = True
     at_least_once: bool = False
@@ -136,6 +139,8 @@ class Guarantees(Value):
     strategies: frozenset[str] = frozenset({"any"})
     replay: bool = False
     dead_letter: bool = False
+    queues: bool = False
+    delays: bool = False
     dedupe_s: float = 0.0
     ack_wait_s: float = 30.0
     max_message_bytes: int = 1 << 20

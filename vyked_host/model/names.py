@@ -6,6 +6,7 @@ import re
 from hashlib import blake2b
 
 from ..errors import UsageError
+from .queues import PREFIX, topic_name
 
 _LONGEST = 64
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
@@ -43,9 +44,11 @@ def split_endpoint(text: str) -> tuple[str, str]:
 
 
 def split_topic(text: str) -> tuple[str, str, int | None]:
-    """``service.event[@major]`` -> service, event, major (None: not said); raises UsageError."""
+    """``service.event[@major]`` -> service, event, major (None: not said), also of the jobs of a queue; raises UsageError."""
     path, at, major = text.partition("@")
-    service, event = split_endpoint(path)
+    start, dot, queue = path.partition(f".{PREFIX}")
+    service, event = split_endpoint(f"{start}.{queue}" if dot else path)
     if at and not major.isdigit():
         raise UsageError(f"{text!r} is no topic: after '@' comes the major version, such as identity.created@1")
+    event = topic_name(event) if dot else event
     return service, event, int(major) if at else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..model.description import Strategy, SubscriptionDescription
+from ..model.description import EventDescription, ServiceDescription, Strategy, SubscriptionDescription
 from ..model.message import Guarantees
 from .affinity import Rendezvous
 
@@ -56,6 +56,8 @@ class Group:
 
 def lack(wanted: SubscriptionDescription, given: Guarantees) -> str:
     """What a subscription asks of a bus beyond what that one gives, in words; "" when it has all."""
+    if wanted.queue and not given.queues:
+        return "@work needs a bus that keeps jobs for one group"
     if wanted.exclusive and not (given.at_least_once or (wanted.may_miss and given.one_of_group)):
         return "@xsubscribe needs at-least-once delivery to one instance"
     if not wanted.exclusive and not given.fan_out:
@@ -65,3 +67,16 @@ def lack(wanted: SubscriptionDescription, given: Guarantees) -> str:
     if wanted.since is not None and not given.replay:
         return "it asks for a replay"
     return ""
+
+
+def lacks(service: ServiceDescription, given: Guarantees) -> list[str]:
+    """What a service asks of a bus beyond what that one gives: each with the method that asks."""
+    found = [(wanted.handler, lack(wanted, given)) for wanted in service.subscriptions]
+    found += [(job.attribute, _lack_of_job(job, given)) for job in service.enqueues]
+    return [f"{service.name}.{method}: {lacking}" for method, lacking in found if lacking]
+
+
+def _lack_of_job(job: EventDescription, given: Guarantees) -> str:
+    if not given.queues:
+        return "@enqueue needs a bus that keeps jobs for one group"
+    return "@enqueue(delay=) needs a bus that holds jobs back" if job.delays and not given.delays else ""

@@ -20,13 +20,15 @@ class LoopClock:
         self._loop = loop
         # uvloop's own clock moves in milliseconds, once a turn; both are CLOCK_MONOTONIC
         self.now: Callable[[], float] = loop.time if isinstance(loop, asyncio.BaseEventLoop) else time.monotonic
+        # a loop whose time is virtual has its own idea of the date, which moves with it
+        self._virtual: Callable[[], float] | None = getattr(loop, "unix", None)
         self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def unix(self) -> float:
         """Seconds since 1970."""
-        return time.time()
+        return time.time() if self._virtual is None else self._virtual()
 
     def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
         """Call `expired` once `when` has passed, at most 50 ms late; the answer cancels it."""

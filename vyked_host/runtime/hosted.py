@@ -53,10 +53,12 @@ class Attached:
 
     def publish(
         self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None, delay: float | None = None, not_before: float | None = None,
     ) -> Awaitable[Published]:  # fmt: skip
         """Hand an event to the bus."""
-        return self._publisher.publish(event, payload, key=key, id=id, timeout=timeout)
+        return self._publisher.publish(
+            event, payload, key=key, id=id, timeout=timeout, delay=delay, not_before=not_before
+        )
 
 
 class Hosted:

@@ -17,6 +17,7 @@ from ..errors import UsageError
 from ..model.description import EventDescription, ServiceDescription
 from .endpoints import Decorated, Event, Published
 from .identity import declare, declared
+from .queues import Queue
 
 T = TypeVar("T")
 _HOST = "__vyked_host__"
@@ -46,9 +47,11 @@ class Attachment(Protocol):
         ...
 
     def publish(
-        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, timeout: float | None
-    ) -> Awaitable[Published]:
-        """Hand an event to the bus in this loop turn."""
+        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, timeout: float | None,
+        delay: float | None = None, not_before: float | None = None,
+    ) -> Awaitable[Published]:  # fmt: skip
+        """Hand an event to the bus in this loop turn; no group gets it before `delay` seconds from now, or `not_before`, seconds
+        since 1970."""
         ...
 
 
@@ -62,6 +65,7 @@ class HostSide(NamedTuple):
 def attach(instance: Service, attachment: Attachment, description: ServiceDescription) -> None:
     """Give `instance` its host. `description` is what it is served as (its name may be another than the class's)."""
     events = {each.name: each for each in description.events}
+    events |= {each.attribute: each for each in description.enqueues}
     own = vars(instance)
     own[_HOST] = HostSide(attachment, events)
     own["log"] = attachment.log
@@ -104,7 +108,7 @@ def make_coroutines(cls: type[object]) -> None:
 
 
 def _body_of(member: object) -> object:
-    if isinstance(member, (Decorated, Event)):
+    if isinstance(member, (Decorated, Event, Queue)):
         return member.body
     return member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
 
@@ -167,6 +171,16 @@ class Service(Contract):
         """What calling an event of one's own does."""
         host = host_of(self)
         return host.attachment.publish(host.events[event], payload, key=key, id=id, timeout=timeout)
+
+    def __enqueue__(
+        self, job: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None, delay: float | None,
+        not_before: float | None,
+    ) -> Awaitable[Published]:  # fmt: skip
+        """What calling a job of one's own does."""
+        host = host_of(self)
+        return host.attachment.publish(
+            host.events[job], payload, key=key, id=id, timeout=timeout, delay=delay, not_before=not_before
+        )
 
     def __take_clients__(self, clients: Mapping[str, Any]) -> None:
         """The host hands over the proxies of the declared dependencies."""

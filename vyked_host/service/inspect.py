@@ -27,6 +27,7 @@ from .declared_errors import declared_errors
 from .dependencies import ClientDeclaration
 from .endpoints import Decorated
 from .identity import declared
+from .jobs import enqueues_of, works_of
 from .members import LIFE, Naming, check_name, members, summary
 from .places import Place, of_class, of_member
 from .routes import bindings, check_duplicates, socket_bindings
@@ -52,7 +53,7 @@ def describe(target: Any, *, name: str | None = None) -> ServiceDescription:
     if not issubclass(cls, Service):
         return ServiceDescription(
             name=naming.service, version=naming.version, cls=cls, module=cls.__module__, summary=summary(cls),
-            endpoints=endpoints_of(cls, naming), events=events_of(cls, naming),
+            endpoints=endpoints_of(cls, naming), events=events_of(cls, naming), enqueues=enqueues_of(cls),
         )  # fmt: skip
     if target is cls:
         check_construction(cls)
@@ -75,8 +76,8 @@ def described(cls: type[Service], naming: Naming) -> ServiceDescription:
     check_duplicates(cls, endpoints)
     return ServiceDescription(
         name=naming.service, version=naming.version, cls=cls, module=cls.__module__, summary=summary(cls),
-        options=options_of(cls), endpoints=endpoints, events=events_of(cls, naming),
-        subscriptions=subscriptions_of(cls), dependencies=dependencies_of(cls), periodic=periodic_of(cls),
+        options=options_of(cls), endpoints=endpoints, events=events_of(cls, naming), enqueues=enqueues_of(cls),
+        subscriptions=(*subscriptions_of(cls), *works_of(cls, naming)), dependencies=dependencies_of(cls), periodic=periodic_of(cls),
         background=background_of(cls),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .endpoints import Decorated, Event
 from .places import Place, of_member
+from .queues import Queue
 
 LIFE = ("on_start", "on_active", "on_inactive", "on_stop", "health")
 _RESERVED = frozenset({*LIFE, "log", "options", "spawn"})
@@ -37,11 +38,11 @@ def members(cls: type[object]) -> Iterator[tuple[str, Any]]:
 
 
 def _check_override(cls: type[object], name: str, found: object) -> None:
-    if found is None or isinstance(found, (Decorated, Event)):
+    if found is None or isinstance(found, (Decorated, Event, Queue)):
         return
     for base in cls.__mro__:
         hidden = vars(base).get(name)
-        if isinstance(hidden, (Decorated, Event)):
+        if isinstance(hidden, (Decorated, Event, Queue)):
             raise of_member(cls, name, found if callable(found) else None).fault(
                 f"it hides the decorated {base.__qualname__}.{name}",
                 "decorate it as well, or set it to None to withdraw it",

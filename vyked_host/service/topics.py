@@ -8,11 +8,13 @@ from typing import Any
 from ..errors import UsageError
 from ..model import names
 from ..model.description import EventDescription, SubscriptionDescription
+from ..model.queues import is_queue
 from ..model.version import parse
 from .endpoints import Event
 from .identity import declared
 from .members import Naming, check_name, members
 from .places import Place, of_member
+from .queues import Job
 from .shapes import ensure_travels, resolve
 from .subscriptions import Subscribed, notes
 
@@ -20,7 +22,11 @@ from .subscriptions import Subscribed, notes
 # ---- events ----------------------------------------------------------------------------------------------------------
 def events_of(cls: type[object], naming: Naming) -> tuple[EventDescription, ...]:
     """Every event that `cls` publishes."""
-    return tuple(_event(cls, name, each, naming) for name, each in members(cls) if isinstance(each, Event))
+    return tuple(
+        _event(cls, name, each, naming)
+        for name, each in members(cls)
+        if isinstance(each, Event) and not isinstance(each, Job)
+    )
 
 
 def _event(cls: type[object], name: str, event: Event[..., Any], naming: Naming) -> EventDescription:
@@ -72,6 +78,8 @@ def _subscription(cls: type[object], name: str, handler: Any, said: Subscribed) 
 
 
 def _topic(said: Subscribed, place: Place) -> tuple[str, int, str]:
+    if isinstance(said.event, Job):
+        raise place.fault(f"{said.event!r} goes to a queue, which nobody else hears", "publish an event beside it")
     if isinstance(said.event, Event):
         publisher = declared(said.event.owner) if said.event.owner else declared(object)
         if not publisher.name:
@@ -88,6 +96,8 @@ def _topic(said: Subscribed, place: Place) -> tuple[str, int, str]:
         wanted = parse(said.version).major if said.version else None
     except UsageError as error:
         raise place.fault(str(error), 'write "identity.created", version="1"') from error
+    if is_queue(event):
+        raise place.fault(f"{said.event!r} is the queue of {service}, which nobody else hears", "take jobs with @work")
     if major is None and wanted is None:
         raise place.fault(f"{said.event!r} says no version", 'add version="1"')
     return service, wanted if wanted is not None else major or 0, event

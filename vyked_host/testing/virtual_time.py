@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,7 @@ class JumpingSelector:
 
     def __init__(self, real: selectors.BaseSelector, now: float) -> None:
         self._real, self.now = real, now
+        self._unix_at_0 = time.time() - now
         self.threads = 0
 
     def select(self, timeout: float | None = None) -> Any:
@@ -41,6 +43,10 @@ class JumpingSelector:
         """The loop's clock."""
         return self.now
 
+    def unix(self) -> float:
+        """Seconds since 1970, which move with that clock."""
+        return self._unix_at_0 + self.now
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
@@ -55,11 +61,12 @@ def virtual_time() -> Iterator[None]:
     real = loop._selector
     jumping = JumpingSelector(real, loop.time())
     loop._selector, loop.time, loop.run_in_executor = jumping, jumping.time, _counted(loop.run_in_executor, jumping)
+    loop.unix = jumping.unix
     try:
         yield
     finally:
         loop._selector = real
-        del loop.time, loop.run_in_executor
+        del loop.time, loop.run_in_executor, loop.unix
 
 
 def _counted(run: Callable[..., asyncio.Future[Any]], jumping: JumpingSelector) -> Callable[..., asyncio.Future[Any]]:

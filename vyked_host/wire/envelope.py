@@ -1,6 +1,6 @@
 """The envelope of an event, for buses that carry bytes and no headers: a msgpack array, version first.
 
-Version 1: [1, id, service, version, name, source, body, content type, key or nil, headers, published, expires or nil, named];
+Version 1: [1, id, service, version, name, source, body, content type, key or nil, headers, published, expires or nil, named, not before or nil];
 times in seconds since 1970, the body as bin. Fields may be added at the end within a version: who reads ignores what it
 does not know. Whatever would be misread gets another version, which is refused here by its number.
 """
@@ -45,6 +45,7 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     published_unix_s: float
     expires_unix_s: float | None
     named: bool = False
+    not_before_unix_s: float | None = None
 
 
 class _Numbered(msgspec.Struct, array_like=True, frozen=True):
@@ -64,7 +65,7 @@ def pack(event: Event) -> bytes:
         _Envelope(
             VERSION, event.id, event.service, event.version, event.name, event.source, event.body, event.content_type,
             event.key, dict(event.metadata), event.published_unix_s, event.expires_unix_s,
-            event.named,
+            event.named, event.not_before_unix_s,
         )
     )  # fmt: skip
 
@@ -82,7 +83,7 @@ def unpack(packed: bytes) -> Event:
         id=found.id, service=found.service, version=found.version, name=found.name, source=found.source,
         body=found.body, content_type=found.content_type, key=found.key, metadata=found.metadata,
         published_unix_s=found.published_unix_s, expires_unix_s=found.expires_unix_s,
-        named=found.named,
+        named=found.named, not_before_unix_s=found.not_before_unix_s,
     )  # fmt: skip
 
 

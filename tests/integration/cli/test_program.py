@@ -142,6 +142,7 @@ def test_services_of_a_file(program, folder):
          "raises": [], "idempotent": True, "summary": ""}
     ]  # fmt: skip
     assert found["events"] == ["greeted"]
+    assert (found["works"], found["enqueues"]) == ([], [])
     assert "GET /hello/{name}" in program("services")[1]
 
 
@@ -177,3 +178,18 @@ def test_a_class_that_is_not_there_is_told_without_a_file(program, folder):
         assert code == 4
         assert says in err
         assert "vyked.toml" not in err
+
+
+def test_services_show_queues_and_who_enqueues(program, folder):
+    (folder / "hello.py").write_text(
+        "from vyked_host import Service, enqueue, work\n"
+        "class Hello(Service, name='hello', version='1'):\n"
+        "    @work\n"
+        "    async def pack(self, job: str) -> None: ...\n"
+        "    @enqueue(pack)\n"
+        "    def order(self, what: str) -> str:\n"
+        "        return what\n"
+    )
+    code, out, _ = program("services")
+    assert code == 0
+    assert out.splitlines()[1:] == ["  works pack(str)", "  enqueues hello.pack"]

@@ -13,6 +13,7 @@ from vyked_host.builtin.embedded.events.queue_file import QueueFile
 from vyked_host.contracts import Verdict
 from vyked_host.errors import StartError, Unavailable
 from vyked_host.testing.conformance.pubsub import ACK, Inbox, event, to
+from vyked_host.testing.conformance.queues import JOB, taker
 from vyked_host.testing.waiting import eventually
 
 from .party import Party
@@ -186,3 +187,17 @@ async def test_a_disk_that_takes_nothing_refuses_publishers_and_recovers(
     await eventually(lambda: inbox.ids[-1] == last.id)
     assert first.id not in inbox.ids[1:]
     assert caplog.text.count("nothing can be written") == 1
+
+
+async def test_jobs_and_when_they_are_due_outlive_a_dead_holder(party: Party) -> None:
+    holder, second = [await party.member() for _ in range(2)]
+    due = second.env.clock.unix() + 1.5
+    at_once = await second.publish(event(JOB))
+    later = await second.publish(event(JOB, not_before_unix_s=due))
+    await holder.crash()
+    came: dict[str, float] = {}
+    inbox = Inbox(lambda delivery: came.setdefault(delivery.event.id, second.env.clock.unix()) and ACK)
+    await second.bus.subscribe(taker("m"), inbox)
+    await eventually(lambda: len(inbox.ids) == 2, 10)
+    assert inbox.ids == [at_once.id, later.id]
+    assert came[later.id] >= due

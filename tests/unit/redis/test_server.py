@@ -24,7 +24,47 @@ from vyked_host.errors import ConfigError
 def test_an_address_says_where_and_who(url, place, settings):
     server = Server(url)
     assert server.place == place
-    assert server._settings.items() >= settings.items()
+    at = dict(zip(("host", "port"), server.address.places[0], strict=True)) if server.address.places else {}
+    assert {**server._settings, **at}.items() >= settings.items()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "places", "master"),
+    [
+        (
+            "redis+sentinel://a,b:7000/main",
+            "redis+sentinel://a:26379,b:7000/main/0",
+            (("a", 26379), ("b", 7000)),
+            "main",
+        ),
+        ("redis+sentinel://u:p%40@[::1]/main/2", "redis+sentinel://[::1]:26379/main/2", (("::1", 26379),), "main"),
+        ("rediss+cluster://:p@a:1,b", "rediss+cluster://a:1,b:6379", (("a", 1), ("b", 6379)), ""),
+    ],
+)
+def test_an_address_of_several_names_all_of_them(url, shown, places, master):
+    address = Server(url).address
+    assert (address.shown, address.places, address.master) == (shown, places, master)
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("redis://a,b", "several hosts"),
+        ("redis+sentinel://a", "the name by which the Sentinels know the master"),
+        ("redis+cluster://a/3", "no database but 0"),
+        ("redis+sentinel://a,/main", "no host"),
+        ("redis+cluster://a?sentinel_password=x", "sentinel_password"),
+    ],
+)
+def test_what_can_t_be_said_of_several_is_refused(url, what):
+    with pytest.raises(ConfigError, match=what):
+        Server(url)
+
+
+def test_the_password_of_the_sentinels_is_hidden_too():
+    server = Server("redis+sentinel://a/main?sentinel_password=hunter2")
+    assert server.address.asking["password"] == "hunter2"
+    assert "hunter2" not in server.words(ResponseError("AUTH hunter2"))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ IN_MEMORY = Guarantees(
     ordered="publisher",
     strategies=frozenset({"any", "leader", "random", "keyed"}),
     dead_letter=True,
+    queues=True,
+    delays=True,
     dedupe_s=600.0,
     max_message_bytes=MIB,
 )

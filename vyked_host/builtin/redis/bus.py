@@ -18,7 +18,8 @@ from .line import Line
 from .options import MIB, BusOptions
 from .outbox import Outbox
 from .questions import asked
-from .server import Server, Wire
+from .server import Server
+from .wire import Wire
 
 ENVELOPE_BYTES = 64 << 10
 """Room for what stands in an envelope beside the body: headers, key, names."""
@@ -30,7 +31,7 @@ class RedisBus(PubSub):
 
     def __init__(self, options: BusOptions, env: Environment) -> None:
         self._options, self._env = options, env
-        self._server = server = Server(options.url)
+        self._server = server = Server(options.url, mesh=env.namespace)
         self._feed = Feed(server, env.log, MIB + ENVELOPE_BYTES)
         self._listening = Keeper(
             "bus, listening", server, env, self._listen, joined=self._feed.joined, left=self._feed.left

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError
 from ...errors import Unavailable
 from .line import Command
 from .script import Script
-from .server import Word
+from .wire import ELSEWHERE, Word
 
 A_WRITE = 512
 """Commands of one write: beyond them others get their turn."""
@@ -34,6 +34,8 @@ class _Errand:
         if isinstance(reply, NoScriptError) and self._text is not None:
             self.words, self._text = ("EVAL", self._text, *self.words[2:]), None
             self._errands.put(self)
+        elif isinstance(reply, ELSEWHERE):
+            self.lost("")
         elif self.reply.done():
             return
         elif isinstance(reply, Exception):
@@ -62,6 +64,9 @@ class _Acks:
 
     def answered(self, reply: object) -> None:
         """How many were still pending; fewer than all: some came too late for that."""
+        if isinstance(reply, ELSEWHERE):
+            self.lost("")
+            return
         for told in self._told:
             if told.done():
                 continue

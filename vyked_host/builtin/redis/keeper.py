@@ -13,7 +13,8 @@ from .faults import Unreachable
 
 if TYPE_CHECKING:  # it keeps what it is given, and knows nothing of redis-py
     from .line import Line
-    from .server import Server, Wire
+    from .server import Server
+    from .wire import Wire
 
 FIRST_S = 0.1
 FACTOR = 1.6
@@ -47,6 +48,11 @@ class Keeper:
         self.begin()
         if self.line is not None:
             self.line.wake()
+
+    def renew(self, cause: str) -> None:
+        """Another server may have to be asked, for this reason: end the line there is."""
+        if self.line is not None:
+            self.line.leave(cause)
 
     async def aclose(self) -> None:
         """No line from now on. Idempotent."""

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from redis.exceptions import ResponseError
 
 from ...contracts import Environment
-from .server import FAILURES, Server, Wire, Word, cut, hang_up
+from .server import Server
+from .wire import ELSEWHERE, FAILURES, Wire, Word, cut, hang_up
 
 PING = b"vyked"
 MESSAGES_A_TURN = 32
@@ -117,10 +118,16 @@ class Line:
 
     def _handle(self, reply: Any) -> None:
         match reply:
-            case [b"message", bytes() as channel, bytes() as payload]:
+            case [b"message" | b"smessage", bytes() as channel, bytes() as payload]:
                 self._heard(channel, payload)
             case _ if self._due:
                 self._due.popleft()[1].answered(reply)
+        if isinstance(reply, ELSEWHERE):
+            self._break(f"{self._server.place}: another server has to be asked: {reply}")
+
+    def leave(self, cause: str) -> None:
+        """End it, for this reason; the next one is dialled anew."""
+        self._break(cause)
 
     # ---- watch -------------------------------------------------------------------------------------------------------
     def _look(self) -> None:

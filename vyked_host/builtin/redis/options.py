@@ -63,7 +63,8 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             description="redis://, rediss:// (TLS) or unix:// address of the server, with user, password and database: "
-            'rediss://USER:PASSWORD@HOST:6379/0; better "${REDIS_URL}" than a password in this file'
+            "rediss://USER:PASSWORD@HOST:6379/0, or of several: redis+sentinel://HOST:26379,HOST:26379/MASTER, "
+            'redis+cluster://HOST:6379,HOST:6379; better "${REDIS_URL}" than a password in this file'
         ),
     ] = "redis://127.0.0.1:6379/0"
     prefix: Annotated[

@@ -15,7 +15,7 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError
 from ...contracts import Clock
 from ...errors import CallError, DeadlineExceeded, Overloaded, PermissionDenied, Unavailable
 from .line import Command
-from .server import Word
+from .wire import Word
 
 EVENT_BYTES = 512
 """What an event costs beside its bytes while it waits."""

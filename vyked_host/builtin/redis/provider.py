@@ -27,6 +27,8 @@ STREAMS = Guarantees(
     strategies=frozenset({"any", "random"}),
     replay=True,
     dead_letter=True,
+    queues=True,
+    delays=True,
     max_message_bytes=MIB,
 )
 

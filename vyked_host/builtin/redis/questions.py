@@ -11,7 +11,8 @@ from redis.exceptions import NoPermissionError, ResponseError
 from ...contracts import Environment
 from ...errors import Away, StartError
 from .faults import Denied, Unreachable
-from .server import FAILURES, Server, Wire, hang_up
+from .server import Server
+from .wire import FAILURES, Wire, hang_up
 
 KINDS = (b"redis_version:", b"valkey_version:")
 

@@ -10,99 +10,77 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Iterable
-from typing import Any, Protocol, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Any, cast
 
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import AuthenticationError, InvalidResponse, RedisError
+from redis.exceptions import AuthenticationError, InvalidResponse
+from redis.exceptions import ConnectionError as NoConnection
 
-from ...errors import ConfigError
+from .address import Place, parsed
 from .faults import Denied, Unreachable
+from .finding import Finder
 from .options import HIDDEN
-
-Word = str | bytes
-CLASSES = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocketConnection}
-TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-FAILURES = (RedisError, OSError, EOFError, ValueError, RecursionError)
-"""What redis-py raises when a connection can't be used; the last three come out of its parser when garbage comes in."""
-
-
-class Wire(Protocol):
-    """What is used of a connection of redis-py (5.0 and later)."""
-
-    async def connect(self) -> None:
-        """Open it, log in and choose the database."""
-
-    def pack_commands(self, commands: Iterable[Iterable[Word]]) -> list[bytes]:
-        """Commands as bytes."""
-        ...
-
-    async def send_packed_command(self, command: Iterable[bytes]) -> None:
-        """Write."""
-
-    async def read_response(self, *, disable_decoding: bool, disconnect_on_error: bool) -> Any:
-        """The next reply."""
-
-    async def disconnect(self, nowait: bool = False) -> None:
-        """Close it."""
+from .wire import FAILURES, Wire, hang_up
 
 
 class Server:
-    """One Redis or Valkey server. `place` is its address as people may see it; `table` is where its url was written."""
+    """One server, or one of several that takes over from another. `place` is its address as people may see it; `table` is where its
+    url was written; `mesh` decides which node of a Cluster it is."""
 
-    def __init__(self, url: str, table: str = "pubsub.redis") -> None:
+    def __init__(self, url: str, table: str = "pubsub.redis", mesh: str = "") -> None:
         self._table = table
-        try:
-            parts = urlsplit(url)
-            port, database = parts.port, _database(parts.path if parts.scheme != "unix" else "", parts.query)
-        except ValueError:
-            # from None: the cause quotes the url, and a password with it
-            raise _unfit(table, "a part of it is no number") from None
-        if "@" in f"{parts.path}{parts.query}{parts.fragment}":
-            raise _unfit(table, "there is an '@' behind the host")
-        if parts.scheme not in CLASSES or not (parts.path if parts.scheme == "unix" else parts.hostname):
-            raise _unfit(table, "it has no scheme or no host")
-        self._class = CLASSES[parts.scheme]
-        self._password = unquote(parts.password or "")
-        self._settings: dict[str, Any] = {"db": database, **_tls(table, parts.scheme, parts.query)}
-        if parts.scheme == "unix":
-            self._settings["path"] = unquote(parts.path)
-            self.place = f"unix://{parts.path}"
-        else:
-            host = cast(str, parts.hostname)
-            self._settings |= {"host": host, "port": port or 6379}
-            self.place = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port or 6379}/{database}"
-        if parts.username:
-            self._settings["username"] = unquote(parts.username)
-        if self._password:
-            self._settings["password"] = self._password
+        self.address = address = parsed(url, table)
+        self.place = address.shown
+        self._settings = dict(address.settings)
+        kind = UnixDomainSocketConnection if "path" in self._settings else Connection
+        self._class = SSLConnection if address.has_tls else kind
+        asking = address.asking if address.kind == "sentinel" else self._settings
+        self._finder = Finder(address, f"{{{mesh}}}", lambda place: self._wire(place, asking))
+
+    @property
+    def is_cluster(self) -> bool:
+        """Has it to be asked which node a key is at?"""
+        return self.address.kind == "cluster"
 
     async def dial(self, within: float) -> Wire:
         """A connection that is logged in. Raises Unreachable after `within` seconds at the latest."""
-        # RESP2: answers and pushed messages differ by their shape, on every server there is
-        wire = cast(Wire, self._class(**self._settings, protocol=2, socket_timeout=None, socket_connect_timeout=None))
+        wire: Wire | None = None
         try:
             async with asyncio.timeout(within):
+                wire = self._wire(await self._finder.found(), self._settings)
                 await wire.connect()
+                if self.address.kind == "sentinel":
+                    await self._writable(wire)
         except TimeoutError:
-            await hang_up(wire)
+            await _ended(wire)
             raise Unreachable(f"{self.place} did not answer within {within:g} s") from None
         except FAILURES as error:
-            await hang_up(wire)
+            await _ended(wire)
             kind = Denied if isinstance(_inner(error), AuthenticationError | InvalidResponse) else Unreachable
             raise kind(self.words(error)) from None  # the cause may quote the password
         except BaseException:
-            await hang_up(wire)
+            await _ended(wire)
             raise
         return wire
+
+    def _wire(self, where: Place | None, settings: dict[str, Any]) -> Wire:
+        at: dict[str, Any] = {} if where is None else {"host": where[0], "port": where[1]}
+        # RESP2: answers and pushed messages differ by their shape, on every server there is
+        return cast(Wire, self._class(**settings, **at, protocol=2, socket_timeout=None, socket_connect_timeout=None))
+
+    async def _writable(self, wire: Wire) -> None:
+        """A Sentinel that has not heard yet names a master that is none any more."""
+        await wire.send_packed_command(wire.pack_commands([("ROLE",)]))
+        role: Any = await wire.read_response(disable_decoding=True, disconnect_on_error=False)
+        if role[0] != b"master":
+            raise NoConnection(f"the Sentinels name a server that is a {bytes(role[0]).decode()}")
 
     def words(self, error: Exception) -> str:
         """What happened, and what to do about it."""
         error = _inner(error)
         text = " ".join(_said(error).split()).rstrip(".")
-        if self._password:
-            text = text.replace(self._password, HIDDEN)
+        for secret in self.address.secrets:
+            text = text.replace(secret, HIDDEN)
         if isinstance(error, AuthenticationError):
             return f"{self.place} refused the user or password of [{self._table}] url: {text}"
         if isinstance(error, InvalidResponse):
@@ -125,39 +103,6 @@ def _said(error: Exception) -> str:
     return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
 
 
-async def hang_up(wire: Wire) -> None:
-    """Close a connection without waiting for whoever is at the other end. Idempotent."""
-    cut(wire)
-    await wire.disconnect(nowait=True)
-
-
-def cut(wire: Wire) -> None:
-    """Break a connection off: whoever reads or writes it is told by an exception."""
-    # a plain close() waits until everything is written, for ever where the server has stopped reading: only the
-    # transport can be aborted, and redis-py has no way to it but this
-    writer = getattr(wire, "_writer", None)
-    if writer is not None:
-        writer.transport.abort()
-
-
-def _database(path: str, query: str) -> int:
-    return int(dict(parse_qsl(query)).get("db") or path.strip("/") or 0)
-
-
-def _tls(table: str, scheme: str, query: str) -> dict[str, Any]:
-    given = dict(parse_qsl(query))
-    unknown = sorted(set(given) - {"db"} - (set(TLS_FILES) if scheme == "rediss" else set()))
-    if unknown:
-        raise _unfit(
-            table,
-            f"it may not have {', '.join(unknown)} behind the '?'; db, and for rediss {', '.join(TLS_FILES)}, may",
-        )
-    files: dict[str, Any] = {name: given[name] for name in TLS_FILES if name in given}
-    return files | {"ssl_check_hostname": True} if scheme == "rediss" else {}  # not every redis-py does by itself
-
-
-def _unfit(table: str, what: str) -> ConfigError:
-    return ConfigError(
-        f"[{table}] url is no address of a Redis server: {what}; write redis://USER:PASSWORD@HOST:PORT/DATABASE, "
-        "rediss:// for TLS or unix:///PATH, with any of / ? # @ : % in a password percent-encoded"
-    )
+async def _ended(wire: Wire | None) -> None:
+    if wire is not None:
+        await hang_up(wire)

@@ -55,7 +55,10 @@ class Operations(Suite):
         needs(guarantees.replay, "replay")
         sent = [(await publish(event())).id for _ in range(5)]
         inbox = Inbox()
-        await bus.subscribe(to(None, "m", since=sent[1]), inbox)
+        try:
+            await bus.subscribe(to(None, "m", since=sent[1]), inbox)
+        except NotSupported:
+            needs(False, "that it finds events by their ids")
         await eventually(partial(_has, inbox, sent[-1]))
         last = (await publish(event())).id
         await eventually(partial(_has, inbox, last))

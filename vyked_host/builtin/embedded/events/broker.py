@@ -14,6 +14,7 @@ from functools import partial
 from ....contracts import Environment, Subscription, Verdict
 from ....errors import NotSupported, Unavailable
 from ....model.description import Strategy
+from ....model.queues import group_of, is_queue
 from ..options import BusOptions
 from .admission import Admission
 from .done import DONE
@@ -66,7 +67,7 @@ class Broker:
         now = self._clock.now()
         if self.seen.knows(parcel.identity, now):
             return self._known(parcel)
-        groups = self.groups.get(parcel.topic)
+        groups = self.groups.get(parcel.topic) or self._queue(parcel.topic)
         if not self.admission.has_room(len(groups) if groups else 0, parcel):
             return None
         self.seen.add(parcel.identity, now)
@@ -74,6 +75,13 @@ class Broker:
             self._tell(parcel)
             return DONE
         return self._accept(parcel, groups)
+
+    def _queue(self, topic: Topic) -> dict[str, GroupQueue] | None:
+        """The one group of a queue, which is there from the first job on."""
+        if not is_queue(topic.name):
+            return None
+        self.group(topic, group_of(topic.service, topic.major), "any")
+        return self.groups[topic]
 
     def _accept(self, parcel: Parcel, groups: dict[str, GroupQueue]) -> Awaitable[None]:
         entries = [entry for group in groups.values() if (entry := group.enter(parcel, next(self._numbers)))]

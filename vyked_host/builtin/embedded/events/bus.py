@@ -23,6 +23,7 @@ from ....contracts import (
     Verdict,
 )
 from ....errors import CallError, NotFound, NotSupported, StartError, TooLarge, Unavailable, VykedError
+from ....model.queues import refusal
 from ....routing.backoff import Backoff
 from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
@@ -182,6 +183,9 @@ class EmbeddedBus(Asking, PubSub):
         one group; Unavailable."""
         if subscription.since is not None:
             raise NotSupported("the embedded bus keeps no history: subscribe without from_, or use another bus")
+        not_allowed = refusal(subscription.service, subscription.major, subscription.name, subscription.group)
+        if not_allowed:
+            raise NotSupported(not_allowed)
         consumer, wanted = self._inbox.add(subscription, deliver)
         try:
             await self._subscribed(wanted)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from ....contracts import GroupLag
 from .broker import Broker
+from .group import GroupQueue
 from .parcel import Topic
 
 
@@ -16,7 +17,18 @@ def known_groups(broker: Broker, topic: Topic) -> list[tuple[str, int, int]]:
 
 def lag(broker: Broker, unix_s: float, groups: Collection[str] | None) -> list[GroupLag]:
     """How far each group of any topic is behind at `unix_s`, seconds since 1970; `groups`: those of these names alone."""
-    return [each.lag(unix_s) for each in broker.all_groups() if groups is None or each.name in groups]
+    return [_lag_of(each, unix_s) for each in broker.all_groups() if groups is None or each.name in groups]
+
+
+def _lag_of(group: GroupQueue, unix_s: float) -> GroupLag:
+    alive = [entry for entry in group.entries.values() if entry.id not in group.dead]
+    given = group.given
+    in_flight = sum(entry in given or entry.held for entry in alive)
+    first = min((entry.parcel.event.published_unix_s for entry in alive), default=unix_s)
+    return GroupLag(
+        service=group.topic.service, major=group.topic.major, name=group.topic.name, group=group.name, members=group.members,
+        waiting=len(alive) - in_flight, in_flight=in_flight, oldest_s=max(0.0, unix_s - first), dead=len(group.dead),
+    )  # fmt: skip
 
 
 def letterboxes(broker: Broker) -> list[tuple[str, int, str, str, int]]:

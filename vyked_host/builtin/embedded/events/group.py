@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from ....contracts import GroupLag, Verdict
+from ....contracts import Verdict
 from ....model.description import Strategy
 from ....routing.delivery import Group
 from .entry import Entry, Given, Means, Past, Receiver, State, nothing
@@ -43,16 +43,10 @@ class GroupQueue:
         """Events in lanes and those that are delayed."""
         return sum(not entry.done for lane in self._lanes.values() for entry in lane) + len(self._delayed)
 
-    def lag(self, unix_s: float) -> GroupLag:
-        """How far it is behind at `unix_s`, seconds since 1970."""
-        alive = [entry for entry in self.entries.values() if entry.id not in self.dead]
-        out = {given.entry for member in self._members.values() for given in member.unsettled.values()}
-        in_flight = sum(entry in out or entry.held for entry in alive)
-        first = min((entry.parcel.event.published_unix_s for entry in alive), default=unix_s)
-        return GroupLag(
-            service=self.topic.service, major=self.topic.major, name=self.topic.name, group=self.name, members=self.members,
-            waiting=len(alive) - in_flight, in_flight=in_flight, oldest_s=max(0.0, unix_s - first), dead=len(self.dead),
-        )  # fmt: skip
+    @property
+    def given(self) -> set[Entry]:
+        """Those that members have."""
+        return {each.entry for member in self._members.values() for each in member.unsettled.values()}
 
     @property
     def members(self) -> int:
@@ -137,7 +131,7 @@ class GroupQueue:
     def past(self) -> Iterator[tuple[Entry, State, float]]:
         """Every entry that is not done, in order: (entry, state, seconds until it is due)."""
         now = self._clock.now()
-        given = {each.entry for member in self._members.values() for each in member.unsettled.values()}
+        given = self.given
         for entry in sorted(self.entries.values(), key=lambda entry: entry.order):
             if entry.id in self.dead:
                 yield entry, "dead", 0.0
@@ -154,6 +148,10 @@ class GroupQueue:
             self._empty(owner)
 
     def _line_up(self, entry: Entry) -> None:
+        due = entry.parcel.event.not_before_unix_s
+        if due is not None and (seconds := due - self._clock.unix()) > 0:
+            self._delay(entry, seconds)
+            return
         self._lanes.setdefault(self._group.owner(entry.parcel.event.key), deque()).append(entry)
         self._means.wake(self)
 

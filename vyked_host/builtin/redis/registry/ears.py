@@ -20,17 +20,21 @@ class Ears:
         self._channels = [changes]
         self._commands: deque[Command] = deque()
         self._refused = False
+        # in a Cluster a channel is as a key: at one node, the one to which this connection goes
+        self._subscribe, self._unsubscribe = (
+            ("SSUBSCRIBE", "SUNSUBSCRIBE") if server.is_cluster else ("SUBSCRIBE", "UNSUBSCRIBE")
+        )
 
     def add(self, channel: str) -> None:
         """Listen to it too."""
         self._channels.append(channel)
-        self._commands.append((("SUBSCRIBE", channel), _Subscribed(self, channel)))
+        self._commands.append(((self._subscribe, channel), _Subscribed(self, channel)))
 
     def remove(self, channel: str) -> None:
         """No longer. Idempotent."""
         if channel in self._channels:
             self._channels.remove(channel)
-            self._commands.append((("UNSUBSCRIBE", channel), _Subscribed(self, "")))
+            self._commands.append(((self._unsubscribe, channel), _Subscribed(self, "")))
 
     # ---- the connection ----------------------------------------------------------------------------------------------
     def take(self) -> Sequence[Command]:
@@ -40,7 +44,7 @@ class Ears:
 
     def joined(self) -> None:
         """There is a new connection: it knows of nothing yet."""
-        self._commands = deque((("SUBSCRIBE", each), _Subscribed(self, each)) for each in self._channels)
+        self._commands = deque(((self._subscribe, each), _Subscribed(self, each)) for each in self._channels)
 
     def heard(self, _channel: bytes, _payload: bytes) -> None:
         """Something changed. What is said there is not needed: it is looked up."""

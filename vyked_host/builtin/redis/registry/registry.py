@@ -19,12 +19,13 @@ from ..keeper import Keeper
 from ..line import Line
 from ..options import RegistryOptions
 from ..script import Script
-from ..server import Server, Wire, Word
+from ..server import Server
+from ..wire import Wire, Word
 from .book import Book, Departing, Outcome
 from .ears import Ears
 from .keys import of_mesh
 from .lease import RedisLease
-from .scripts import ANNOUNCE, LOOK, NODES, REMOVE
+from .scripts import ANNOUNCE, LOOK, NODES, REMOVE, SHARDED
 from .sight import sight
 from .watching import Inbox, Watch
 
@@ -43,7 +44,7 @@ class RedisRegistry(Registry):
     def __init__(self, options: RegistryOptions, env: Environment) -> None:
         self.options, self.env = options, env
         self.log, self.chance = env.log, env.rng.random
-        self.server = server = Server(options.url, "registry.redis")
+        self.server = server = Server(options.url, "registry.redis", env.namespace)
         self._keys = of_mesh(options.prefix, env.namespace)
         self._life = env.rng.getrandbits(62)
         timing = env.timing
@@ -178,7 +179,8 @@ class RedisRegistry(Registry):
         first = (keys.changes, str(self.env.rng.getrandbits(62)), f"{self.env.rng.getrandbits(62):x}", keys.link)
         try:
             async with asyncio.timeout(limit):
-                return await self._errands.run(script, keys.all, *first, *arguments)
+                here = SHARDED[script] if self.server.is_cluster else script
+                return await self._errands.run(here, keys.all, *first, *arguments)
         except TimeoutError as error:
             away = f"did not answer within {limit:g} s" if self._asking.line is not None else "is away"
             text = f"the registry at {self.server.place} {away}: {self._asking.away}"
@@ -197,8 +199,10 @@ class RedisRegistry(Registry):
     def _back(self) -> None:
         self._news.set()
 
-    def _gone(self, _cause: str) -> None:
+    def _gone(self, cause: str) -> None:
         self._book.interrupted()
+        if self.server.address.kind != "alone":
+            self._listening.renew(cause)  # both go where the keys are, and links are looked at there
 
     def _there(self, channel: str) -> None:
         """The server has subscribed us."""

@@ -202,4 +202,11 @@ if revision then tell(revision) end
 return 1
 """
 )
-EVERY = (ANNOUNCE, BEAT, WITHDRAW, LOOK, REMOVE)
+
+
+def _sharded(script: Script) -> Script:
+    """The same for a node of a Cluster, where a channel is as a key: at one node."""
+    return Script(script.text.replace("'PUBLISH'", "'SPUBLISH'").replace("'NUMSUB'", "'SHARDNUMSUB'"))
+
+
+SHARDED = {each: _sharded(each) for each in (ANNOUNCE, BEAT, WITHDRAW, LOOK, REMOVE)}

@@ -22,6 +22,7 @@ from ....contracts import (
     Subscription,
 )
 from ....errors import CallError, NotSupported, PermissionDenied, TooLarge, Unavailable
+from ....model.queues import group_of, is_queue, refusal
 from ....model.version import parse
 from ....routing.backlog import Backlog
 from ....wire.envelope import pack
@@ -30,7 +31,8 @@ from ..keeper import Keeper
 from ..line import Line
 from ..options import MIB, StreamOptions
 from ..outbox import Outbox
-from ..server import Server, Wire, Word
+from ..server import Server
+from ..wire import Wire, Word
 from . import keys
 from .follower import START, Follow, Follower, Id, parsed, written
 from .groups import Groups
@@ -38,10 +40,10 @@ from .letters import Letters
 from .member import Member, groups_of
 from .reader import PATIENCE, Reader
 from .replay import catch_up, first
-from .scripts import AGAIN, ONCE, TRIM
+from .scripts import AGAIN, ENQUEUE, ONCE, TRIM
 
 ENVELOPE_BYTES = 64 << 10
-RIGHTS = "~<prefix>:* +xadd +eval +exists +set"
+RIGHTS = "~<prefix>:* +xadd +eval +exists +set +sadd +zadd +xgroup"
 STRATEGIES = frozenset({"any", "random"})
 """A member that asks gets the next event, and those who wait are served in turn: also what RANDOM is for."""
 TRIM_S = 10.0
@@ -54,7 +56,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
 
     def __init__(self, options: StreamOptions, env: Environment) -> None:
         self.options, self.env = options, env
-        self.server = server = Server(options.url, "pubsub.redis-streams")
+        self.server = server = Server(options.url, "pubsub.redis-streams", env.namespace)
         self._ack_wait_s = options.ack_wait * env.timing.scale
         self._read_s = env.timing.pong * PATIENCE
         self._lately_s = 2 * max(1.0, self._read_s) + env.timing.pong
@@ -64,8 +66,10 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         )
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
-        self._index = keys.index_of(options.prefix, env.namespace)
-        self._groups = Groups(self._errands, options.prefix, env.namespace, self._lately_s, self._ack_wait_s)
+        # in a Cluster all keys of a mesh are at one node: scripts need those of a topic together, and one connection serves all topics
+        self._mesh = f"{{{env.namespace}}}" if server.is_cluster else env.namespace
+        self._index = keys.index_of(options.prefix, self._mesh)
+        self._groups = Groups(self._errands, options.prefix, self._mesh, self._lately_s, self._ack_wait_s)
         self._letters = Letters(self._errands, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
@@ -98,13 +102,21 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
 
     def _entering(self, stream: str, event: Event, packed: bytes) -> tuple[Word, ...]:
         """The command by which an event enters its stream: whole, so that none overtakes one whose script is not known."""
-        if not (event.named and self.options.dedupe):
+        known_ms = str(max(1, int(self.options.dedupe * 1000))) if event.named and self.options.dedupe else "0"
+        known = keys.of_id(stream, event.id)
+        if is_queue(event.name):
+            group = group_of(event.service, parse(event.version).major)
+            its = keys.of_group(stream, group)
+            due_ms = str(int((event.not_before_unix_s or 0.0) * 1000))
+            return (
+                "EVAL", ENQUEUE.text, "4", stream, known, its.later, self._groups.index, packed, known_ms, due_ms, group, its.base
+            )  # fmt: skip
+        if known_ms == "0":
             return ("XADD", stream, "*", "e", packed)
-        known_ms = str(max(1, int(self.options.dedupe * 1000)))
-        return ("EVAL", ONCE.text, "2", stream, keys.of_id(stream, event.id), packed, known_ms)
+        return ("EVAL", ONCE.text, "2", stream, known, packed, known_ms)
 
     def _stream(self, service: str, major: int, name: str) -> str:
-        stream = keys.of_topic(self.options.prefix, self.env.namespace, service, major, name)
+        stream = keys.of_topic(self.options.prefix, self._mesh, service, major, name)
         if stream not in self._topics:
             self._topics.add(stream)
             if self._stop_trimming is None:
@@ -119,6 +131,9 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             raise NotSupported(
                 f"streams know no strategy {subscription.strategy!r}: whoever of a group asks next gets an event"
             )
+        not_allowed = refusal(subscription.service, subscription.major, subscription.name, subscription.group)
+        if not_allowed:
+            raise NotSupported(not_allowed)
         stream = self._stream(subscription.service, subscription.major, subscription.name)
         try:
             # the id of an event is looked for in the stream, however long that is
@@ -144,7 +159,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             read_s=self._read_s, index=self._index, left=self._left,
         )  # fmt: skip
         await self._groups.add(member.keys.base)
-        for made in member.make("$" if since is None else written(since)):
+        for made in member.make("$" if since is None and not is_queue(wanted.name) else written(since or START)):
             try:
                 await made
             except ResponseError as error:
@@ -191,7 +206,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     async def letterboxes(self) -> list[tuple[Subscription, int]]:
         """Each group of any topic that has dead letters, and how many. Raises Unavailable."""
         found = [
-            (keys.told(base, self.options.prefix, self.env.namespace), count) for base, count in await self._letters.boxes()
+            (keys.told(base, self.options.prefix, self._mesh), count) for base, count in await self._letters.boxes()
         ]  # fmt: skip
         return [
             (Subscription(service=service, major=major, name=name, group=group, member=""), count)

@@ -11,7 +11,8 @@ from ....contracts import Environment
 from ....routing.backlog import Backlog
 from ....wire.envelope import MalformedEnvelope, unpack
 from ..errands import Errands
-from ..server import Server, Word
+from ..server import Server
+from ..wire import Word
 from .reader import Reader
 
 Id = tuple[int, int]

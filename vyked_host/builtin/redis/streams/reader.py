@@ -11,7 +11,8 @@ from ....contracts import Environment
 from ..keeper import Keeper
 from ..line import Command, Line
 from ..script import Script
-from ..server import Server, Wire, Word
+from ..server import Server
+from ..wire import Wire, Word
 
 PATIENCE = 0.5
 """Of `timing.pong`, that a read may wait."""

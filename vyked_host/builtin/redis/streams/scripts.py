@@ -25,13 +25,31 @@ return 1
 """
 )
 
+ENQUEUE = Script(
+    """
+-- KEYS: stream, id, later, groups. ARGV: the packed job, ms for which its id is known (0: it is not), ms since 1970 when it is due (0:
+-- now), group, base. The group is there from the first job on.
+if ARGV[2] ~= '0' and redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+if redis.call('SADD', KEYS[4], ARGV[5]) == 1 or redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[4], '0', 'MKSTREAM')  -- it may be there
+end
+if ARGV[3] == '0' then redis.call('XADD', KEYS[1], '*', 'e', ARGV[1]) else redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1]) end
+if ARGV[2] ~= '0' then redis.call('SET', KEYS[2], '', 'PX', ARGV[2]) end
+return 1
+"""
+)
+
 AGAIN = Script(
     _CLOCK
     + """
--- KEYS: stream, held, stream, held. ARGV: group, member, ack wait in ms, room.
--- Takes what is due: held until now, or with somebody for longer than the ack wait and not held; then what was brought back.
+-- KEYS: stream, held, stream, held, later. ARGV: group, member, ack wait in ms, room.
+-- Puts jobs that are due into the first stream. Takes what is due: held until now, or with somebody for longer than the ack wait and not held; then what was brought back.
+for _, job in ipairs(redis.call('ZRANGE', KEYS[5], '-inf', now, 'BYSCORE', 'LIMIT', 0, 256)) do
+  redis.call('XADD', KEYS[1], '*', 'e', job)
+  redis.call('ZREM', KEYS[5], job)
+end
 local room, found = tonumber(ARGV[4]), {}
-for at = 1, #KEYS, 2 do
+for at = 1, 3, 2 do
   local stream, held = KEYS[at], KEYS[at + 1]
   local due = redis.call('ZRANGE', held, '-inf', now, 'BYSCORE', 'LIMIT', 0, room)
   for _, id in ipairs(due) do redis.call('ZREM', held, id) end
@@ -115,7 +133,7 @@ return 1
 LAG = Script(
     _CLOCK
     + """
--- KEYS: stream, held, again, again held, order. ARGV: group, ms within which a member that is there asks, and one that has
+-- KEYS: stream, held, again, again held, order, later. ARGV: group, ms within which a member that is there asks, and one that has
 -- something says what became of it.
 -- members, waiting (-1: unknown), in flight, ms since the oldest of both, dead letters; nothing: there is no such group.
 local function fields(told)
@@ -150,6 +168,7 @@ for at = 1, 3, 2 do
   end
 end
 if not there then return false end
+if waiting >= 0 then waiting = waiting + redis.call('ZCARD', KEYS[6]) end
 return {members, waiting, out, now - oldest, redis.call('ZCARD', KEYS[5])}
 """
 )
@@ -182,4 +201,4 @@ end
 return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-%.0f', ms, seq))
 """
 )
-EVERY = (ONCE, AGAIN, HOLD, BURY, ACKED, DISCARD, LAG, TRIM)
+EVERY = (ENQUEUE, ONCE, AGAIN, HOLD, BURY, ACKED, DISCARD, LAG, TRIM)
