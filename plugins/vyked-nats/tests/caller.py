@@ -9,7 +9,7 @@ FILE = """
 [host]
 mesh = "m"
 [timing]
-scale = 0.1
+scale = 0.5
 [registry]
 use = "nats"
 [registry.nats]

@@ -191,7 +191,7 @@ async def test_hosts_without_a_port_call_one_another_and_a_kill_costs_no_idempot
     assert len(names) == 2
     async with Host(text=FILE.format(url=shared.url)) as here:
         shop = here.client("shop")
-        await eventually(lambda: len(here.node.directory.nodes) == 3, 15)
+        await eventually(lambda: len(here.node.directory.nodes) == 3, 60)
         hanging = [asyncio.ensure_future(shop.hang.using(timeout=20)()) for _ in range(8)]
         assert await shop.echo(text="a") == "a"
         hosts[0].kill()
