@@ -122,10 +122,10 @@ async def test_while_the_server_is_away_nothing_is_forgotten_and_nobody_is_remov
     await eventually(lambda: set(watched.nodes) == {"one", "two", "three"}, START_S)
     before = dict(watched.nodes)
     server.kill()
-    until = env.clock.now() + 3 * QUICK.lease
+    until = env.clock.now() + 2 * QUICK.lease
     await eventually(lambda: env.clock.now() > until or set(watched.nodes) != set(before))
     server.start()
-    until = env.clock.now() + 3 * QUICK.lease
+    until = env.clock.now() + 2 * QUICK.lease
     await eventually(lambda: env.clock.now() > until or watched.gone_at)
     assert watched.nodes == before  # the same lives go on
     assert len(set(watched.epochs)) == 1
@@ -140,10 +140,10 @@ async def test_a_server_that_hangs_for_long_costs_nobody_a_lease(server, open_re
     await eventually(lambda: set(watched.nodes) == {"one", "two", "three"}, START_S)
     before = dict(watched.nodes)
     server.freeze()
-    until = env.clock.now() + 3 * QUICK.lease
+    until = env.clock.now() + 2 * QUICK.lease
     await eventually(lambda: env.clock.now() > until)
     server.thaw()
-    until = env.clock.now() + 3 * QUICK.lease
+    until = env.clock.now() + 2 * QUICK.lease
     await eventually(lambda: env.clock.now() > until or watched.gone_at)
     assert watched.nodes == before
     await eventually(lambda: not any(watched.doubts.values()))
