@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .assembly import Host as Host
     from .assembly import Registry as Registry
+    from .builtin.sqlite.outbox import SqliteOutbox as SqliteOutbox
     from .errors import ApplicationError as ApplicationError
     from .errors import CallError as CallError
     from .errors import CallNotSupported as CallNotSupported
@@ -93,6 +94,8 @@ if TYPE_CHECKING:
     from .service.endpoints import Event as Event
     from .service.endpoints import Published as Published
     from .service.endpoints import StreamEndpoint as StreamEndpoint
+    from .service.outbox import Outbox as Outbox
+    from .service.outbox import OutboxRow as OutboxRow
     from .service.queues import BoundJob as BoundJob
     from .service.queues import Job as Job
     from .service.queues import Queue as Queue
@@ -103,6 +106,7 @@ if TYPE_CHECKING:
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "aiohttp.web": ("Request", "Response"),
+    "vyked_host.builtin.sqlite.outbox": ("SqliteOutbox",),
     "vyked_host.assembly": ("Host", "Registry"),
     "vyked_host.errors": (
         "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "KeyInUse", "KeyReused", "NotFound",
@@ -127,6 +131,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "vyked_host.service.dependencies": ("client",),
     "vyked_host.service.endpoints": ("BoundEvent", "Endpoint", "Event", "Published", "StreamEndpoint"),
+    "vyked_host.service.outbox": ("Outbox", "OutboxRow"),
     "vyked_host.service.queues": ("BoundJob", "Job", "Queue", "enqueue", "work"),
     "vyked_host.service.websockets": ("WebSocket", "websocket"),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from .sources import Source, functions, sources
 
 MODULE_LINES, FUNCTION_LINES = 300, 40
 LONG_MODULES: dict[str, str] = {
+    "vyked_host/errors.py": "one tree of exceptions, and the one table of what their codes mean at each edge",
     "vyked_host/testing/conformance/pubsub.py": "one contract, one class of cases: an author subclasses it and reads it down",
     "vyked_host/testing/conformance/transports.py": "one contract, one class of cases: an author subclasses it and reads it down",
 }

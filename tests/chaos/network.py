@@ -4,7 +4,9 @@ and `iptables`."""
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
+from pathlib import Path
 
 
 def run(*words: str) -> str:
@@ -20,6 +22,7 @@ class Place:
     def __init__(self, name: str, address: str, inner: str) -> None:
         self.name, self.address, self._inner = name, address, inner
         self.prefix = ("ip", "netns", "exec", name)
+        self.files: Path | None = None
 
     def _iptables(self, *words: str) -> None:
         run(*self.prefix, "iptables", "-w", *words)
@@ -40,6 +43,12 @@ class Place:
     def lose(self, share: float) -> None:
         """This share of what comes in is lost."""
         self._iptables("-A", "INPUT", "-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP")
+
+    def name_server(self, address: str) -> None:
+        """Who is asked for names here: a file that `ip netns exec` puts in the place of /etc/resolv.conf."""
+        self.files = Path("/etc/netns", self.name)
+        self.files.mkdir(parents=True)
+        (self.files / "resolv.conf").write_text(f"nameserver {address}\n")
 
     def heal(self) -> None:
         """Take all rules away."""
@@ -87,4 +96,6 @@ class Network:
         """Take it all down; what runs in it has to have ended."""
         for each in self._places:
             subprocess.run(["ip", "netns", "del", each.name], capture_output=True)
+            if each.files is not None:
+                shutil.rmtree(each.files)
         subprocess.run(["ip", "link", "del", self._bridge], capture_output=True)

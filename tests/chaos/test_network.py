@@ -9,7 +9,7 @@ from tests.faults.certificates import TABLE, issue
 from tests.faults.fleet import Worker
 from tests.faults.history import breaches_of_calls, breaches_of_delivery, breaches_of_emptiness, percentile
 from tests.faults.load import Calls, Events, Watching
-from tests.faults.mesh import PING, PONG, UNSCALED, H, S, T, hub_of, knows, meets
+from tests.faults.mesh import PING, PONG, PROGRAM, UNSCALED, H, S, T, hub_of, knows, meets
 from tests.faults.test_events import DURABLE, all_finished
 from tests.faults.test_registry import Census
 from vyked_host.testing.waiting import eventually
@@ -196,3 +196,26 @@ async def test_P2_a_tenth_of_all_packets_lost_fails_no_call(network, new_mesh, t
     assert breaches_of_calls(load.made, mesh.executions()) == []
     assert load.failed == []
     assert p99 < 10
+
+
+async def test_P10_a_host_whose_name_server_does_not_answer_starts_and_calls_those_it_has_addresses_of(
+    network, new_mesh, timeline
+):
+    here, there = network.places(2)
+    here.name_server(f"{here.address.rpartition('.')[0]}.200")  # nobody has that address
+    mesh = new_mesh(
+        OPEN
+        + UNSCALED
+        + f'[registry]\nuse = "static"\n[registry.static]\nnodes = ["tcp://shop.internal:4502", "tcp://{there.address}:4502"]\n'
+    )
+    port = ["transports.tcp.port=4502"]
+    await mesh.start("there", "worker", sets=[*at_home(there), *port], prefix=there.prefix)
+    began = time.monotonic()
+    await mesh.start("here", "gauge", sets=[*at_home(here), *port], prefix=here.prefix)
+    took = time.monotonic() - began
+    words = (*here.prefix, PROGRAM, "call", "worker.look", "id=x", "--config", str(mesh.file))
+    asked = await asyncio.create_subprocess_exec(*words, cwd=mesh.folder, stdout=asyncio.subprocess.PIPE)
+    said, _ = await asyncio.wait_for(asked.communicate(), 30)
+    timeline.note("P10", start=took)
+    assert took <= 10
+    assert (asked.returncode, b"there" in said) == (0, True)

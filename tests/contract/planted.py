@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import threading
 
 import msgspec
 import pytest
@@ -20,7 +22,7 @@ from vyked_host.builtin.tcp.options import Options
 from vyked_host.builtin.tcp.provider import vyked_transports
 from vyked_host.catalog.reduce import reduce
 from vyked_host.catalog.state import Disconnected, Lost, Swept, Told, Withdrawn
-from vyked_host.contracts import LimitsTable, Provider, Verdict
+from vyked_host.contracts import Guarantees, LimitsTable, Provider, Verdict
 from vyked_host.testing import (
     BalancerConformance,
     PubSubConformance,
@@ -128,6 +130,48 @@ class Leaves(Wrapped):
         self.tasks.append(asyncio.get_running_loop().create_task(asyncio.sleep(3600), name="forgotten"))
 
 
+class Exchanging(Wrapped):
+    """Gives the first answer of two to the second call, and the other way round."""
+
+    def __init__(self, inner, waiting):
+        super().__init__(inner)
+        self._waiting = waiting
+
+    def respond(self, call, body):
+        self._waiting.append((self._inner, call, body))
+        if len(self._waiting) == 2:
+            (one, first, its), (other, second, theirs) = self._waiting
+            self._waiting.clear()
+            one.respond(first, theirs)
+            other.respond(second, its)
+
+
+class AnswersTheWrongCall(Wrapped):
+    def __init__(self, inner):
+        super().__init__(inner)
+        self._waiting = []
+
+    def dispatch(self, call, sink):
+        return self._inner.dispatch(call, Exchanging(sink, self._waiting))
+
+
+class LeavesASocket(Wrapped):
+    left = []
+
+    async def aclose(self):
+        await self._inner.aclose()
+        self.left.append(socket.socket())
+
+
+class LeavesAThread(Wrapped):
+    async def aclose(self):
+        await self._inner.aclose()
+        threading.Thread(target=OVER.wait, name="forgotten", daemon=True).start()
+
+
+OVER = threading.Event()
+
+
 class TestDrops(TransportSuite):
     provider = pytest.fixture(lambda self: transport(serves=DropsSome))
 
@@ -150,6 +194,24 @@ class TestCallsAnything(TransportSuite):
 
 class TestLeavesTasks(TransportSuite):
     provider = pytest.fixture(lambda self: transport(dials=Leaves))
+
+
+class TestLeavesASocket(TransportSuite):
+    provider = pytest.fixture(lambda self: transport(dials=LeavesASocket))
+
+
+class TestLeavesAThread(TransportSuite):
+    provider = pytest.fixture(lambda self: transport(dials=LeavesAThread))
+
+
+class TestAnswersTheWrongCall(TransportSuite):
+    provider = pytest.fixture(lambda self: transport(dials=AnswersTheWrongCall))
+
+
+class TestStreamsThoughItDeclaresNone(TransportSuite):
+    @pytest.fixture
+    def provider(self):
+        return msgspec.structs.replace(transport(), guarantees=lambda _options: Guarantees(cancels=True, push=True))
 
 
 # ---- balancers -------------------------------------------------------------------------------------------------------
@@ -410,6 +472,34 @@ class TestIgnoresConcurrency(BusSuite):
 
 class TestKeepsWhatMembersLeave(BusSuite):
     provider = pytest.fixture(lambda self: bus(KeepsWhatMembersLeave))
+
+
+class Declaring(BusSuite):
+    """The honest bus under a declaration that is not its own."""
+
+    less: dict
+
+    @pytest.fixture
+    def provider(self):
+        return msgspec.structs.replace(
+            bus(EmbeddedBus), guarantees=lambda options: msgspec.structs.replace(guarantees(options), **self.less)
+        )
+
+
+class TestServesGroupsThoughItDeclaresNone(Declaring):
+    less = {"at_least_once": False}
+
+
+class TestHasDeadLettersThoughItDeclaresNone(Declaring):
+    less = {"dead_letter": False}
+
+
+class TestSaysThatItSurvives(Declaring):
+    less = {"durability": "process"}
+
+
+class TestSaysThatItReplays(Declaring):
+    less = {"replay": True}
 
 
 # ---- registries ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Clients on bad days: rows C1, C2 and C8. Hosts of this process that call one another over TCP, through a proxy where the row is
+"""Clients on bad days: rows C1, C2, C8 and P1. Hosts of this process that call one another over TCP, through a proxy where the row is
 about what is on its way."""
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Echo(Service, name="echo", version="1.0.0"):
         self.running, self.finished, self.cancelled = 0, set[int](), dict[int, float]()
 
     @api
-    async def echo(self, id: int, seconds: float = 0.0) -> int:
+    async def echo(self, id: int, seconds: float = 0.0, ballast: str = "") -> int:
         self.running += 1
         try:
             if seconds:
@@ -148,3 +148,23 @@ async def test_C8_a_service_that_is_down_is_not_called_more_than_a_fifth_more(ne
     assert 30 <= extra <= 0.2 * calls + 30
     assert decided["retries"] == extra
     assert decided["withheld"] > 0
+
+
+# ---- P1 ----------------------------------------------------------------------------------------------------------------
+async def test_P1_a_slow_and_narrow_network_is_slow_and_fails_nothing(new_mesh, timeline):
+    """200 ms each way, give or take 100, and 1 Mbit/s: 96 calls of 1 KiB, 24 at once, and one of 64 KiB among them."""
+    mesh = new_mesh(UNSCALED)
+    _, driver, proxy = await behind_a_proxy(mesh)
+    client, gate, took = driver.client(Echo), asyncio.Semaphore(24), []
+
+    async def one(id, size=1024):
+        async with gate:
+            began = time.monotonic()
+            assert await client.echo(id, ballast="x" * size) == id
+            took.append(time.monotonic() - began)
+
+    await one(0)
+    proxy.slow(latency=0.2, jitter=0.1, bandwidth=125_000)
+    await asyncio.gather(one(1, 64 << 10), *(one(each) for each in range(2, 98)))
+    timeline.note("P1", calls=len(took), slowest=max(took))
+    assert max(took) >= 0.4, "the network was as slow as it should be"

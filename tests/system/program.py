@@ -19,8 +19,8 @@ def environment(**more):
     return kept | {"PYTHONUNBUFFERED": "1"} | more
 
 
-def command(*words, folder=".", stdin="", **more):
-    """Run one command to its end: (exit code, stdout, stderr)."""
+def command(*words, folder=".", stdin="", within=None, **more):
+    """Run one command to its end, which has to come `within` seconds: (exit code, stdout, stderr)."""
     done = subprocess.run(
         [PROGRAM, *words],
         cwd=folder,
@@ -28,7 +28,7 @@ def command(*words, folder=".", stdin="", **more):
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=WITHIN_S,
+        timeout=within or WITHIN_S,
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -10,7 +10,13 @@ from urllib.error import HTTPError
 import pytest
 
 from vyked_host import Host
-from vyked_host.testing import BalancerConformance, PluginConformance, SerializerConformance, TransportConformance
+from vyked_host.testing import (
+    BalancerConformance,
+    MiddlewareConformance,
+    PluginConformance,
+    SerializerConformance,
+    TransportConformance,
+)
 
 from .program import command, fetch
 from .wheels import unpacked, wheel
@@ -105,6 +111,15 @@ class TestBalancer(BalancerConformance):
         return provider
 
 
+class TestMiddleware(MiddlewareConformance):
+    transparent = False  # by design: it adds a word to texts
+
+    @pytest.fixture
+    def provider(self, plugin):
+        (provider,) = plugin.vyked_middlewares()
+        return provider
+
+
 class TestPackaging(PluginConformance):
     @pytest.fixture
     def distribution(self, plugin):
@@ -191,6 +206,23 @@ def test_without_the_distribution_the_file_says_what_is_missing(folder):
             assert f"no {kind} '{name}' is installed; pip install the distribution that offers {kind}.{name}" in said
     assert 'no service "telegraph" is installed' in said
     assert "Traceback" not in said
+
+
+@pytest.mark.timeout(300)  # five suites, each in a process of its own
+def test_the_kit_proves_all_of_it_and_prints_the_matrix(path, tmp_path):
+    code, out, err = command("plugins", "verify", "acme-post", "-o", "json", folder=tmp_path, within=280, **path)
+    assert code == 0, out + err
+    found = {each["plugin"]: {row["guarantee"]: row["verdict"] for row in each["rows"]} for each in json.loads(out)}
+    assert found == {
+        "post-office": {"contract": "left out"},
+        "transport.post": {"contract": "passed", "cancels": "passed", "streams": "passed", "push": "passed"},
+        "serializer.mirror": {"contract": "passed"},
+        "balancer.lowest": {
+            "contract": "passed", "spreads": "not declared", "ObservesOutcomes": "not declared", "affine": "not declared",
+            "packaging": "passed",
+        },
+        "middleware.stamp": {"contract": "passed", "transparent": "not declared"},
+    }  # fmt: skip
 
 
 @pytest.fixture

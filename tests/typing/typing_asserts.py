@@ -1,11 +1,12 @@
 """What both checkers must infer, and (below) what they must refuse: each ignore is used, or --warn-unused-ignores fails."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, assert_type
 
 from shop import Accounts, Greeting, Identity, LedgerApi, PasswordChanged, User
 
-from vyked_host import Published, Queue, Service, client, enqueue, subscribe, work
+from vyked_host import Published, Queue, Service, SqliteOutbox, client, enqueue, subscribe, work
 
 
 async def infers(accounts: Accounts, users: AsyncIterator[User]) -> None:
@@ -29,6 +30,7 @@ async def infers(accounts: Accounts, users: AsyncIterator[User]) -> None:
     assert_type(await Desk().letter.using(delay=1.0, id="order-17")("ada"), Published)
     assert_type(await Desk().greet(Greeting("ada")), None)
     assert_type(Desk.greet, Queue[Greeting])
+    assert_type(Identity().password_changed.through(SqliteOutbox("x.db"), sqlite3.connect("x.db"))("ada"), str)
 
 
 async def refuses(accounts: Accounts) -> None:
@@ -36,6 +38,8 @@ async def refuses(accounts: Accounts) -> None:
     await accounts.identity.create("ada", 1)  # type: ignore[arg-type]
     await accounts.identity.nope()  # type: ignore[attr-defined]
     accounts.identity.set_password("a", "b")  # type: ignore[unused-coroutine]
+    Identity().password_changed.through(SqliteOutbox("x.db"), "a connection")("ada")  # type: ignore[misc]
+    Identity().password_changed.through(SqliteOutbox("x.db"), sqlite3.connect("x.db"))(3)  # type: ignore[arg-type]
     await Desk().letter(3)  # type: ignore[arg-type]
     await accounts.identity.password_changed(3)  # type: ignore[arg-type]
 

@@ -32,6 +32,7 @@ from ..runtime.moments import Moments
 from ..runtime.node import Node
 from ..runtime.pending import Pending
 from ..runtime.publisher import Publisher
+from ..runtime.relay import Relays
 from ..runtime.routes import Route
 from ..runtime.subscriber import Subscriber
 from ..runtime.tasks import TaskScope
@@ -150,8 +151,11 @@ class Composition:
         log = logging.getLogger(f"vyked.{description.name}")
         tasks = TaskScope(log)
         clients = self.clients.of(planned, fakes)
+        relays = Relays(publisher, tasks, self.log, description.name)
         adapter = logging.LoggerAdapter(log, {"service": description.name})
-        attached = Attached(log=adapter, options=planned.options, clients=clients, tasks=tasks, publisher=publisher)
+        attached = Attached(
+            log=adapter, options=planned.options, clients=clients, tasks=tasks, publisher=publisher, relays=relays
+        )
         attach(planned.instance, attached, description)
         for endpoint in description.endpoints:
             run = handler(planned.instance, endpoint)
@@ -160,7 +164,7 @@ class Composition:
         timing = self.workshop.environment("host").timing
         return Hosted(
             msgspec.structs.replace(description, dependencies=needs), planned.instance, tasks, self.log,
-            start_s=timing.start, stop_s=timing.stop,
+            start_s=timing.start, stop_s=timing.stop, relays=relays,
         )  # fmt: skip
 
     def subscribers(self, tasks: TaskScope, guarantees: Guarantees) -> list[Subscriber]:
@@ -224,7 +228,7 @@ class Composition:
             health=Health(hosted, self.lag), lag=self.lag, threads=self.threads, log=self.log,
         )  # fmt: skip
         node.clients, node.hubs, node.keys = self.clients.made, self.hubs, self.keys
-        workshop.generation = membership.generation
+        workshop.generation, workshop.crowd = membership.generation, lambda: len(self.directory.nodes)
         provider = self.catalogue.provider("pubsub", settings.pubsub.use)
         node.verify = partial(verify_the_bus, provider, pubsub, self.planned, timing.start)
         keeper = self.catalogue.provider("registry", settings.registry.use)

@@ -54,6 +54,7 @@ class Workshop:
         self.callers: tuple[str, ...] = ()
         self.hub: Callable[[str | None], Hub] | None = None  # of Hubs, which need the serializers that are made here
         self.generation: Callable[[], Generation | None] = lambda: None
+        self.crowd: Callable[[], int] = lambda: 1  # nodes of the mesh, as far as this one knows
         self._dialers: dict[str, Transport] = {}
         self._trust: Trust | None = None
 

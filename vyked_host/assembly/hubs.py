@@ -85,6 +85,7 @@ class Hubs:
             patience_s=env.timing.start,
             look_s=env.timing.ping,
             heir_s=HEIR * env.timing.stop,
+            crowd=lambda: workshop.crowd(),
             again=msgspec.structs.replace(AGAIN, most=max(AGAIN.first, AGAIN.most * env.timing.scale)),
             clock=env.clock,
             rng=env.rng,

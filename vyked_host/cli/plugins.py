@@ -1,7 +1,7 @@
 """``vyked-host plugins``: what is installed, what a file uses of it, and what is wrong with it.
 
 Listing reads metadata and, leniently, the file: it imports no plugin and works when all of them, and the file, are broken.
-``plugins info`` imports what it is asked about.
+``plugins info`` and ``plugins verify`` import what they are asked about.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import click
 
 from .. import loading
-from ..errors import EXIT_START, EXIT_USAGE, StartError
+from ..errors import EXIT_FAILED, EXIT_START, EXIT_USAGE, StartError
 from ..loading import HOOKS, OFFERS, Catalogue, Entry
 from .printing import print_json, print_table
 
@@ -86,11 +86,7 @@ def info(group: Asked, /, name: str, **options: Any) -> None:
     """
     asked = Asked(**options).over(group)
     catalogue = _catalogue(asked)
-    meant = [entry for entry in catalogue.entries if entry.answers_to(name)]
-    if not meant:
-        known = ", ".join(sorted({entry.path for entry in catalogue.entries}))
-        click.echo(f"no plugin or service {name!r} is installed; installed: {known}", err=True)
-        sys.exit(EXIT_USAGE)
+    meant = _meant(catalogue, name)
     described = [_describe(catalogue, entry) for entry in meant]
     if asked.output == "json":
         print_json(described)
@@ -98,6 +94,39 @@ def info(group: Asked, /, name: str, **options: Any) -> None:
         click.echo("\n\n".join(map(_paragraph, described)))
     if any(entry.state == "failed" for entry in meant):
         sys.exit(EXIT_START)
+
+
+@command.command("verify")
+@click.argument("name")
+@click.option(
+    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the plugin, such as url=...; repeatable."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show what pytest says meanwhile.")
+@_options_of_all
+@click.pass_obj
+def verify(group: Asked, /, name: str, pairs: tuple[str, ...], verbose: bool, **options: Any) -> None:
+    """Run the conformance kit on what NAME (a name, kind.name or distribution) means, and print the matrix.
+
+    Each guarantee has passed, has failed, is a known failure, or is not declared, and then refused where it is asked for. Needs the extra
+    vyked-host[testing]. Exit code 1 when a case failed, 3 when the kit could not run.
+    """
+    from .verify import has_failed, settings_of, show, verified
+
+    asked = Asked(**options).over(group)
+    found = verified(_meant(_catalogue(asked), name), settings_of(pairs), verbose)
+    show(found, asked.output)
+    if has_failed(found):
+        sys.exit(EXIT_FAILED)
+
+
+def _meant(catalogue: Catalogue, name: str) -> list[Entry]:
+    """What `name` means; without any the program ends."""
+    meant = [entry for entry in catalogue.entries if entry.answers_to(name)]
+    if not meant:
+        known = ", ".join(sorted({entry.path for entry in catalogue.entries}))
+        click.echo(f"no plugin or service {name!r} is installed; installed: {known}", err=True)
+        sys.exit(EXIT_USAGE)
+    return meant
 
 
 def _show(asked: Asked) -> None:

@@ -15,12 +15,13 @@ from ..model.description import (
     HttpBinding,
     Kind,
     ServiceDescription,
+    Strategy,
     Surface,
 )
 from ..model.message import INITIAL_CREDIT, Call, Event, Fault, GroupLag, Guarantees, Peer, Subscription, Verdict
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
-from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord
+from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord, Status
 from ..model.values import Value
 from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
@@ -65,7 +66,7 @@ __all__ = [
     "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
     "NoOptions", "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
     "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
-    "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
     "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse",
     "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

@@ -94,7 +94,8 @@ class Channel(Calls, Protocol):
 
     def endpoint(self, wanted: EndpointDescription) -> int:
         """The index to call `wanted` by: same service and name, the highest version that is `compatible(offered, wanted)`;
-        a version of "" wants any release. Raises errors.NotFound naming what exists."""
+        a version of "" wants any release. Raises errors.NotFound naming what exists; errors.NotSupported for an endpoint
+        with streams where the transport declares none."""
         ...
 
     async def aclose(self) -> None:

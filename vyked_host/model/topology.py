@@ -20,6 +20,11 @@ class Generation(Value):
     counter: int
 
 
+def is_earlier(one: Generation | None, other: Generation | None) -> bool:
+    """Is `one` a life of a node before `other`? Lives of two epochs can't be told apart."""
+    return one is not None and other is not None and one.epoch == other.epoch and one.counter < other.counter
+
+
 class Address(Value):
     """Where a node listens: ``tcp://127.0.0.1:4502``, ``unix:/run/x.sock``, ``nats:node.a1``, ``local:``."""
 

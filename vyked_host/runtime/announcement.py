@@ -106,7 +106,7 @@ class Announcement:
     async def _announce_again(self) -> None:
         attempt = 0
         while self._lease is None:
-            await asyncio.sleep(AGAIN.delay(attempt, random.random()) * self._scale)
+            await asyncio.sleep(AGAIN.spread(attempt, random.random()) * self._scale)
             try:
                 await self._announce()
             except VykedError as error:
@@ -128,7 +128,7 @@ class Announcement:
     async def _tell_later(self) -> None:
         attempt = 0
         while self._told != self.record:
-            await asyncio.sleep(AGAIN.delay(attempt, random.random()) * self._scale)
+            await asyncio.sleep(AGAIN.spread(attempt, random.random()) * self._scale)
             attempt += 1
             if self._lease is not None and not self._lease.lost.done():
                 await self._tell(self._lease)

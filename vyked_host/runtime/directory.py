@@ -192,7 +192,7 @@ class Directory:
         gone = [link for node_id, link in self._links.items() if node_id not in known]
         self._links = {node_id: link for node_id, link in self._links.items() if node_id in known}
         for node_id, link in self._links.items():
-            link.record = known[node_id]
+            link.record, link.generation = known[node_id], self._generation_of(node_id)
         self._refresh()
         return gone
 
@@ -226,7 +226,12 @@ class Directory:
             if self._dial is None:
                 raise NotFound(f"there is no way to node {record.node_id}")
             found = self._links[record.node_id] = self._dial(record)
+            found.generation = self._generation_of(record.node_id)
         return found
+
+    def _generation_of(self, node_id: str) -> Generation | None:
+        known = self.view.nodes.get(node_id)
+        return known.generation if known is not None else None
 
     async def aclose(self) -> None:
         """Close every link. Raises the first failure, once all are closed."""

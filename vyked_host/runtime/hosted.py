@@ -16,13 +16,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..errors import StartError
+from ..errors import StartError, UsageError
 from ..model.description import EventDescription, Periodic, ServiceDescription
+from ..model.version import parse
 from ..routing.backoff import Backoff
 from ..service.binding import work
 from ..service.context import CURRENT
 from ..service.endpoints import Published
+from ..service.outbox import OutboxRow
+from ..wire.envelope import pack
 from .publisher import Publisher
+from .relay import Relays
 from .tasks import TaskScope
 
 T = TypeVar("T")
@@ -34,10 +38,10 @@ class Attached:
 
     def __init__(
         self, *, log: logging.LoggerAdapter[logging.Logger], options: Any, clients: Mapping[str, Any], tasks: TaskScope,
-        publisher: Publisher,
+        publisher: Publisher, relays: Relays,
     ) -> None:  # fmt: skip
         self.log, self.options, self.clients = log, options, clients
-        self._tasks, self._publisher = tasks, publisher
+        self._tasks, self._publisher, self._relays = tasks, publisher, relays
 
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run `work` beside the service, cancelled when it stops. It keeps the context of the call that starts it, but not
@@ -60,14 +64,39 @@ class Attached:
             event, payload, key=key, id=id, timeout=timeout, delay=delay, not_before=not_before
         )
 
+    def relay(self, outbox: Any) -> None:
+        """Publish what is committed to `outbox`, from the service's activation on."""
+        self._relays.add(outbox)
+
+    def row(
+        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, delay: float | None,
+        not_before: float | None,
+    ) -> OutboxRow:  # fmt: skip
+        """An event as the row of an outbox."""
+        message = self._publisher.message(event, payload, key=key, id=id, delay=delay, not_before=not_before)
+        message = msgspec.structs.replace(message, named=True)  # relayed twice, it goes out once
+        topic = f"{event.service}.{event.name}@{parse(event.version).major}"
+        return OutboxRow(id=message.id, topic=topic, key=key, packed=pack(message))
+
+    def put(self, outbox: Any, transaction: Any, row: OutboxRow) -> Any:
+        """Write `row`; the relay looks soon. Raises UsageError when nobody relays `outbox`."""
+        if not self._relays.knows(outbox):
+            raise UsageError(
+                "nobody relays this outbox: in on_start write self.outbox = self.relay(SqliteOutbox(path))"
+            )
+        found = outbox.put(transaction, row)
+        self._relays.nudge(outbox)
+        return found
+
 
 class Hosted:
     """A service instance and its life."""
 
     def __init__(
         self, description: ServiceDescription, instance: Any, tasks: TaskScope, log: logging.Logger, *,
-        start_s: float, stop_s: float,
+        start_s: float, stop_s: float, relays: Relays,
     ) -> None:  # fmt: skip
+        self._relays = relays
         self.description, self.instance, self.tasks = description, instance, tasks
         self._log, self._start_s, self._stop_s = log, start_s, stop_s
         self.failures = 0
@@ -97,6 +126,7 @@ class Hosted:
         if not self.was_active:
             self.was_active, self.since = True, asyncio.get_running_loop().time()
         await self._guarded("on_active", limit_s=self._start_s)
+        self._relays.start()
         if not self._work:
             self._work = [
                 self.tasks(self._periodic(each), f"every {self.name}.{each.handler}")
@@ -125,6 +155,7 @@ class Hosted:
             self._started = False
             if not await self._guarded("on_stop", limit_s=self._stop_s):
                 left.append(f"{self.name}.on_stop")
+            await self._relays.finish(self._stop_s)
         return left + await self.tasks.cancel()
 
     async def health(self) -> str | None:

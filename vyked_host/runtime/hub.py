@@ -26,19 +26,24 @@ LOOKS = 4
 """Looks that have to agree before a start is given up: a holder may be ending, or beginning, just now."""
 
 
+def _alone() -> int:
+    return 1
+
+
 class MeshHub(Hub):
     """`contracts.Hub` over the native transport. `heir_s`: how many seconds a holder that stops looks for the next one, to hand
-    over what should live on."""
+    over what should live on; `crowd` tells how many nodes there are, all of which look for the next holder at once."""
 
     def __init__(
         self, *, places: Sequence[Place], node_id: str, probe: Probe, serve: Serve, counter: Callable[[], Counter],
         may_hold: bool, patience_s: float, look_s: float, heir_s: float, again: Backoff, clock: Clock, rng: random.Random,
-        tasks: TaskScope, log: logging.Logger,
+        tasks: TaskScope, log: logging.Logger, crowd: Callable[[], int] = _alone,
     ) -> None:  # fmt: skip
         self._places, self._node_id, self._probe, self._serve = tuple(places), node_id, probe, serve
         self._new_counter, self._may_hold = counter, may_hold
         self._patience_s, self._look_s, self._heir_s, self._again = patience_s, look_s, heir_s, again
         self._clock, self._rng, self._tasks, self._log = clock, rng, tasks, log
+        self._crowd = crowd
         self._can_bind = frozenset(self._places)
         self._offers: dict[type, Callable[[], Desk]] = {Guests: Guests}
         self._counter: Counter | None = None
@@ -125,11 +130,9 @@ class MeshHub(Hub):
         return term.over.result()
 
     async def _find_again(self) -> None:
-        attempt = 0
+        attempt, crowd = 0, self._crowd()  # who was in the same term looks at the same time
         while True:
-            await asyncio.sleep(
-                self._again.delay(attempt, self._rng.random())
-            )  # who was in the same term looks at the same time
+            await asyncio.sleep(self._again.spread(attempt, self._rng.random(), crowd))
             attempt += 1
             try:
                 decision = await self._look()

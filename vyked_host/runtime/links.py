@@ -17,7 +17,7 @@ from ..contracts import Channel, Running, Sink
 from ..errors import DeadlineExceeded, NotFound, Unavailable, VykedError
 from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
-from ..model.topology import Address, Generation, NodeRecord
+from ..model.topology import Address, Generation, NodeRecord, is_earlier
 from .dispatcher import Dispatcher
 
 log = logging.getLogger("vyked")
@@ -97,8 +97,8 @@ def unknown_endpoint(wanted: EndpointDescription, surface: Surface) -> NotFound:
 class Way:
     """One shared connection to one node; dialled when first needed, again after it retired."""
 
-    def __init__(self, record: Callable[[], NodeRecord], dial: Dial, dial_s: float, only: str | None) -> None:
-        self._record, self._dial, self._dial_s, self._only = record, dial, dial_s, only
+    def __init__(self, link: Link, dial: Dial, dial_s: float, only: str | None) -> None:
+        self._link, self._dial, self._dial_s, self._only = link, dial, dial_s, only
         self.channel: Channel | None = None
         self._waiting = 0
         self._in_flight: Callable[[], int] = _uncounted
@@ -156,7 +156,7 @@ class Way:
         if self._closed:
             raise self._gone()
         if not dialling.done():
-            node = self._record().node_id
+            node = self._link.record.node_id
             raise DeadlineExceeded(f"the deadline passed while node {node} was dialled", executed="not_sent")
         return dialling.result()
 
@@ -165,24 +165,30 @@ class Way:
         return self._in_flight() + self._waiting
 
     def _gone(self) -> Unavailable:
-        text = f"the way to node {self._record().node_id} is closed: that node left, or this host stops"
+        text = f"the way to node {self._link.record.node_id} is closed: that node left, or this host stops"
         return Unavailable(text, executed="not_sent")
 
     async def _connect(self) -> Channel:
-        record, tried = self._record(), list[str]()
+        record, tried = self._link.record, list[str]()
         for address in by_preference(record.addresses, self._only):
             try:
                 channel = await self._dial(address, asyncio.get_running_loop().time() + self._dial_s)
             except (VykedError, OSError, TimeoutError) as error:
                 tried.append(f"{address.uri}: {str(error) or type(error).__name__}")
                 continue
-            if channel.node_id == record.node_id:
+            if not (other := self._somebody_else(channel, record)):
                 return channel
-            # an address is no identity: another process may have it by now
             await channel.aclose()
-            tried.append(f"{address.uri}: node {channel.node_id} answers there now")
+            tried.append(f"{address.uri}: {other} answers there now")
         cause = "; ".join(tried) or f"it has no address for {self._only or 'this host to dial'}"
         raise Unavailable(f"node {record.node_id} can't be reached ({cause})", executed="not_sent")
+
+    def _somebody_else(self, channel: Channel, record: NodeRecord) -> str:
+        """Who it is that answers, when it is not the node: an address is no identity, and a node id outlives its process where it
+        was given. An earlier life than the one that is known was taken for dead; a later one is known soon."""
+        if channel.node_id != record.node_id:
+            return f"node {channel.node_id}"
+        return "an earlier life of it" if is_earlier(channel.generation, self._link.generation) else ""
 
     def _dialled(self, done: asyncio.Future[Channel]) -> None:
         self._dialling = None
@@ -216,10 +222,12 @@ class Way:
 
 
 class Link:
-    """The ways to one node: the best one, and one for each transport that somebody insists on."""
+    """The ways to one node: the best one, and one for each transport that somebody insists on. `record` and `generation` are what
+    the registry knows of it now."""
 
     def __init__(self, record: NodeRecord, dial: Dial, dial_s: float) -> None:
         self.record = record
+        self.generation: Generation | None = None
         self._dial, self._dial_s = dial, dial_s
         self.best = self._way(None)
         self._others: dict[tuple[str | None, int], Way] = {}
@@ -253,7 +261,7 @@ class Link:
         return any(way.is_used for way in (self.best, *self._others.values()))
 
     def _way(self, only: str | None) -> Way:
-        return Way(lambda: self.record, self._dial, self._dial_s, only)
+        return Way(self, self._dial, self._dial_s, only)
 
     async def leave(self) -> None:
         """The node is gone from the registry: no new call comes here, those that run get their answers. A node that drains

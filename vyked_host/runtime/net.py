@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import StartError, UsageError
+from .resolving import Resolver, connected
 
 BACKLOG = 128
 """Connections the kernel may accept for us: a big backlog hides a host that hangs (docs/semantics.md)."""
@@ -34,7 +35,8 @@ class AsyncioNet:
     """`contracts.Net` on the running loop. A TLS handshake has `handshake_s` seconds, and so has its end: asyncio's own limits
     of 60 and 30 s keep a place for whoever dawdles."""
 
-    def __init__(self, handshake_s: float = 5.0) -> None:
+    def __init__(self, handshake_s: float = 5.0, resolver: Resolver | None = None) -> None:
+        self._resolver = resolver or Resolver()
         self._timely = {"ssl_handshake_timeout": handshake_s, "ssl_shutdown_timeout": handshake_s}
 
     async def listen(
@@ -60,8 +62,15 @@ class AsyncioNet:
         more: dict[str, Any] = {"ssl": tls, **self._timely} if tls is not None else {}
         if scheme == "unix":
             await loop.create_unix_connection(link, path, **more)
-        else:
-            await loop.create_connection(link, host, port, **more)
+            return
+        found = await connected(await self._resolver.addresses(host, port))
+        try:
+            if tls is not None:
+                more["server_hostname"] = host
+            await loop.create_connection(link, sock=found, **more)
+        except BaseException:
+            found.close()
+            raise
 
 
 def _parts(uri: str) -> tuple[str, str, int, str]:

@@ -45,6 +45,14 @@ class Publisher:
     ) -> Awaitable[Published]:  # fmt: skip
         """Hand one event to the bus. No group gets it before `delay` seconds from now, or `not_before`, seconds since 1970. The
         awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded. Raises NotSupported for what the bus can't do."""
+        message = self.message(event, payload, key=key, id=id, delay=delay, not_before=not_before)
+        return self._hand_over(message, timeout or TIMEOUT_S)
+
+    def message(
+        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, delay: float | None = None,
+        not_before: float | None = None,
+    ) -> Event:  # fmt: skip
+        """One event as it travels. Raises TooLarge, NotSupported."""
         due = self._due(event, delay, not_before)
         body = self._encoder(event)(payload)
         if len(body) > self.guarantees.max_message_bytes:
@@ -53,7 +61,7 @@ class Publisher:
                 f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {limit}", executed="not_sent"
             )
         outer = CURRENT.get(None)
-        message = Event(
+        return Event(
             id=id or secrets.token_hex(16),
             service=event.service,
             version=event.version,
@@ -67,8 +75,14 @@ class Publisher:
             named=id is not None,
             not_before_unix_s=due,
         )
+
+    def relay(self, message: Event) -> Awaitable[Published]:
+        """Hand over one event that was made before, under its id. The awaitable raises as that of `publish`."""
+        return self._hand_over(message, TIMEOUT_S)
+
+    def _hand_over(self, message: Event, timeout: float) -> Awaitable[Published]:
         entry = self.trail.publishes(message)
-        accepted = self._pubsub.publish(message, deadline=self._clock.now() + (timeout or TIMEOUT_S))
+        accepted = self._pubsub.publish(message, deadline=self._clock.now() + timeout)
         done = asyncio.ensure_future(self._acked(accepted, message.id))
         self._outstanding.add(done)
         done.add_done_callback(partial(self._settled, entry))

@@ -17,9 +17,11 @@ from ..errors import UsageError
 from ..model.description import EventDescription, ServiceDescription
 from .endpoints import Decorated, Event, Published
 from .identity import declare, declared
+from .outbox import Outbox, OutboxRow
 from .queues import Queue
 
 T = TypeVar("T")
+AnyOutbox = TypeVar("AnyOutbox", bound=Outbox[Any, Any])
 _HOST = "__vyked_host__"
 Log = logging.LoggerAdapter[logging.Logger]
 
@@ -52,6 +54,21 @@ class Attachment(Protocol):
     ) -> Awaitable[Published]:  # fmt: skip
         """Hand an event to the bus in this loop turn; no group gets it before `delay` seconds from now, or `not_before`, seconds
         since 1970."""
+        ...
+
+    def relay(self, outbox: Any) -> None:
+        """Publish what is committed to `outbox`, from the service's activation on."""
+        ...
+
+    def row(
+        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, delay: float | None,
+        not_before: float | None,
+    ) -> OutboxRow:  # fmt: skip
+        """An event as the row of an outbox."""
+        ...
+
+    def put(self, outbox: Any, transaction: Any, row: OutboxRow) -> Any:
+        """Write `row` into `outbox`. Raises UsageError when nobody relays it."""
         ...
 
 
@@ -164,6 +181,23 @@ class Service(Contract):
             work.close()
             raise
         return host.attachment.spawn(work, name=name)
+
+    def relay(self, outbox: AnyOutbox) -> AnyOutbox:
+        """Publish what is committed to `outbox`, from now on while the service is active, and after the next start what was left;
+        `outbox` itself. It is closed after on_stop. Raises UsageError without a host."""
+        host_of(self).attachment.relay(outbox)
+        return outbox
+
+    def __row__(
+        self, event: str, payload: Any, *, key: str | None, id: str | None, delay: float | None, not_before: float | None
+    ) -> OutboxRow:  # fmt: skip
+        """An event of one's own as the row of an outbox."""
+        host = host_of(self)
+        return host.attachment.row(host.events[event], payload, key=key, id=id, delay=delay, not_before=not_before)
+
+    def __put__(self, outbox: Any, transaction: Any, row: OutboxRow) -> Any:
+        """Write a row."""
+        return host_of(self).attachment.put(outbox, transaction, row)
 
     def __publish__(
         self, event: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None

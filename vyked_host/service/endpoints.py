@@ -18,9 +18,12 @@ from ..model.values import Value
 from .annotations import payload_type
 from .calls import BoundEndpoint, BoundStream, OwnEndpoint, OwnStream
 from .identity import declared
+from .outbox import Outbox, OutboxRow, Stored
 
 P = ParamSpec("P")
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+Tx = TypeVar("Tx")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -123,6 +126,11 @@ class BoundEvent(Generic[P]):
         """The same event with an ordering key, an id of one's own (a retry keeps it), a timeout in seconds."""
         raise NotImplementedError
 
+    def through(self, outbox: Outbox[Tx, R], transaction: Tx, /) -> Stored[P, R]:
+        """The same event by way of an outbox: calling it writes a row within `transaction`, which is published once that is
+        committed (service.outbox). Raises UsageError for an outbox that the service does not relay."""
+        raise NotImplementedError
+
 
 class Publishes(Protocol):
     """An instance that can publish: it has been attached to a host (`service.base.Service`)."""
@@ -131,6 +139,16 @@ class Publishes(Protocol):
         self, event: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None
     ) -> Awaitable[Published]:
         """Hand `payload` to the bus under the description of `event`. Raises UsageError without a host."""
+        ...
+
+    def __row__(
+        self, event: str, payload: Any, *, key: str | None, id: str | None, delay: float | None, not_before: float | None
+    ) -> OutboxRow:  # fmt: skip
+        """The row of an outbox for `payload`. Raises UsageError without a host."""
+        ...
+
+    def __put__(self, outbox: Any, transaction: Any, row: OutboxRow) -> Any:
+        """Write `row`. Raises UsageError without a host, and for an outbox that nobody relays."""
         ...
 
 
@@ -150,6 +168,16 @@ class OwnEvent(BoundEvent[P]):
         """Build the payload and publish it."""
         payload = self._event.body(self._instance, *args, **kwargs)
         return self._instance.__publish__(self._event.name, payload, key=self._key, id=self._id, timeout=self._timeout)
+
+    def through(self, outbox: Outbox[Tx, R], transaction: Tx, /) -> Stored[P, R]:
+        """See :meth:`BoundEvent.through`."""
+        return Stored(self._row, self._instance.__put__, outbox, transaction)
+
+    def _row(self, *args: Any, **kwargs: Any) -> OutboxRow:
+        payload = self._event.body(self._instance, *args, **kwargs)
+        return self._instance.__row__(
+            self._event.name, payload, key=self._key, id=self._id, delay=None, not_before=None
+        )
 
     def using(self, *, key: str | None = None, id: str | None = None, timeout: float | None = None) -> OwnEvent[P]:
         """See :meth:`BoundEvent.using`; what is not given stays as it was."""

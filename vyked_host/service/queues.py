@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from ..errors import UsageError
 from .endpoints import BoundEvent, Event, OwnEvent, Published
+from .outbox import OutboxRow
 from .subscriptions import Subscribed
 
 P = ParamSpec("P")
@@ -123,6 +124,12 @@ class OwnJob(OwnEvent[P], BoundJob[P]):
             self._event.name, payload, key=self._key, id=self._id, timeout=self._timeout, delay=self._delay,
             not_before=self._not_before,
         )  # fmt: skip
+
+    def _row(self, *args: Any, **kwargs: Any) -> OutboxRow:
+        payload = self._event.body(self._instance, *args, **kwargs)
+        return self._instance.__row__(
+            self._event.name, payload, key=self._key, id=self._id, delay=self._delay, not_before=self._not_before
+        )
 
     def using(
         self, *, key: str | None = None, id: str | None = None, timeout: float | None = None,

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .conformance.balancers import BalancerConformance as BalancerConformance
+    from .conformance.cases import needs as needs
+    from .conformance.cases import since as since
+    from .conformance.middlewares import MiddlewareConformance as MiddlewareConformance
     from .conformance.plugins import PluginConformance as PluginConformance
     from .conformance.pubsub import PubSubConformance as PubSubConformance
     from .conformance.registries import RegistryConformance as RegistryConformance
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 _HOME = {
     "BalancerConformance": "conformance.balancers",
     "Mesh": "mesh",
+    "MiddlewareConformance": "conformance.middlewares",
     "PluginConformance": "conformance.plugins",
     "PubSubConformance": "conformance.pubsub",
     "RegistryConformance": "conformance.registries",
@@ -36,12 +40,15 @@ _HOME = {
     "environment": "surroundings",
     "eventually": "waiting",
     "leaks": "leftovers",
+    "needs": "conformance.cases",
     "running": "mesh",
+    "since": "conformance.cases",
 }
 
 __all__ = [
-    "BalancerConformance", "Mesh", "PluginConformance", "PubSubConformance", "RegistryConformance",
-    "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment", "eventually", "leaks", "running",
+    "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "PubSubConformance",
+    "RegistryConformance", "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment",
+    "eventually", "leaks", "needs", "running", "since",
 ]  # fmt: skip
 
 

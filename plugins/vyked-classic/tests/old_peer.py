@@ -158,11 +158,7 @@ class OldService:
 
     # ---- calling ---------------------------------------------------------------------------------------------------
     async def call(self, service, version, endpoint, payload, entity=None, timeout=10.0, id=None):
-        places = [node for node, each in self.places.get((service, version), {}).items() if each["type"] == "tcp"]
-        if entity is not None:
-            node = self.sticky.setdefault((service, version, entity), random.choice(places))
-        else:
-            node = random.choice(places)
+        node = await self.reachable(service, version, entity)
         request_id, future = uuid.uuid4().hex[:8], asyncio.get_running_loop().create_future()
         self.waiting[request_id] = future
         self.links[node].send({
@@ -175,6 +171,18 @@ class OldService:
             say(id=id, timeout=True)
             return
         say(id=id, to=packet["to"] == self.bus, entity=packet["entity"], **packet["payload"])
+
+    async def reachable(self, service, version, entity):
+        """A node to call, chosen anew for each try: one that is connected."""
+        while True:
+            places = [node for node, each in self.places.get((service, version), {}).items() if each["type"] == "tcp"]
+            if places:
+                node = random.choice(places)
+                if entity is not None:
+                    node = self.sticky.setdefault((service, version, entity), node)
+                if self.links.get(node) is not None and not self.links[node].transport.is_closing():
+                    return node
+            await asyncio.sleep(0.1)
 
     def answered(self, packet, wire):
         if packet["type"] == "response" and packet["payload"]["request_id"] in self.waiting:

@@ -21,6 +21,23 @@ class TransportOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str | None, Meta(description="HOST or HOST:PORT that others dial, where it is not the one listened at")
     ] = None
     packet: Annotated[Bytes, Meta(description="bytes of one packet that is read")] = 1 << 20
+    registry: Annotated[
+        str | None,
+        Meta(
+            description="HOST:PORT where old processes register, such as 127.0.0.1:4500; absent: they don't register here"
+        ),
+    ] = None
+    registry_cert: Annotated[str | None, Meta(description="path of a certificate for it, PEM; absent: no TLS")] = None
+    registry_key: Annotated[str | None, Meta(description="path of its key, PEM")] = None
+    trust_host: Annotated[
+        bool, Meta(description="take the address that an old process says it has, instead of the one it connects from")
+    ] = False
+    redis: Annotated[
+        str | None,
+        Meta(
+            description='redis:// address where old processes publish; absent: events stay apart; better "${REDIS_URL}"'
+        ),
+    ] = None
     dialect: Annotated[
         Literal["N", "S"],
         Meta(

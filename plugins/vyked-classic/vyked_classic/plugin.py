@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, cast
 
 from vyked_host.contracts import (
     Environment,
     Guarantees,
+    HostView,
     Middleware,
     NoOptions,
     Provider,
@@ -36,6 +38,7 @@ class Plugin:
 
     def __init__(self) -> None:
         self.joined: ClassicRegistry | None = None
+        self._receives: tuple[TransportOptions, Environment] | None = None
 
     @hookimpl
     def vyked_transports(self) -> Iterable[Provider[Transport]]:
@@ -50,6 +53,8 @@ class Plugin:
     def _transport(self, options: TransportOptions, env: Environment) -> Transport:
         from .transport import ClassicTransport
 
+        if options.registry is not None:
+            self._receives = (options, env)
         return ClassicTransport(options, env)
 
     @hookimpl
@@ -96,6 +101,15 @@ class Plugin:
         from .middleware import Counting
 
         return Counting(Aggregator.update_stats, count)
+
+    @hookimpl
+    def vyked_lifespan(self, host: HostView) -> AbstractAsyncContextManager[None] | None:
+        """Old processes register here while the host lives, where ``[transports.classic] registry`` says so."""
+        if self._receives is None:
+            return None
+        from .guests.opening import receiving
+
+        return receiving(*self._receives, host)
 
 
 async def _verify(bus: PubSub) -> Guarantees:

@@ -20,7 +20,7 @@ class TestNats(PubSubConformance):
 
 
 class TestJetStream(PubSubConformance):
-    ack_wait_s = 0.3
+    ack_wait_s = 1.0
 
     @pytest.fixture
     def provider(self) -> Provider[PubSub]:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Cluster, Sentinels
-from vyked_host.builtin.redis.options import BusOptions, RegistryOptions, StreamOptions
-from vyked_host.builtin.redis.provider import vyked_pubsub_backends, vyked_registries
+from vyked_host.builtin.redis.options import BusOptions, RegistryOptions, ResultOptions, StreamOptions
+from vyked_host.builtin.redis.provider import vyked_pubsub_backends, vyked_registries, vyked_result_stores
 from vyked_host.builtin.redis.registry.registry import RedisRegistry
 from vyked_host.builtin.redis.streams.bus import StreamsBus
 from vyked_host.contracts import TimingTable
 from vyked_host.errors import CallError
-from vyked_host.testing import PubSubConformance, RegistryConformance, environment
+from vyked_host.testing import PubSubConformance, RegistryConformance, ResultStoreConformance, environment
 from vyked_host.testing.conformance.company import record
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
 from vyked_host.testing.leftovers import leaks
@@ -208,6 +208,19 @@ class TestRegistryInACluster(RegistryConformance):
     @pytest.fixture
     def options(self, provider, shared_cluster):
         return provider.options(url=shared_cluster.url)
+
+
+class TestResultsInACluster(ResultStoreConformance):
+    shared = True
+
+    @pytest.fixture
+    def provider(self):
+        (found,) = vyked_result_stores()
+        return found
+
+    @pytest.fixture
+    def options(self, shared_cluster):
+        return ResultOptions(url=shared_cluster.url)
 
 
 class TestBusInACluster(PubSubConformance):

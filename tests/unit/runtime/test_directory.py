@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from vyked_host.errors import Unavailable, VersionMismatch
@@ -142,3 +143,14 @@ async def test_a_link_that_does_not_close_keeps_no_other_open(directory: Directo
     with pytest.raises(OSError, match="no"):
         await directory.aclose()
     assert closed == ["b"]
+
+
+def test_a_link_knows_which_life_of_its_node_is_the_present_one(directory: Directory) -> None:
+    target = follow(directory)
+    directory.apply(told(record("a")), NOW)
+    link = target.choose(CALL).link
+    assert link.generation == Generation(epoch=EPOCH, counter=1)
+    again = told(record("a"))
+    later = Generation(epoch=EPOCH, counter=2)
+    directory.apply(msgspec.structs.replace(again, nodes=((later, record("a")),)), NOW)
+    assert link.generation == later

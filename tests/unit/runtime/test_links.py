@@ -9,7 +9,7 @@ import pytest
 from vyked_host.errors import DeadlineExceeded, Unavailable
 from vyked_host.model.description import EndpointDescription, Kind, Surface
 from vyked_host.model.message import Fault
-from vyked_host.model.topology import Address, NodeRecord
+from vyked_host.model.topology import Address, Generation, NodeRecord, is_earlier
 from vyked_host.runtime.links import Link, Way, by_preference
 
 TCP = Address(transport="tcp", uri="tcp://10.0.0.1:4502")
@@ -27,6 +27,7 @@ class Dialled:
 
     def __init__(self, node_id: str = "a") -> None:
         self.node_id = node_id
+        self.generation: Generation | None = None
         self.retired: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
         self.closed = 0
 
@@ -49,7 +50,7 @@ class Dialling:
 
 def way_to(dial: Callable[..., Any], *addresses: Address) -> Way:
     record = NodeRecord(node_id="a", namespace="test", addresses=addresses or (TCP,), instances=())
-    return Way(lambda: record, dial, DIAL_S, None)
+    return Link(record, dial, DIAL_S).best
 
 
 def soon(seconds: float) -> float:
@@ -274,3 +275,42 @@ async def test_clients_that_ask_for_one_connection_share_the_first() -> None:
     link = Link(NodeRecord(node_id="a", namespace="test", addresses=(TCP,), instances=()), Dialling(), DIAL_S)
     assert link.least_busy(None, 1) is link.best
     assert link.least_busy("tcp", 1) is link.way("tcp")
+
+
+# ---- lives of a node -------------------------------------------------------------------------------------------------
+def life(counter: int, epoch: int = 1) -> Generation:
+    return Generation(epoch=epoch, counter=counter)
+
+
+def test_lives_are_compared_within_one_epoch_only() -> None:
+    assert is_earlier(life(1), life(2))
+    assert not any(
+        is_earlier(one, other)
+        for one, other in (
+            (life(2), life(2)),
+            (life(3), life(2)),
+            (life(1, 1), life(2, 2)),
+            (None, life(2)),
+            (life(1), None),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "fits"), [(life(4), False), (life(5), True), (life(6), True), (life(4, 2), True), (None, True)]
+)
+async def test_an_earlier_life_of_the_node_is_nobody_to_call(found: Generation | None, fits: bool) -> None:
+    channel = Dialled()
+    channel.generation = found
+
+    async def dial(_address: Address, _limit: float) -> Any:
+        return channel
+
+    link = Link(NodeRecord(node_id="a", namespace="test", addresses=(TCP,), instances=()), dial, DIAL_S)
+    link.generation = life(5)
+    if fits:
+        assert await link.best.open(soon(5)) is channel
+        return
+    with pytest.raises(Unavailable, match="an earlier life of it answers there now") as refused:
+        await link.best.open(soon(5))
+    assert (refused.value.executed, channel.closed) == ("not_sent", 1)

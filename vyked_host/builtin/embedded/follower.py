@@ -150,7 +150,7 @@ class Follower:
             if before != (self.inbox.epoch, self.inbox.position):
                 attempt = 0
             self.inbox.interrupted()
-            await asyncio.sleep(AGAIN.delay(attempt, self._registry.chance()) * self._registry.scale)
+            await asyncio.sleep(AGAIN.spread(attempt, self._registry.chance()) * self._registry.scale)
             attempt += 1
 
     async def _stream(self) -> None:

@@ -78,7 +78,7 @@ class EmbeddedLease(Lease):
                 self._registry.log.debug("node %s lost its registry: %s", self._speaker.node_id, error)
             except Exception as error:  # noqa: BLE001 - told; it is held again
                 self.mishaps.met(error)
-            await asyncio.sleep(AGAIN.delay(attempt, self._registry.chance()) * self._registry.scale)
+            await asyncio.sleep(AGAIN.spread(attempt, self._registry.chance()) * self._registry.scale)
             attempt += 1
 
     async def _held(self) -> bool:

@@ -20,7 +20,8 @@ from .keeper import Keeper
 from .line import Line
 from .options import ResultOptions
 from .script import Script
-from .server import Server, Wire
+from .server import Server
+from .wire import Wire
 
 LEASES = 20
 """What is held is kept for so many leases after its last beat (`contracts.ResultStore`)."""
@@ -68,8 +69,8 @@ class RedisResults(ResultStore):
     """`contracts.ResultStore` of all hosts that use one server, database and prefix."""
 
     def __init__(self, options: ResultOptions, env: Environment) -> None:
-        self._env, self._server = env, Server(options.url, "results.redis")
-        self._base = f"{options.prefix}:{env.namespace}:result"
+        self._env, self._server = env, Server(options.url, "results.redis", env.namespace)
+        self._base = f"{options.prefix}:{self._server.mesh}:result"
         self._keep_ms, self._held_ms = str(int(options.keep * 1000)), str(int(LEASES * env.timing.key_lease * 1000))
         self._keeper = Keeper("results", self._server, env, self._speak, joined=_ignore, left=_ignore)
         self._errands = Errands(self._keeper.wake, "the store of results is closed")

@@ -25,12 +25,15 @@ from .wire import FAILURES, Wire, hang_up
 
 class Server:
     """One server, or one of several that takes over from another. `place` is its address as people may see it; `table` is where its
-    url was written; `mesh` decides which node of a Cluster it is."""
+    url was written; `mesh` decides which node of a Cluster it is, and stands in the
+    names of keys there."""
 
     def __init__(self, url: str, table: str = "pubsub.redis", mesh: str = "") -> None:
         self._table = table
         self.address = address = parsed(url, table)
         self.place = address.shown
+        # in a Cluster all keys of a mesh are at one node: scripts need several together, and one connection serves all
+        self.mesh = f"{{{mesh}}}" if address.kind == "cluster" else mesh
         self._settings = dict(address.settings)
         kind = UnixDomainSocketConnection if "path" in self._settings else Connection
         self._class = SSLConnection if address.has_tls else kind

@@ -107,7 +107,7 @@ class StaticRegistry(Registry):
                 self._env.clock.now() - began > _BACKOFF.most
             )  # a host that comes and goes is not dialled in a circle
             attempt = 0 if lasted else attempt + 1
-            await self._pause(_BACKOFF.delay(attempt, self._env.rng.random()))
+            await self._pause(_BACKOFF.spread(attempt, self._env.rng.random()))
 
     async def _dial(self, uri: str) -> Channel | None:
         """A channel to `uri`; None: it can't be reached now, which is logged once for each cause."""

@@ -6,7 +6,9 @@ The classes have no Test prefix, so importing one collects nothing. The host's o
 
 import pytest
 
-_SUITES = ("balancers", "bench", "plugins", "pubsub", "registries", "results", "serializers", "suite", "transports")
+_SUITES = (
+    "balancers", "bench", "middlewares", "plugins", "pubsub", "registries", "results", "serializers", "suite", "transports",
+)  # fmt: skip
 
 # before the first of them is imported: without it a failure shows a bare AssertionError
 pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _SUITES))

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from ...contracts import Balancer, Call, Candidate, Environment, Fault, ObservesOutcomes, Provider
+from .cases import NOT_DECLARED
 from .suite import Suite
 
 CALLS = 4000
@@ -104,7 +105,7 @@ class BalancerConformance(Suite):
 
     async def test_equal_candidates_get_equal_shares(self, balancer: Balancer) -> None:
         if not self.spreads:
-            pytest.skip("declares no even spread")
+            pytest.skip(f"{NOT_DECLARED}spreads")
         candidates = _nodes(4)
         balancer.update(candidates)
         counts = Counter(balancer.choose(_call(f"user-{at}")).node_id for at in range(CALLS))
@@ -113,7 +114,7 @@ class BalancerConformance(Suite):
 
     async def test_outcomes_are_taken_in(self, balancer: Balancer) -> None:
         if not isinstance(balancer, ObservesOutcomes):
-            pytest.skip("observes no outcomes")
+            pytest.skip(f"{NOT_DECLARED}ObservesOutcomes")
         candidates = _nodes(3)
         balancer.update(candidates)
         fault = Fault(code="UNAVAILABLE", message="gone", executed="not_sent")
@@ -123,7 +124,7 @@ class BalancerConformance(Suite):
 
     async def test_an_outcome_of_a_candidate_that_left_is_harmless(self, balancer: Balancer) -> None:
         if not isinstance(balancer, ObservesOutcomes):
-            pytest.skip("observes no outcomes")
+            pytest.skip(f"{NOT_DECLARED}ObservesOutcomes")
         old, new = Node("old"), Node("new")
         balancer.update([old])
         balancer.update([new])
@@ -147,7 +148,7 @@ class BalancerConformance(Suite):
 
     def _needs_affinity(self) -> None:
         if not self.affine:
-            pytest.skip("declares no affinity")
+            pytest.skip(f"{NOT_DECLARED}affine")
 
     @staticmethod
     def _clients(

@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from ...contracts import Delivery, Event, Subscription, Verdict
 
 ACK = Verdict(action="ack")
@@ -52,9 +50,3 @@ class Inbox:
     def ids(self) -> list[str]:
         """Ids of the events in the order of their deliveries."""
         return [delivery.event.id for delivery in self.deliveries]
-
-
-def needs(given: bool, what: str) -> None:
-    """Skip what the provider does not declare."""
-    if not given:
-        pytest.skip(f"the provider does not declare {what}")

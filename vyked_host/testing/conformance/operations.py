@@ -11,7 +11,8 @@ import pytest
 from ...contracts import Environment, GroupLag, Guarantees, KnowsLag, PubSub, Verdict
 from ...errors import NotSupported
 from ..waiting import eventually
-from .events import ACK, Inbox, event, needs, to
+from .cases import NOT_DECLARED, needs
+from .events import ACK, Inbox, event, to
 from .suite import Suite
 
 HOUR_S = 3600.0
@@ -21,10 +22,10 @@ class Operations(Suite):
     """`bus` and `publish` are those of PubSubConformance."""
 
     # ---- published again -----------------------------------------------------------------------------------------------
+    @needs("dedupe_s")
     async def test_what_is_published_again_under_its_id_is_accepted_and_goes_to_nobody(
         self, bus: PubSub, publish: Any, guarantees: Guarantees
     ) -> None:
-        needs(guarantees.dedupe_s > 0, "a window for ids")
         inboxes: dict[str | None, Inbox] = {None: Inbox()} if guarantees.fan_out else {}
         inboxes |= {"g": Inbox()} if guarantees.at_least_once else {}
         for to_whom, inbox in inboxes.items():
@@ -39,8 +40,8 @@ class Operations(Suite):
             await eventually(partial(_has, inbox, last.id))
             assert sorted(inbox.ids) == sorted([first.id, last.id])
 
+    @needs("dedupe_s")
     async def test_an_id_is_known_for_its_topic_alone(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
-        needs(guarantees.dedupe_s > 0, "a window for ids")
         inbox, group = Inbox(), None if guarantees.fan_out else "g"
         await bus.subscribe(to(group, "m"), inbox)
         other = await publish(event("refunded", named=True))
@@ -49,25 +50,25 @@ class Operations(Suite):
         assert inbox.ids == [same.id]
 
     # ---- replay ------------------------------------------------------------------------------------------------------------
+    @needs("replay")
     async def test_a_replay_goes_on_after_an_event_and_never_ends(
         self, bus: PubSub, publish: Any, guarantees: Guarantees
     ) -> None:
-        needs(guarantees.replay, "replay")
         sent = [(await publish(event())).id for _ in range(5)]
         inbox = Inbox()
         try:
             await bus.subscribe(to(None, "m", since=sent[1]), inbox)
         except NotSupported:
-            needs(False, "that it finds events by their ids")
+            pytest.skip("it does not find events by their ids")
         await eventually(partial(_has, inbox, sent[-1]))
         last = (await publish(event())).id
         await eventually(partial(_has, inbox, last))
         assert inbox.ids == [*sent[2:], last]
 
+    @needs("replay")
     async def test_a_replay_of_a_long_past_waits_for_a_slow_subscriber(
         self, bus: PubSub, publish: Any, guarantees: Guarantees
     ) -> None:
-        needs(guarantees.replay, "replay")
         sent = [(await publish(event())).id for _ in range(2500)]
         slow = Inbox(lambda _delivery: None)
         await bus.subscribe(to(None, "m", since="0", concurrency=1), slow)
@@ -77,10 +78,10 @@ class Operations(Suite):
         assert slow.ids == sent
         assert all(each.gap == 0 for each in slow.deliveries)
 
+    @needs("replay")
     async def test_a_replay_from_a_time_leaves_out_what_was_before(
         self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
     ) -> None:
-        needs(guarantees.replay, "replay")
         await publish(event(published=env.clock.unix()))
         began = env.clock.unix()
         await eventually(lambda: int(env.clock.unix() * 1000) > int(began * 1000) + 1)
@@ -91,10 +92,10 @@ class Operations(Suite):
         await eventually(lambda: inbox.ids)
         assert inbox.ids == [after.id]
 
+    @needs("replay")
     async def test_a_replay_from_an_event_that_is_not_there_is_refused(
         self, bus: PubSub, publish: Any, guarantees: Guarantees
     ) -> None:
-        needs(guarantees.replay, "replay")
         await publish(event())
         with pytest.raises(NotSupported):
             await bus.subscribe(to(None, "m", since="no-such-event"), Inbox())
@@ -104,7 +105,7 @@ class Operations(Suite):
         self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
     ) -> None:
         if not isinstance(bus, KnowsLag):
-            needs(False, "how far groups are behind")
+            pytest.skip(f"{NOT_DECLARED}KnowsLag")
         assert isinstance(bus, KnowsLag)
         slow, gone = Inbox(lambda _delivery: None), Inbox()
         await (await bus.subscribe(to("away", "m"), gone)).aclose()
@@ -124,7 +125,7 @@ class Operations(Suite):
         self, bus: PubSub, publish: Any, guarantees: Guarantees
     ) -> None:
         if not isinstance(bus, KnowsLag):
-            needs(False, "how far groups are behind")
+            pytest.skip(f"{NOT_DECLARED}KnowsLag")
         assert isinstance(bus, KnowsLag)
         verdicts = iter([ACK, Verdict(action="retry", seconds=HOUR_S), Verdict(action="reject", cause="poison")])
         inbox = Inbox(lambda _delivery: None)

@@ -27,11 +27,11 @@ from ...contracts import (
 from ...errors import CallError, NotSupported
 from ..surroundings import environment
 from ..waiting import WITHIN_S, eventually
+from .cases import REFUSED, declares, needs
 from .event_model import Subject, Surroundings
 from .events import ACK as ACK
 from .events import Inbox as Inbox
 from .events import event as event
-from .events import needs
 from .events import to as to
 from .histories import Histories
 from .operations import Operations
@@ -41,6 +41,15 @@ HISTORIES = settings(
     max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), database=None,
     phases=[Phase.generate],  # a lost event shows by waiting for it: making such a history shorter would take minutes
 )  # fmt: skip
+
+
+UNDECLARED = {
+    "fan_out": to(None, "m"),
+    "at_least_once": to("g", "m"),
+    "replay": to(None, "m", since="0"),
+    **{f"strategies.{each}": to("g", "m", strategy=each) for each in ("any", "leader", "random", "keyed")},
+}
+"""What has to be refused with NotSupported where the guarantee is not declared."""
 
 
 @pytest.mark.asyncio
@@ -69,10 +78,8 @@ class PubSubConformance(Operations, Queues):
         return publish
 
     # ---- fan-out -----------------------------------------------------------------------------------------------------
-    async def test_every_subscriber_gets_every_event_whole(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs(guarantees.fan_out, "fan-out")
+    @needs("fan_out")
+    async def test_every_subscriber_gets_every_event_whole(self, bus: PubSub, publish: Any) -> None:
         inboxes = [Inbox(), Inbox(), Inbox()]
         for at, inbox in enumerate(inboxes):
             await bus.subscribe(to(None, f"m{at}"), inbox)
@@ -85,18 +92,16 @@ class PubSubConformance(Operations, Queues):
             }
             assert all(delivery.count == 1 and delivery.gap == 0 for delivery in inbox.deliveries)
 
-    async def test_events_of_one_publisher_come_in_order(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs(guarantees.fan_out and guarantees.ordered == "publisher", "order per publisher")
+    @needs("fan_out", "ordered.publisher")
+    async def test_events_of_one_publisher_come_in_order(self, bus: PubSub, publish: Any) -> None:
         inbox = Inbox()
         await bus.subscribe(to(None, "m"), inbox)
         sent = [(await publish(event())).id for _ in range(200)]
         await eventually(lambda: len(inbox.ids) == 200)
         assert inbox.ids == sent
 
-    async def test_topics_and_majors_are_apart(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
-        needs(guarantees.fan_out, "fan-out")
+    @needs("fan_out")
+    async def test_topics_and_majors_are_apart(self, bus: PubSub, publish: Any) -> None:
         inbox = Inbox()
         await bus.subscribe(to(None, "m"), inbox)
         await publish(event("refunded"))
@@ -106,10 +111,10 @@ class PubSubConformance(Operations, Queues):
         await eventually(lambda: inbox.ids)
         assert inbox.ids == [wanted.id]
 
+    @needs("fan_out")
     async def test_a_slow_subscriber_holds_up_nobody_and_is_told_what_it_missed(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
+        self, bus: PubSub, publish: Any
     ) -> None:
-        needs(guarantees.fan_out, "fan-out")
         slow, quick = Inbox(lambda _delivery: None), Inbox()
         await bus.subscribe(to(None, "slow", concurrency=1), slow)
         await bus.subscribe(to(None, "quick"), quick)
@@ -125,8 +130,8 @@ class PubSubConformance(Operations, Queues):
             await asyncio.sleep(0)
         assert all(each.gap >= 0 for each in slow.deliveries)
 
-    async def test_who_left_gets_nothing_more(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
-        needs(guarantees.fan_out, "fan-out")
+    @needs("fan_out")
+    async def test_who_left_gets_nothing_more(self, bus: PubSub, publish: Any) -> None:
         gone, stays = Inbox(), Inbox()
         consumer = await bus.subscribe(to(None, "gone"), gone)
         await bus.subscribe(to(None, "stays"), stays)
@@ -137,10 +142,8 @@ class PubSubConformance(Operations, Queues):
         assert gone.ids == []
 
     # ---- groups ------------------------------------------------------------------------------------------------------
-    async def test_each_event_goes_to_one_member_of_each_group(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs(guarantees.at_least_once, "at least once")
+    @needs("at_least_once")
+    async def test_each_event_goes_to_one_member_of_each_group(self, bus: PubSub, publish: Any) -> None:
         groups = {"a": [Inbox(), Inbox(), Inbox()], "b": [Inbox()]}
         for group, inboxes in groups.items():
             for at, inbox in enumerate(inboxes):
@@ -153,10 +156,8 @@ class PubSubConformance(Operations, Queues):
             assert set(counts.values()) == {1}
         assert all(inbox.ids for inbox in groups["a"])
 
-    async def test_no_more_than_concurrency_are_unsettled(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs(guarantees.at_least_once, "at least once")
+    @needs("at_least_once")
+    async def test_no_more_than_concurrency_are_unsettled(self, bus: PubSub, publish: Any) -> None:
         inbox, later = Inbox(lambda _delivery: None), Inbox()
         await bus.subscribe(to("g", "m", concurrency=3), inbox)
         await bus.subscribe(to("h", "m"), later)
@@ -167,10 +168,10 @@ class PubSubConformance(Operations, Queues):
             await delivery.settle(ACK)
         await eventually(lambda: len(inbox.ids) == 6)
 
+    @needs("at_least_once")
     async def test_a_retry_comes_again_after_its_delay_and_counts(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
+        self, bus: PubSub, publish: Any, env: Environment
     ) -> None:
-        needs(guarantees.at_least_once, "at least once")
         times: list[float] = []
 
         def verdict(delivery: Delivery) -> Verdict:
@@ -185,10 +186,8 @@ class PubSubConformance(Operations, Queues):
         assert set(inbox.ids) == {sent.id}
         assert times[2] - times[1] >= 0.1
 
-    async def test_what_is_not_settled_in_time_goes_to_somebody_again(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs(guarantees.at_least_once, "at least once")
+    @needs("at_least_once")
+    async def test_what_is_not_settled_in_time_goes_to_somebody_again(self, bus: PubSub, publish: Any) -> None:
         inbox = Inbox(lambda delivery: None if delivery.count == 1 else ACK)
         await bus.subscribe(to("g", "m"), inbox)
         await publish(event())
@@ -196,10 +195,8 @@ class PubSubConformance(Operations, Queues):
         assert inbox.deliveries[1].count == 2
         await inbox.deliveries[0].settle(ACK)  # late, and harmless
 
-    async def test_what_a_member_leaves_behind_goes_to_another(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs(guarantees.at_least_once, "at least once")
+    @needs("at_least_once")
+    async def test_what_a_member_leaves_behind_goes_to_another(self, bus: PubSub, publish: Any) -> None:
         first, second = Inbox(lambda _delivery: None), Inbox()
         leaving = await bus.subscribe(to("g", "first"), first)
         sent = await publish(event())
@@ -209,10 +206,8 @@ class PubSubConformance(Operations, Queues):
         await eventually(lambda: second.ids == [sent.id])
         assert second.deliveries[0].count == 2
 
-    async def test_events_without_a_member_wait_for_one(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs(guarantees.at_least_once, "at least once")
+    @needs("at_least_once")
+    async def test_events_without_a_member_wait_for_one(self, bus: PubSub, publish: Any) -> None:
         inbox = Inbox()
         await (await bus.subscribe(to("g", "gone"), Inbox())).aclose()
         sent = [(await publish(event())).id for _ in range(5)]
@@ -220,10 +215,8 @@ class PubSubConformance(Operations, Queues):
         await eventually(lambda: sorted(inbox.ids) == sorted(sent))
         assert await consumer.pending() in {0, -1}
 
-    async def test_a_paused_member_gets_nothing_new_and_may_settle(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs(guarantees.at_least_once, "at least once")
+    @needs("at_least_once")
+    async def test_a_paused_member_gets_nothing_new_and_may_settle(self, bus: PubSub, publish: Any) -> None:
         paused, other = Inbox(lambda _delivery: None), Inbox()
         consumer = await bus.subscribe(to("g", "paused"), paused)
         await publish(event())
@@ -236,10 +229,8 @@ class PubSubConformance(Operations, Queues):
         assert len(paused.ids) == 1
         await paused.deliveries[0].settle(ACK)
 
-    async def test_more_time_can_be_asked_for(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
-    ) -> None:
-        needs(guarantees.at_least_once, "at least once")
+    @needs("at_least_once")
+    async def test_more_time_can_be_asked_for(self, bus: PubSub, publish: Any, env: Environment) -> None:
         inbox = Inbox(lambda _delivery: None)
         await bus.subscribe(to("g", "m"), inbox)
         await publish(event())
@@ -251,10 +242,8 @@ class PubSubConformance(Operations, Queues):
         await inbox.deliveries[0].settle(ACK)
 
     # ---- strategies --------------------------------------------------------------------------------------------------
-    async def test_a_leader_gets_everything_until_it_leaves(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
-    ) -> None:
-        needs("leader" in guarantees.strategies, "strategy leader")
+    @needs("strategies.leader")
+    async def test_a_leader_gets_everything_until_it_leaves(self, bus: PubSub, publish: Any) -> None:
         inboxes = [Inbox(), Inbox()]
         consumers = [
             await bus.subscribe(to("g", f"m{at}", strategy="leader"), inbox) for at, inbox in enumerate(inboxes)
@@ -268,8 +257,8 @@ class PubSubConformance(Operations, Queues):
         await publish(event())
         await eventually(lambda: len(inboxes[1 - leader].ids) == 1)
 
-    async def test_a_key_stays_with_one_member(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
-        needs("keyed" in guarantees.strategies, "strategy keyed")
+    @needs("strategies.keyed")
+    async def test_a_key_stays_with_one_member(self, bus: PubSub, publish: Any) -> None:
         inboxes = [Inbox() for _ in range(3)]
         for at, inbox in enumerate(inboxes):
             await bus.subscribe(to("g", f"m{at}", strategy="keyed"), inbox)
@@ -280,8 +269,8 @@ class PubSubConformance(Operations, Queues):
         assert sum(len(keys) for keys in owners) == 30
         assert all(owners)
 
-    async def test_random_goes_to_everybody(self, bus: PubSub, publish: Any, guarantees: Guarantees) -> None:
-        needs("random" in guarantees.strategies, "strategy random")
+    @needs("strategies.random")
+    async def test_random_goes_to_everybody(self, bus: PubSub, publish: Any) -> None:
         inboxes = [Inbox() for _ in range(3)]
         for at, inbox in enumerate(inboxes):
             await bus.subscribe(to("g", f"m{at}", strategy="random"), inbox)
@@ -290,24 +279,59 @@ class PubSubConformance(Operations, Queues):
         await eventually(lambda: sum(len(inbox.ids) for inbox in inboxes) == 300)
         assert all(len(inbox.ids) > 40 for inbox in inboxes)
 
-    async def test_what_is_not_given_is_refused(self, bus: PubSub, guarantees: Guarantees) -> None:
-        refused = [
-            to("g", "m", strategy=each)
-            for each in ("any", "leader", "random", "keyed")
-            if each not in guarantees.strategies
-        ]
-        refused += [] if guarantees.at_least_once or guarantees.one_of_group else [to("g", "m")]
-        refused += [] if guarantees.replay else [to(None, "m", since="0")]
-        refused += [] if guarantees.fan_out else [to(None, "m")]
-        for subscription in refused:
-            with pytest.raises(NotSupported):
-                await bus.subscribe(subscription, Inbox())
+    @needs("strategies.any")
+    async def test_any_goes_to_whoever_has_room(self, bus: PubSub, publish: Any) -> None:
+        busy, free = Inbox(lambda _delivery: None), Inbox()
+        await bus.subscribe(to("g", "busy", concurrency=1), busy)
+        await bus.subscribe(to("g", "free"), free)
+        for _ in range(30):
+            await publish(event())
+        await eventually(lambda: len(busy.ids) + len(free.ids) == 30)
+        assert len(busy.ids) <= 1
+
+    # ---- what is kept --------------------------------------------------------------------------------------------------
+    @needs("replay")
+    async def test_from_the_beginning_gives_what_was_there_before(self, bus: PubSub, publish: Any) -> None:
+        sent = [(await publish(event())).id for _ in range(5)]
+        late = Inbox()
+        await bus.subscribe(to(None, "late", since="0"), late)
+        await eventually(lambda: len(late.ids) == 5)
+        sent.append((await publish(event())).id)
+        await eventually(lambda: late.ids == sent)
+
+    @needs("durability.process", "at_least_once")
+    async def test_what_waits_for_a_group_is_there_for_the_next_process(
+        self, provider: Provider[PubSub], options: msgspec.Struct, env: Environment
+    ) -> None:
+        before, inbox = provider.build(options, env), Inbox()
+        await (await before.subscribe(to("g", "m"), Inbox())).aclose()
+        sent = [event() for _ in range(5)]
+        for each in sent:
+            await before.publish(each, deadline=env.clock.now() + WITHIN_S)
+        await before.aclose()
+        after = provider.build(options, env)
+        await after.subscribe(to("g", "m"), inbox)
+        await eventually(lambda: sorted(inbox.ids) == sorted(each.id for each in sent))
+        await after.aclose()
+
+    async def test_what_is_not_declared_is_refused(
+        self, bus: PubSub, guarantees: Guarantees, record_property: Callable[[str, object], None]
+    ) -> None:
+        for guarantee, subscription in UNDECLARED.items():
+            may_miss = guarantee == "at_least_once" and guarantees.one_of_group
+            if not declares(guarantees, guarantee) and not may_miss:
+                with pytest.raises(NotSupported):
+                    await bus.subscribe(subscription, Inbox())
+                record_property(REFUSED, guarantee)
+        if not guarantees.dead_letter:
+            assert not isinstance(bus, DeadLetters), "it has the methods of DeadLetters, and declares none"
+            record_property(REFUSED, "dead_letter")
 
     # ---- dead letters and bounds ---------------------------------------------------------------------------------------
+    @needs("dead_letter")
     async def test_what_is_rejected_is_a_dead_letter_that_can_be_replayed_or_forgotten(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
+        self, bus: PubSub, publish: Any
     ) -> None:
-        needs(guarantees.dead_letter, "dead letters")
         assert isinstance(bus, DeadLetters)
         inbox = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))
         subscription = to("g", "m")
@@ -324,10 +348,10 @@ class PubSubConformance(Operations, Queues):
         with pytest.raises(KeyError):
             await bus.discard(one.id, replay=False)
 
+    @needs("dead_letter")
     async def test_dead_letters_are_found_wherever_they_are_and_forgotten_for_one_group_alone(
-        self, bus: PubSub, publish: Any, guarantees: Guarantees
+        self, bus: PubSub, publish: Any
     ) -> None:
-        needs(guarantees.dead_letter, "dead letters")
         assert isinstance(bus, DeadLetters)
         assert await bus.letterboxes() == []
         inbox = Inbox(lambda _delivery: Verdict(action="reject", cause="poison"))

@@ -9,7 +9,8 @@ import pytest
 from ...contracts import Delivery, Environment, Guarantees, KnowsLag, PubSub, Subscription, Verdict
 from ...errors import NotSupported
 from ..waiting import WITHIN_S, eventually
-from .events import ACK, Inbox, event, needs
+from .cases import needs
+from .events import ACK, Inbox, event
 from .suite import Suite
 
 JOB = "work-pack"
@@ -23,10 +24,10 @@ def taker(member: str, group: str = "shop@1", **more: Any) -> Subscription:
 class Queues(Suite):
     """`bus` and `publish` are those of PubSubConformance."""
 
+    @needs("queues")
     async def test_jobs_wait_for_the_first_who_takes_them(
         self, bus: PubSub, publish: Any, guarantees: Guarantees
     ) -> None:
-        needs(guarantees.queues, "queues")
         sent = [(await publish(event(JOB))).id for _ in range(5)]
         if isinstance(bus, KnowsLag):
             (found,) = await bus.lag()
@@ -36,10 +37,10 @@ class Queues(Suite):
         await eventually(lambda: len(inbox.ids) == 5)
         assert sorted(inbox.ids) == sorted(sent)
 
+    @needs("queues")
     async def test_a_job_is_done_by_one_of_those_who_take_them(
         self, bus: PubSub, publish: Any, guarantees: Guarantees
     ) -> None:
-        needs(guarantees.queues, "queues")
         inboxes = [Inbox(), Inbox()]
         for at, inbox in enumerate(inboxes):
             await bus.subscribe(taker(f"m{at}"), inbox)
@@ -47,15 +48,15 @@ class Queues(Suite):
         await eventually(lambda: sum(len(inbox.ids) for inbox in inboxes) == 100)
         assert sorted(inboxes[0].ids + inboxes[1].ids) == sorted(sent)
 
+    @needs("queues")
     async def test_nobody_else_may_take_jobs(self, bus: PubSub, guarantees: Guarantees) -> None:
-        needs(guarantees.queues, "queues")
         with pytest.raises(NotSupported):
             await bus.subscribe(taker("m", group="books@1"), Inbox())
 
+    @needs("queues", "dedupe_s")
     async def test_a_job_that_is_enqueued_again_under_its_id_is_done_once(
         self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
     ) -> None:
-        needs(guarantees.queues and guarantees.dedupe_s > 0, "queues, and a window for ids")
         inbox = Inbox()
         await bus.subscribe(taker("m"), inbox)
         job = await publish(event(JOB, named=True))
@@ -65,10 +66,10 @@ class Queues(Suite):
         await eventually(lambda: last.id in inbox.ids)
         assert inbox.ids == [job.id, last.id]
 
+    @needs("queues", "delays")
     async def test_a_job_is_held_back_until_it_is_due(
         self, bus: PubSub, publish: Any, guarantees: Guarantees, env: Environment
     ) -> None:
-        needs(guarantees.queues and guarantees.delays, "queues, and delays")
         due = env.clock.unix() + 0.6
         came: dict[str, float] = {}
 

@@ -1,4 +1,4 @@
-"""What all suites share: the provider under test, its options, and an object of it."""
+"""What all suites share: the provider under test, its options, and which cases are for it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ import pytest_asyncio
 from ...contracts import Environment, Guarantees, Provider
 from ..leftovers import leaks
 from ..surroundings import environment
+from . import cases
 
 
 class Suite:
-    """Fixtures of every suite. `known_failures`: test name -> reason; such a test has to fail, or it fails."""
+    """Fixtures of every suite. `known_failures`: test name -> reason; such a test has to fail, or it fails. `spi`: the version of
+    the contracts that the plugin was written for; cases that came later are left out. `unfit`: why no case can run, such as
+    for a transport that has no other end. `settings`: options as in vyked.toml; no `options` fixture needed then."""
 
     known_failures: ClassVar[dict[str, str]] = {}
+    spi: ClassVar[str] = cases.FIRST
+    unfit: ClassVar[str] = ""
+    settings: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     def provider(self) -> Provider[Any]:
@@ -26,12 +32,12 @@ class Suite:
 
     @pytest.fixture
     def options(self, provider: Provider[Any]) -> msgspec.Struct:
-        """Its options; the defaults unless overridden."""
-        return provider.options()
+        """Its options: `settings`, and defaults for the rest."""
+        return msgspec.convert(self.settings, provider.options)
 
     @pytest.fixture
     def guarantees(self, provider: Provider[Any], options: msgspec.Struct) -> Guarantees:
-        """What it says it gives under these options: tests of what it does not give are skipped."""
+        """What it says it gives under these options: cases about what it does not give are left out."""
         return provider.guarantees(options)
 
     @pytest_asyncio.fixture
@@ -45,3 +51,15 @@ class Suite:
         reason = self.known_failures.get(request.node.name)
         if reason is not None:
             request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+
+    @pytest.fixture(autouse=True)
+    def _is_asked(self, request: pytest.FixtureRequest) -> None:
+        """Leave out what is not for this plugin, and say why."""
+        case = request.function
+        if self.unfit:
+            pytest.skip(self.unfit)
+        if version := cases.is_newer(case, self.spi):
+            pytest.skip(f"{cases.TOO_NEW}it came with {version}, the plugin says it was written for {self.spi}")
+        for guarantee in cases.of(case):
+            if not cases.declares(request.getfixturevalue("guarantees"), guarantee):
+                pytest.skip(f"{cases.NOT_DECLARED}{guarantee}")

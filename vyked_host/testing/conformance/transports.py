@@ -4,7 +4,7 @@ leaves nothing behind. Over real sockets; both ends are in this process."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from ...contracts import (
     Surface,
     Transport,
 )
-from ...errors import CallError, NotFound, StartError, Unavailable, VersionMismatch
+from ...errors import CallError, NotFound, NotSupported, StartError, Unavailable, VersionMismatch
 from ...wire import metadata
 from ..waiting import WITHIN_S, eventually
 from .bench import (
@@ -48,6 +48,7 @@ from .bench import (
     Service,
     Text,
 )
+from .cases import REFUSED, needs
 from .suite import Suite
 
 CANCEL = Fault(code="CANCELLED", message="the kit gave up", executed="unknown")
@@ -161,11 +162,8 @@ class TransportConformance(Suite):
         assert channel.endpoint(msgspec.structs.replace(ECHO, version="")) == channel.endpoint(ECHO)
 
     # ---- giving up -----------------------------------------------------------------------------------------------------
-    async def test_giving_up_reaches_the_handler(
-        self, caller: Caller, service: Service, guarantees: Guarantees
-    ) -> None:
-        if not guarantees.cancels:
-            pytest.skip("the provider does not declare cancels")
+    @needs("cancels")
+    async def test_giving_up_reaches_the_handler(self, caller: Caller, service: Service) -> None:
         outcome, running = caller.start(HANG, Text(""))
         assert running is not None
         await eventually(lambda: service.running == 1)
@@ -173,11 +171,8 @@ class TransportConformance(Suite):
         await eventually(lambda: service.running == 0 and outcome.ended)
         assert len(service.cancelled) == 1
 
-    async def test_other_calls_go_on_when_one_is_given_up(
-        self, caller: Caller, service: Service, guarantees: Guarantees
-    ) -> None:
-        if not guarantees.cancels:
-            pytest.skip("the provider does not declare cancels")
+    @needs("cancels")
+    async def test_other_calls_go_on_when_one_is_given_up(self, caller: Caller, service: Service) -> None:
         kept, _ = caller.start(HANG, Text("kept"))
         _, running = caller.start(HANG, Text("given up"))
         assert running is not None
@@ -189,23 +184,23 @@ class TransportConformance(Suite):
         assert not kept.ended
 
     # ---- streams -------------------------------------------------------------------------------------------------------
-    async def test_a_streamed_answer_comes_whole_and_in_order(self, caller: Caller, guarantees: Guarantees) -> None:
-        _streams(guarantees)
+    @needs("streams")
+    async def test_a_streamed_answer_comes_whole_and_in_order(self, caller: Caller) -> None:
         outcome = _granting(caller, NUMBERS, Count(500))
         await eventually(lambda: outcome.ended)
         assert outcome.fault is None
         assert [caller.value(each, int) for each in outcome.items] == list(range(500))
 
-    async def test_a_streamed_answer_may_break_off(self, caller: Caller, guarantees: Guarantees) -> None:
-        _streams(guarantees)
+    @needs("streams")
+    async def test_a_streamed_answer_may_break_off(self, caller: Caller) -> None:
         outcome, _ = caller.start(BREAK_OFF, Count(5))
         await eventually(lambda: outcome.ended)
         assert [caller.value(each, int) for each in outcome.items] == list(range(5))
         assert outcome.fault is not None
         assert outcome.fault.type == BROKEN.type
 
-    async def test_no_more_items_come_than_were_granted(self, caller: Caller, guarantees: Guarantees) -> None:
-        _streams(guarantees)
+    @needs("streams")
+    async def test_no_more_items_come_than_were_granted(self, caller: Caller) -> None:
         outcome, running = caller.start(NUMBERS, Count(10 * CREDIT))
         assert running is not None
         await eventually(lambda: len(outcome.items) == CREDIT)
@@ -216,8 +211,8 @@ class TransportConformance(Suite):
         await eventually(lambda: len(outcome.items) == CREDIT + 5)
         running.cancel(CANCEL)
 
-    async def test_a_stream_of_the_caller_arrives_whole(self, caller: Caller, guarantees: Guarantees) -> None:
-        _streams(guarantees)
+    @needs("streams")
+    async def test_a_stream_of_the_caller_arrives_whole(self, caller: Caller) -> None:
         outcome, running = caller.start(TOTAL, Nothing())
         assert running is not None
         for number in range(300):
@@ -229,8 +224,8 @@ class TransportConformance(Suite):
         assert outcome.fault is None
         assert caller.value(outcome.body, int) == sum(range(300))
 
-    async def test_streams_go_both_ways_at_once(self, caller: Caller, guarantees: Guarantees) -> None:
-        _streams(guarantees)
+    @needs("streams")
+    async def test_streams_go_both_ways_at_once(self, caller: Caller) -> None:
         outcome, running = caller.start(DOUBLE, Nothing())
         assert running is not None
         for number in range(CREDIT):
@@ -239,6 +234,15 @@ class TransportConformance(Suite):
         running.end()
         await eventually(lambda: outcome.ended)
         assert [caller.value(each, int) for each in outcome.items] == [2 * number for number in range(CREDIT)]
+
+    async def test_what_is_not_declared_is_refused(
+        self, channel: Channel, guarantees: Guarantees, record_property: Callable[[str, object], None]
+    ) -> None:
+        if not guarantees.streams:
+            for endpoint in (NUMBERS, TOTAL, DOUBLE):
+                with pytest.raises(NotSupported):
+                    channel.endpoint(endpoint)
+            record_property(REFUSED, "streams")
 
     # ---- the end -------------------------------------------------------------------------------------------------------
     async def test_what_runs_when_the_channel_is_closed_ends_unknown(self, caller: Caller, service: Service) -> None:
@@ -264,11 +268,10 @@ class TransportConformance(Suite):
         assert outcome.fault.executed == "not_sent"
         assert service.seen == []
 
+    @needs("push")
     async def test_a_listener_that_stops_accepting_retires_its_channels_and_finishes_what_runs(
-        self, caller: Caller, listener: Listener, service: Service, guarantees: Guarantees
+        self, caller: Caller, listener: Listener, service: Service
     ) -> None:
-        if not guarantees.push:
-            pytest.skip("the provider does not declare push: nobody tells the caller")
         outcome, running = caller.start(HANG, Text(""))
         assert running is not None
         await eventually(lambda: service.running == 1)
@@ -329,11 +332,6 @@ class TransportConformance(Suite):
         assert outcome.fault is None
         await channel.aclose()
         await server.aclose()
-
-
-def _streams(guarantees: Guarantees) -> None:
-    if not guarantees.streams:
-        pytest.skip("the provider does not declare streams")
 
 
 def _granted(outcome: Outcome, before: int) -> bool:

@@ -16,7 +16,7 @@ from .channels import Channel, pattern
 from .feed import Feed
 from .groups import NAMES, groups, turns
 from .outbox import Outbox
-from .server import FAULTS, connection, place
+from .server import FAULTS, opened, place
 
 LARGEST = 1 << 20
 JSON = "application/json"
@@ -51,16 +51,14 @@ class ClassicBus(PubSub):
 
     async def verify(self) -> None:
         """Is the server there? Raises StartError that says what to do."""
-        client = connection(self._options.url, self._env)
         try:
-            await client.ping()
+            async with opened(self._options.url, self._env):
+                return
         except FAULTS as error:
             where = place(self._options.url)
             raise StartError(
                 f"the Redis server at {where} can't be used: {error}; start it, or correct [pubsub.classic] url"
             ) from None
-        finally:
-            await client.aclose()
 
     # ---- publishing --------------------------------------------------------------------------------------------------
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:

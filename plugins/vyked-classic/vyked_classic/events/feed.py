@@ -10,10 +10,11 @@ from typing import Any
 from vyked_host.contracts import Backoff, Environment
 
 from .channels import Channel, channel
-from .server import FAULTS, connection, place
+from .server import FAULTS, opened, place
 
 AGAIN = Backoff(first=0.1, most=10.0, factor=1.6)
 LOOK_S = 0.05
+SILENT_LOOKS = 5
 Heard = Callable[[Channel, bytes], None]
 
 
@@ -29,15 +30,19 @@ class Feed:
         self._heard_at = 0.0
         self.away = "not connected yet"
 
-    async def listen(self, patterns: Iterable[str], within: float) -> None:
-        """Subscribe, and wait until the server has. Raises TimeoutError; what was asked for stays wanted."""
-        added = list(patterns)
-        for each in added:
+    def want(self, patterns: Iterable[str]) -> None:
+        """Subscribe to these as soon as the server can be reached."""
+        for each in patterns:
             self._wanted[each] = self._wanted.get(each, 0) + 1
             self._confirmed.setdefault(each, asyncio.Event())
         self._changed.set()
-        if self._cancel is None:
+        if self._cancel is None and self._wanted:
             self._cancel = self._env.tasks(self._keep(), "old events, listening")
+
+    async def listen(self, patterns: Iterable[str], within: float) -> None:
+        """Subscribe, and wait until the server has. Raises TimeoutError; what was asked for stays wanted."""
+        added = list(patterns)
+        self.want(added)
         async with asyncio.timeout(within):
             for each in added:
                 await self._confirmed[each].wait()
@@ -69,7 +74,7 @@ class Feed:
         attempt = 0
         while True:
             try:
-                async with connection(self._url, self._env) as client, client.pubsub() as heard:
+                async with opened(self._url, self._env) as client, client.pubsub() as heard:
                     await heard.ping()
                     attempt = 0
                     await self._serve(heard)
@@ -93,6 +98,7 @@ class Feed:
         self._changed.set()
         timing, now = self._env.timing, self._env.clock.now
         pinged = self._heard_at = now()
+        silent = 0
         while True:
             if self._changed.is_set():
                 self._changed.clear()
@@ -105,7 +111,9 @@ class Feed:
             if done and now() - pinged > timing.ping:
                 pinged = now()
                 await heard.ping()
-            if done and now() - self._heard_at > timing.ping + timing.pong:
+            # several looks: where this loop was held up, the answer may be there, unread
+            silent = silent + 1 if done and now() - self._heard_at > timing.ping + timing.pong else 0
+            if silent > SILENT_LOOKS:
                 raise TimeoutError("the server does not answer")
 
     async def _reconcile(self, heard: Any, done: set[str]) -> None:

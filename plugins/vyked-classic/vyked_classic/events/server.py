@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
@@ -22,6 +24,17 @@ def connection(url: str, env: Environment) -> Redis:
         socket_connect_timeout=env.timing.dial, socket_timeout=None, protocol=2,
     )  # fmt: skip
     return made  # type: ignore[no-any-return]
+
+
+@asynccontextmanager
+async def opened(url: str, env: Environment) -> AsyncIterator[Redis]:
+    """A client that is connected, closed at the end whatever happened: redis-py leaves it open when connecting is given up."""
+    client = connection(url, env)
+    try:
+        await client.ping()
+        yield client
+    finally:
+        await client.aclose()
 
 
 def place(url: str) -> str:

@@ -66,8 +66,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         )
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
-        # in a Cluster all keys of a mesh are at one node: scripts need those of a topic together, and one connection serves all topics
-        self._mesh = f"{{{env.namespace}}}" if server.is_cluster else env.namespace
+        self._mesh = server.mesh
         self._index = keys.index_of(options.prefix, self._mesh)
         self._groups = Groups(self._errands, options.prefix, self._mesh, self._lately_s, self._ack_wait_s)
         self._letters = Letters(self._errands, self._index)

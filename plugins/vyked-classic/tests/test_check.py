@@ -1,0 +1,186 @@
+"""``vyked-host classic check``: told with their lines are what stops an old module and what is not as it was; nothing of it runs."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from vyked_classic.check.command import classic
+from vyked_classic.check.findings import findings
+from vyked_classic.check.modern import modern
+from vyked_classic.check.services import classes
+from vyked_classic.check.source import read
+
+OLD = """import asyncio
+from vyked import Host, HTTPService, TCPService, TCPServiceClient, VykedServiceException, api, get, publish, request, subscribe, trace
+
+raise SystemExit("it was run")
+
+def helper(n):
+    yield from asyncio.sleep(1, loop=None)
+
+@asyncio.coroutine
+def marked(n):
+    yield from helper(n)
+
+class Base(TCPService):
+    pass
+
+class Identity(Base):
+    def __init__(self, ip, port):
+        super(Identity, self).__init__("IdentityService", 1.5, "", port)
+
+    @api
+    def create(self, user_name, password="x"):
+        yield from marked(1)
+        raise VykedServiceException("no")
+
+    @publish
+    def created(self, user_name):
+        return locals()
+
+class Pages(HTTPService):
+    def __init__(self):
+        super().__init__("Pages", 1)
+
+    @get(path="/users/{name}", required_params="key", timeout=3)
+    def user(self, request):
+        return request.GET
+
+    @trace(path="/t")
+    def traced(self, request):
+        pass
+
+class OtherClient(TCPServiceClient):
+    def __init__(self):
+        super().__init__("Other", 2)
+
+    @request
+    def find(self, name):
+        return locals()
+
+    @subscribe
+    def found(self, name):
+        pass
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text):
+        path = tmp_path / "old.py"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def told(path):
+    return [(each.line, each.severity, each.what) for each in findings(read(path))]
+
+
+def test_what_stops_it_and_what_differs_have_their_lines(file):
+    found = told(file(OLD))
+    stops = [(line, what) for line, severity, what in found if severity == "stops"]
+    assert [(line, what.split(" ")[0]) for line, what in stops] == [
+        (6, "helper()"),
+        (7, "asyncio.sleep(loop=...)"),
+        (35, "request.GET"),
+    ]
+    differs = "\n".join(f"{line} {what}" for line, severity, what in found if severity == "differs")
+    for said in ("16 Identity: an empty address", "23 VykedServiceException", "defect 29", "defect 41"):
+        assert said in differs
+
+
+@pytest.mark.parametrize(
+    ("line", "told_of"),
+    [
+        ("asyncio.async(work())", "asyncio.async"),
+        ("def start(async=True): pass", "`async` is used as a name"),
+        ("from vyked import Bus", "vyked.Bus is of Vyked 1.x"),
+        ("x = asyncio.Task.all_tasks()", "asyncio.Task.all_tasks"),
+        ("q = asyncio.Queue(loop=loop)", "asyncio.Queue(loop=...)"),
+        ("asyncio.coroutine(print)", "asyncio.coroutine is used before vyked is imported"),
+        ("print 'x'", "can't parse it"),
+    ],
+)
+def test_what_no_living_python_takes_is_told_and_the_rest_is_looked_at(file, line, told_of):
+    path = file(f"import asyncio\n# async is a comment\n{line}\n")
+    assert any(at == 3 and severity == "stops" and told_of in what for at, severity, what in told(path))
+
+
+def test_a_file_with_a_keyword_as_a_name_is_still_read(file):
+    assert any("request.GET" in what for _, _, what in told(file(OLD.replace("marked(1)", "asyncio.async(marked(1))"))))
+
+
+def test_sound_code_has_nothing_to_correct():
+    for path in Path(__file__).with_name("old_code").glob("*.py"):
+        assert [each for each in findings(read(path)) if each.severity == "stops"] == [], path
+
+
+def test_services_and_clients_are_found_through_their_bases(file):
+    found = {each.node.name: (each.kind, each.name, each.version) for each in classes(read(file(OLD)).tree)}
+    assert found == {
+        "Base": ("TCPService", None, None), "Identity": ("TCPService", "identityservice", "1.5"), "Pages": ("HTTPService", "pages", "1"),
+        "OtherClient": ("TCPServiceClient", "other", "2"),
+    }  # fmt: skip
+
+
+def test_the_modern_form_is_code_that_vyked_host_takes(file):
+    text = modern(classes(read(file(OLD)).tree))
+    ast.parse(text)
+    for line in (
+        'class Identity(Service, name="identityservice", version="1.5.0"):',
+        '    other = client("other", version="2")',
+        "    async def create(self, user_name: Any, password: Any = 'x') -> Any: ...",
+        "    @get('/users/{name}', timeout=3)",
+        '    @subscribe("other.found", version="2")',
+    ):
+        assert line in text
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+
+
+def run(*words):
+    return CliRunner().invoke(classic, ["check", *words])
+
+
+def test_the_command_says_places_and_ends_with_1_when_something_stops_it(file):
+    path = file(OLD)
+    done = run(str(path))
+    assert done.exit_code == 1
+    assert f"{path}:6:1  stops  helper()" in done.output
+    assert "found  Identity: TCPService identityservice 1.5: @api create, @publish created" in done.output
+    assert "docs/moving-from-vyked.md" in done.output
+
+
+def test_the_command_gives_json_and_the_modern_form(file):
+    path = file("x = 1\n")
+    assert run(str(path)).exit_code == 0
+    said = json.loads(run(str(path), "-o", "json").stdout)
+    assert (said["file"], said["findings"], said["classes"]) == (str(path), [], [])
+    assert run(str(file(OLD)), "--modern").stdout.startswith(
+        "from typing import Any\n\nfrom vyked_host import Service, api, client, get"
+    )
+
+
+def test_modules_are_found_by_name_without_being_imported(file, monkeypatch):
+    path = file(OLD)
+    monkeypatch.chdir(path.parent)
+    assert "found  Identity" in run("old").output
+    assert "found  Identity" in run("old:Identity").output
+    nothing = run("nowhere.at.all")
+    assert nothing.exit_code == 2
+    assert "neither a file nor a module" in nothing.output
+
+
+def test_it_is_a_command_of_vyked_host():
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("vyked-host")), "classic", "check", "old_code/echo.py"],
+        cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "found  Echo: TCPService echo 1: @api echo" in done.stdout

@@ -1,0 +1,108 @@
+"""`vyked-host plugins verify`: what it says of a plugin that passes, of one that fails, and when it can't run."""
+
+import json
+import subprocess
+import sys
+
+from vyked_host.errors import StartError
+from vyked_host.testing.verifying.matrix import matrix
+from vyked_host.testing.verifying.verdicts import Case
+
+from .program import command
+
+
+def verify(*words, folder, **more):
+    return command("plugins", "verify", *words, folder=folder, within=100, **more)
+
+
+def test_a_plugin_that_passes_gets_its_matrix(tmp_path):
+    code, out, err = verify("balancer.hash", folder=tmp_path)
+    assert (code, err) == (0, "")
+    words = [line.split()[:3] for line in out.splitlines()]
+    assert ["contract", "passed", "7"] in words
+    assert ["ObservesOutcomes", "not", "declared"] in words
+    assert ["packaging", "passed", "6"] in words
+
+
+def test_a_case_that_fails_is_told_with_its_reason_and_place_and_the_exit_code_is_1(tmp_path):
+    code, out, _ = verify("transport.tcp", "--set", "host=203.0.113.1", "-o", "json", folder=tmp_path)
+    assert code == 1
+    (found,) = json.loads(out)
+    assert found["rows"][0]["verdict"] == "failed"
+    failed = [case for case in found["cases"] if case["verdict"] == "failed"]
+    assert "203.0.113.1" in failed[0]["why"]
+    assert ":" in failed[0]["where"]
+
+
+def test_a_name_that_nobody_has_is_told_with_those_that_there_are(tmp_path):
+    code, _, err = verify("natz", folder=tmp_path)
+    assert code == 2
+    assert "no plugin or service 'natz' is installed; installed: balancer.ewma" in err
+
+
+def test_a_service_is_no_plugin(tmp_path):
+    code, _, err = verify("identity", folder=tmp_path)
+    assert code == 2
+    assert "'identity' is a service" in err
+
+
+def test_a_server_that_is_not_there_is_told_once_and_not_waited_for_in_every_case(tmp_path):
+    code, _, err = verify("pubsub.redis", "--set", "url=redis://127.0.0.1:1", folder=tmp_path)
+    assert code == 3
+    assert "redis can't reach its server" in err
+    assert "--set" in err
+
+
+def test_an_option_that_is_none_is_refused_with_those_that_there_are(tmp_path):
+    code, _, err = verify("transport.tcp", "--set", "prot=0", folder=tmp_path)
+    assert code == 3
+    assert "`prot`" in err
+    assert "advertise, host, port, serializer" in err
+
+
+WITHOUT_HYPOTHESIS = """
+import importlib.util, sys
+from vyked_host.cli import main, verify
+verify.find_spec = lambda name: None if name == "hypothesis" else importlib.util.find_spec(name)
+sys.argv[1:] = ["plugins", "verify", "balancer.hash"]
+sys.exit(main())
+"""
+
+
+def test_what_is_missing_is_named_with_how_to_install_it(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_HYPOTHESIS], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == StartError.exit_code, done.stderr
+    assert "the kit needs hypothesis: pip install 'vyked-host[testing]'" in done.stderr
+
+
+# ---- the matrix ------------------------------------------------------------------------------------------------------
+def case(verdict, *about, why=""):
+    return Case(name=f"test_{verdict}", about=about, verdict=verdict, why=why)
+
+
+def rows(*cases, refused=()):
+    return {row.guarantee: (row.verdict, row.note) for row in matrix(cases, refused)}
+
+
+def test_a_known_failure_is_neither_passed_nor_failed():
+    found = rows(case("passed", "replay"), case("known failure", "replay", why="no ids before 2.0"))
+    assert found["replay"] == ("known failure", "no ids before 2.0")
+
+
+def test_one_failure_makes_a_row_failed():
+    assert rows(case("passed", "replay"), case("failed", "replay"))["replay"][0] == "failed"
+
+
+def test_what_is_not_declared_says_whether_it_was_refused():
+    found = rows(case("not declared", "replay"), case("not declared", "dedupe_s"), refused={"replay"})
+    assert found == {"replay": ("not declared", "NotSupported is raised"), "dedupe_s": ("not declared", "")}
+
+
+def test_a_case_of_two_guarantees_is_in_both_rows():
+    assert rows(case("passed", "fan_out", "ordered.publisher")).keys() == {"fan_out", "ordered.publisher"}
+
+
+def test_a_plugin_of_which_nothing_is_asked_has_one_row():
+    assert rows(case("left out", why="no other end"), case("left out", "streams", why="no other end")) == {
+        "contract": ("left out", "no other end")
+    }
