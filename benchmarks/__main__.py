@@ -29,6 +29,7 @@ BENCHMARKS = {
     "startup": "--help, and the demo until it is ready; with 200 installed plugins",
     "mesh": "a change seen by all hosts; heartbeats of many nodes",
     "events": "fan-out and acked events between processes; the holder's memory",
+    "over_nats": "events over NATS and JetStream beside bare nats-py, 64 publishers",
     "goals": "every figure that has a goal, beside its floor and its goal",
 }
 """Module -> what it measures."""

@@ -10,7 +10,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import events, fairness, fake_plugins, goals, growth, http, local, memory, profile, report, rpc, startup
+from benchmarks import (
+    events,
+    fairness,
+    fake_plugins,
+    goals,
+    growth,
+    http,
+    local,
+    memory,
+    over_nats,
+    profile,
+    report,
+    rpc,
+    startup,
+)
 from benchmarks.__main__ import BENCHMARKS, benchmark, parser
 from benchmarks.__main__ import settings as settings_of
 from benchmarks.echo import Case
@@ -65,6 +79,12 @@ def test_http_is_measured_beside_bare_aiohttp() -> None:
     found = http.run(http.Settings(rounds=1, connections=2, seconds=1))
     assert all(served.per_second > 0 for (served,) in found.rounds.values())
     assert len(found.rounds) == 4
+
+
+def test_events_over_nats_are_measured_beside_the_bare_library() -> None:
+    found = over_nats.run(over_nats.Settings(rounds=1, events=640))
+    assert set(found.rounds) == set(over_nats.KINDS)
+    assert all(speed["per_second"] > 0 for (speed,) in found.rounds.values())
 
 
 def test_a_profile_tells_functions_apart_by_their_shares() -> None:
