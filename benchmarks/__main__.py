@@ -28,6 +28,7 @@ BENCHMARKS = {
     "growth": "throughput with 1,000 endpoints, 200 instances, 5,000 registry entries",
     "startup": "--help, and the demo until it is ready; with 200 installed plugins",
     "mesh": "a change seen by all hosts; heartbeats of many nodes",
+    "old_wire": "echo over the wire of Vyked 2.x, beside bare JSON lines",
     "events": "fan-out and acked events between processes; the holder's memory",
     "over_nats": "events over NATS and JetStream beside bare nats-py, 64 publishers",
     "goals": "every figure that has a goal, beside its floor and its goal",

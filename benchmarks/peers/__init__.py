@@ -20,6 +20,8 @@ from ..load import Measured, Plan
 
 PEERS = {"vyked": "ours", "grpc": "grpc_aio", "nats": "nats_py", "aiohttp": "aiohttp_post", "raw": "raw"}
 """Name on the command line -> module."""
+OLD_WIRE = {"classic": "classic", "lines": "json_lines"}
+"""Those of `python -m benchmarks old_wire`."""
 
 
 class Peer(Protocol):
@@ -31,7 +33,7 @@ class Peer(Protocol):
 
 def peer(name: str) -> Peer:
     """The peer called `name`; imports what it needs."""
-    return cast(Peer, import_module(f"{__name__}.{PEERS[name]}"))
+    return cast(Peer, import_module(f"{__name__}.{(PEERS | OLD_WIRE)[name]}"))
 
 
 def own_server(name: str, port: int, case: Case) -> list[str]:

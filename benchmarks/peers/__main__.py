@@ -14,7 +14,7 @@ import uvloop
 from ..echo import Case, Loop
 from ..load import Plan
 from ..processes import tune_collector
-from . import PEERS, peer
+from . import OLD_WIRE, PEERS, peer
 
 T = TypeVar("T")
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
@@ -35,7 +35,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("peer", choices=[*PEERS, *OLD_WIRE])
     halves = parser.add_subparsers(dest="half", required=True)
     serve, load = halves.add_parser("serve"), halves.add_parser("load")
     for half in (serve, load):

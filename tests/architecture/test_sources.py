@@ -16,6 +16,7 @@ TASK_PLACES = {
     "vyked_host/runtime/publisher.py": "the awaitable of a publish; its failure is logged even when nobody awaits it",
     "vyked_host/assembly/run.py": "a drain that races with the second signal; both tasks are ended before it returns",
     "vyked_host/cli/load.py": "the callers of a load, in a group that waits for them",
+    "vyked_host/testing/proxy.py": "it stands between hosts, in no host: its tasks end with it",
     "vyked_host/runtime/resolving.py": "tries of one dial side by side, all ended before it returns",
     "vyked_host/testing/conformance/middlewares.py": "the kit stands in the host's place: each call runs in a task of its own",
     "vyked_host/runtime/links.py": "one dial shared by the calls that wait for it",

@@ -142,6 +142,35 @@ class Ledger(Logged, name="ledger", version="1.0.0"):
         )
 
 
+class Kitchen(Logged, name="kitchen", version="1.0.0"):
+    """Four at a time, `delay` seconds each: those beyond wait."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.places = asyncio.Semaphore(4)
+
+    async def _cook(self, id: str) -> str:
+        self.journal.write("ran", id=id)
+        async with self.places:
+            await asyncio.sleep(self.delay)
+        return self.journal.node
+
+    @api
+    async def cook(self, id: str) -> str:
+        """Of normal priority."""
+        return await self._cook(id)
+
+    @api(priority="high")
+    async def serve(self, id: str) -> str:
+        """Of high priority."""
+        return await self._cook(id)
+
+    @api(priority="low")
+    async def taste(self, id: str) -> str:
+        """Of low priority."""
+        return await self._cook(id)
+
+
 class Made(Struct, frozen=True):
     """The payload of the event. `trouble` tells consumers what to do: "poison", "hang 0.5", "progress 0.5", "retry", "reject"."""
 

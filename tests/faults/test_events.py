@@ -379,7 +379,7 @@ async def test_E10_events_outlive_kill_9_of_a_lone_holder_only_where_it_has_a_pa
     await eventually(lambda: time.monotonic() > until, 5 * AW)
     timeline.note("E10", handled=len(finished(mesh)))
     assert finished(mesh) == set()  # which docs/semantics.md says: what waits in memory ends with the process
-    assert driver.node.publisher._guarantees.durability == "memory"
+    assert driver.node.publisher.guarantees.durability == "memory"
 
 
 # ---- the holder, under load ----------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from benchmarks import (
     http,
     local,
     memory,
+    old_wire,
     over_nats,
     profile,
     report,
@@ -47,6 +48,12 @@ def test_the_rpc_benchmark_measures_the_host_beside_the_raw_limit(capsys: pytest
 def test_the_circumstances_are_the_same_for_all_peers(case: Case) -> None:
     found = rpc.run(rpc.Settings(peers=("vyked", "raw"), rounds=1, seconds=0.1, sequential=20, in_flight=4, case=case))
     assert all(measured.calls > 0 for (measured,) in found.rounds.values())
+
+
+def test_the_old_wire_is_measured_beside_its_control(capsys: pytest.CaptureFixture[str]) -> None:
+    found = old_wire.run(old_wire.Settings(rounds=1, seconds=0.1, sequential=20, in_flight=4))
+    assert all(measured.calls > 0 for (measured,) in found.rounds.values())
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["peer", "classic", "lines"]
 
 
 def test_a_semantic_can_be_switched_off() -> None:

@@ -13,7 +13,7 @@ SHOP = """
 import asyncio
 from pathlib import Path
 from msgspec import Struct
-from vyked_host import Reject, Service, publish, xsubscribe
+from vyked_host import Reject, Service, publish, work, xsubscribe
 
 
 class Sold(Struct, frozen=True):
@@ -27,6 +27,11 @@ class Shop(Service, name="shop", version="1.2.0"):
 
 
 class Books(Service, name="books", version="1.0.0"):
+    @work
+    async def print_out(self, job: Sold) -> None:
+        with open("printed", "a") as file:
+            file.write(f"{job.what}\\n")
+
     @xsubscribe(Shop.sold, concurrency=2)
     async def note(self, event: Sold) -> None:
         if event.what == "air":
@@ -44,6 +49,8 @@ def shops(tmp_path, launch, request):
     found = Shops(tmp_path, launch)
     (tmp_path / "shop.py").write_text(SHOP)
     found.bus, server = "", Valkey("appendonly yes")
+    if request.param == "kept":
+        found.bus = '[pubsub.embedded]\npath = "events.db"\nkeep = 600\n'
     if request.param == "redis-streams":
         found.bus = f'[pubsub]\nuse = "redis-streams"\n[pubsub.redis-streams]\nurl = "{server.start().url}"\n'
     found.write("shop books", found.bus)
@@ -110,7 +117,7 @@ def tailed(shops, *words):
     return [(each["id"], each["payload"]["what"]) for each in map(json.loads, out.splitlines())]
 
 
-@pytest.mark.parametrize("shops", ["redis-streams"], indirect=True)
+@pytest.mark.parametrize("shops", ["kept", "redis-streams"], indirect=True)
 def test_what_was_published_since_is_shown_and_then_what_comes(shops):
     shops.start()
     tea, salt = published(shops, "tea"), published(shops, "salt")
@@ -127,4 +134,12 @@ def test_a_bus_that_does_not_keep_what_was_published_says_so(shops):
     shops.start()
     code, out, err = shops("tail", "shop.sold", "--from", "10m")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert "leave out --from, or use a bus that does" in err
+    assert "leave out --from, or let it: [pubsub.embedded] path and keep" in err
+
+
+def test_a_job_may_be_enqueued_from_the_shell(shops):
+    shops.start()
+    code, out, err = shops("publish", "books.work-print_out", "what=bill", "--id", "order-17")
+    assert (code, json.loads(out)["id"]) == (0, "order-17"), err
+    until(lambda: (shops.folder / "printed").exists())
+    assert (shops.folder / "printed").read_text() == "bill\n"

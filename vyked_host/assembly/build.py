@@ -110,8 +110,9 @@ class Composition:
         self.workshop.hub = self.hubs.at
         self.dispatcher = Dispatcher(
             clock=self.workshop.clock, log=self.log, in_flight_limit=bounds(settings.limits, "in_flight"),
-            run=settings.host.runner, failures=self.failures, lag=self.lag,
+            run=settings.host.runner, failures=self.failures, lag=self.lag, adaptive=settings.limits.adaptive,
         )  # fmt: skip
+        self.lag.ticked = self.dispatcher.pacing.tick
         self.record = NodeRecord(
             node_id=self.workshop.node_id, namespace=self.workshop.environment("host").namespace,
             addresses=(), instances=(), labels=settings.host.labels,

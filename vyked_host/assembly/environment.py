@@ -135,7 +135,7 @@ class Workshop:
         return await transport.dial(address, deadline=deadline)
 
 
-_SECURE = {"https": "http"}
+_SECURE = {"https": "http", "unix": "tcp"}
 """Scheme -> plugin, where an address has only its scheme to go by."""
 
 

@@ -16,6 +16,7 @@ from ..assembly.environment import mesh_name
 from ..assembly.prepare import find, prepare
 from ..contracts import Channel, EndpointDescription
 from ..errors import NotFound, StartError, UsageError, VykedError
+from ..model import unix
 from ..model.report import is_own
 from ..model.settings import SecurityTable, Settings, TlsTable
 from ..model.values import Value
@@ -61,9 +62,11 @@ def paths(table: TlsTable, folder: str) -> dict[str, str]:
 
 def checked(address: str) -> str:
     """`address` as a URI. Raises UsageError when it is none."""
+    if unix.of(address) is not None:
+        return address
     scheme, separator, rest = address.partition("://")
     if not separator or not rest.rpartition(":")[2].isdigit():
-        raise UsageError(f"{address!r} is no address: write tcp://HOST:PORT or http://HOST:PORT")
+        raise UsageError(f"{address!r} is no address: write tcp://HOST:PORT, http://HOST:PORT or unix:/PATH")
     return f"{scheme}://{rest}"
 
 

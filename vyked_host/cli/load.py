@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from math import ceil, exp, log
+from math import ceil, exp, floor, log
 from time import perf_counter
 
 from ..errors import CallError
@@ -29,7 +29,7 @@ class Latencies:
 
     def add(self, seconds: float) -> None:
         """One more."""
-        self._steps[int(log(max(seconds, 1e-9)) * FINENESS)] += 1
+        self._steps[floor(log(max(seconds, 1e-9)) * FINENESS)] += 1
         self.count += 1
         self.most = max(self.most, seconds)
 

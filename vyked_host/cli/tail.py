@@ -69,7 +69,7 @@ def _refuse_without_replay(host: Host) -> None:
     if not host.node.publisher.guarantees.replay:
         raise UsageError(
             f'the bus of this mesh, [pubsub] use = "{host.node.settings.pubsub.use}", does not keep what was published: leave out --from, '
-            "or use a bus that does, such as redis-streams"
+            "or let it: [pubsub.embedded] path and keep, or another bus, such as redis-streams"
         )
 
 

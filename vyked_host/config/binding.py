@@ -173,6 +173,7 @@ class Binding:
         services.check_transports(settings.services.items(), {*settings.transports, _LOCAL}, self.tables)
         services.check_cycles(found, self.tables)
         self._choices.check_bus(settings.pubsub, found)
+        self._choices.check_streams(settings.transports, found)
         binds = list(addresses.binds(settings))
         addresses.check_ports(binds, self.document)
         addresses.check_exposure(binds, settings, self.document)

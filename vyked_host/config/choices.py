@@ -5,7 +5,7 @@ The name must be that of an installed plugin, which is imported only then; the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..contracts import Provider
@@ -63,6 +63,29 @@ class Choices:
         if faults:
             text = f"the bus {chosen.use!r} can't give what services use: {'; '.join(faults)}"
             self._tables.findings.add(path, text, 'use = "embedded", or an installed back end that can')
+
+    def check_streams(self, transports: Mapping[str, TransportTable], services: Iterable[Service]) -> None:
+        """A service with streams has a transport that carries them, if others can reach it at all: else that is told where its
+        transports are chosen."""
+        carries = {name: self._carries_streams(name, each) for name, each in transports.items() if each.use != _LOCAL}
+        for each in services:
+            ways = [name for name in each.table.transports or carries if name in carries]
+            streams = [one.name for one in each.description.endpoints if one.kind.streams_in or one.kind.streams_out]
+            if not streams or not ways or any(carries[name] for name in ways):
+                continue
+            path: Path = (*each.path, "transports") if each.table.transports else ("transports", ways[0])
+            text = f"{each.description.name} has streams ({', '.join(streams)}), and {', '.join(ways)} can't carry any"
+            self._tables.findings.add(path, text, "add [transports.tcp], or another one that can", at="key")
+
+    def _carries_streams(self, name: str, table: TransportTable) -> bool:
+        """Of one that is at fault already it is not known, and nothing more is said."""
+        path: Path = ("transports", name)
+        if self._tables.findings.touches(path):
+            return True
+        provider = self.provider("transport", table.use, path)
+        if provider is None:
+            return True
+        return provider.guarantees(provider.options() if table.options is None else table.options).streams
 
     def _unused(self, table: str, key: str, value: Any) -> None:
         """Options of a plugin that is not in use: it stays unimported, but has to be there."""
@@ -149,6 +172,7 @@ class Choices:
             self.provider("serializer", name, (*path, "serializer"))
 
 
+_LOCAL = "local"
 _SIDES = dict.fromkeys(("server", "client", "consumer"))
 
 

@@ -158,14 +158,15 @@ class LimitsTable(Table):
     )
     hello: Annotated[Size, Meta(description="bytes of the first frame of a peer")] = 8 << 10
     in_flight: Annotated[Limit, Meta(description="calls running at once in this host")] = 1024
-    in_flight_per_connection: Annotated[
-        Limit, Meta(description="calls running at once for one connection beyond loopback")
-    ] = 100
+    adaptive: Annotated[bool, Meta(description="refuse calls that would only wait, found by how long calls take")] = (
+        True
+    )
+    in_flight_per_connection: Annotated[Limit, Meta(description="calls at once of one connection beyond loopback")] = (
+        100
+    )
     connections: Annotated[Limit, Meta(description="connections per listener")] = 1024
     connections_per_peer: Annotated[Limit, Meta(description="connections per peer address; loopback is exempt")] = 64
-    write_buffer: Annotated[Size, Meta(description="bytes waiting for a slow reader before its connection is cut")] = (
-        4 << 20
-    )
+    write_buffer: Annotated[Size, Meta(description="bytes waiting for a slow reader before it is cut")] = 4 << 20
     pending: Annotated[Limit, Meta(description="calls that wait for answers, in all clients of this host")] = 4096
     blocking_threads: Annotated[Limit, Meta(description="threads for handlers with blocking=True")] = 32
     header_bytes: Annotated[Size, Meta(description="bytes of all HTTP headers of a request")] = 32 << 10
@@ -188,9 +189,7 @@ class TimingTable(Table):
         Positive,
         Meta(description="until a connection is open and its hello answered; who can't be dialled rests a third of it"),
     ] = 3.0
-    heartbeat: Annotated[
-        Positive, Meta(description="between two signs of life to the registry; two missing make a node suspect")
-    ] = 5.0
+    heartbeat: Annotated[Positive, Meta(description="between two signs of life; two missing make a node suspect")] = 5.0
     lease: Annotated[
         Positive, Meta(description="silence after which the registry forgets a node; three heartbeats at least")
     ] = 15.0

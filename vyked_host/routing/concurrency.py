@@ -29,8 +29,8 @@ LONGEST_S = 1.0
 TOLERANCE, SLACK_S, SPREADS = 0.5, 0.02, 4.0
 """Waiting is allowed for half of what an endpoint usually takes, for 20 ms (the average wait at which WeChat's DAGOR sheds, and
 what a busy machine does to a process), or for four times its usual spread, whichever is longest."""
-LATE_S, TURN_S = 0.1, 0.1
-"""A loop that is never less late than that has a queue of its own; then as much is let in as it does in one such turn."""
+LATE_S, TURN_S = 0.25, 0.1
+"""A loop that is never less late than the first has a queue of its own; then as much is let in as it does in a turn of the second."""
 TWICE = 2
 """Moments in a row have to agree; one is enough where the wait is three times what is allowed."""
 _BLATANT = 3.0
@@ -46,19 +46,20 @@ _LONG = 2.0
 
 
 class Pace:
-    """The calls of one endpoint. The first four are written by whoever runs calls, for each that succeeded and began after
-    `since`: how many ended in this moment, the sum of their seconds, and those of the fastest."""
+    """The calls of one endpoint. Whoever runs calls writes, for each that began after `since`: how many `ended` in this moment, however
+    they did, and the sum of their seconds; and those of the fastest that succeeded, since failing may be fast. `takes_s` is what the
+    fastest took in the last moment, where that was too long for lack of a place; else 0.0."""
 
-    __slots__ = ("_known", "_lately_s", "_spread_s", "ended", "fastest_s", "since", "total_s", "usual_s")
+    __slots__ = ("_known", "_lately_s", "_spread_s", "ended", "fastest_s", "since", "takes_s", "total_s", "usual_s")
 
     def __init__(self) -> None:
-        self.ended, self.total_s, self.fastest_s, self.since = 0, 0.0, inf, 0.0
+        self.ended, self.total_s, self.fastest_s, self.since, self.takes_s = 0, 0.0, inf, 0.0, 0.0
         self.usual_s, self._spread_s, self._lately_s, self._known = inf, 0.0, 0.0, 0
 
     @property
     def has_a_say(self) -> bool:
         """Did enough end in this moment, and is it known what is usual?"""
-        return self.ended >= _SAY and self._known >= ENOUGH
+        return self.ended >= _SAY and self._known >= ENOUGH and self.fastest_s < inf
 
     @property
     def waited_s(self) -> float:
@@ -72,7 +73,8 @@ class Pace:
 
     def next(self, *, learns: bool, span_s: float) -> None:
         """The moment, `span_s` long, is over. `learns`: nobody was refused in it and nothing waited too long."""
-        if self.ended >= _SAY:
+        self.takes_s = self.fastest_s if self.has_a_say and self.share > 1.0 else 0.0
+        if self.ended >= _SAY and self.fastest_s < inf:
             self._learn(learns, span_s)
             self._known += self.ended
         self.ended, self.total_s, self.fastest_s = 0, 0.0, inf

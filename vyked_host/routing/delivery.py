@@ -66,6 +66,8 @@ def lack(wanted: SubscriptionDescription, given: Guarantees) -> str:
         return f"the strategy {wanted.strategy!r} is not offered (it has {', '.join(sorted(given.strategies))})"
     if wanted.since is not None and not given.replay:
         return "it asks for a replay"
+    if wanted.dedupe and not given.dedupe_s:
+        return "dedupe=True needs a bus that knows events again by their ids"
     return ""
 
 

@@ -6,21 +6,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..contracts import Clock, Entered, Running, Sink
 from ..errors import Code
-from ..model.description import EndpointDescription, Kind, Surface
+from ..model.description import EndpointDescription, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
 from .admission import forbidden
 from .clock import SWEEP_S
 from .failures import FailureLog
 from .invocation import RETRY_AFTER_S, Invocation
-from .lag import BLOCKED_S, LATE_S, LoopLag
+from .lag import LoopLag
 from .outcomes import invalid_fault
+from .pacing import Pacing
 from .routes import Route
 from .runners import runner
 
@@ -30,18 +30,20 @@ class Dispatcher:
 
     def __init__(
         self, *, clock: Clock, log: logging.Logger, in_flight_limit: int | None, run: str = "auto",
-        failures: FailureLog | None = None, lag: LoopLag | None = None,
+        failures: FailureLog | None = None, lag: LoopLag | None = None, adaptive: bool = False,
     ) -> None:  # fmt: skip
         self.clock, self.log, self.now = clock, log, clock.now
         self.lag = lag or LoopLag()  # one that nobody measures is never late
         self.failures = failures or FailureLog(clock, "")
-        self._room: float = math.inf if in_flight_limit is None else in_flight_limit
         self._routes: list[Route | None] = []
         self._revision = 0
         self._loop = asyncio.get_running_loop()
         self._start = runner(run, self._loop)
         self._sweeping = False
         self.running: dict[Invocation, None] = {}
+        self.pacing = Pacing(
+            self.running, most=in_flight_limit, adaptive=adaptive, lag=self.lag, now=clock.now, log=log
+        )  # fmt: skip
         self.draining = False
         self.statistics: Callable[[], dict[str, Any]] | None = (
             None  # both are the node's, for transports that show them
@@ -54,6 +56,7 @@ class Dispatcher:
         """Serve one more endpoint; its index is never reused."""
         self._routes.append(route)
         self._revision += 1
+        self.pacing.add(route)
         return len(self._routes) - 1
 
     def remove(self, service: str) -> None:
@@ -61,6 +64,7 @@ class Dispatcher:
         for index, route in enumerate(self._routes):
             if route is not None and route.endpoint.service == service:
                 self._routes[index] = None
+                self.pacing.remove(route)
         self._revision += 1
 
     @property
@@ -130,7 +134,6 @@ class Dispatcher:
             self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
             return None
         now = self.now()
-        counters = route.counters
         if route.timeout_s is not None and call.deadline > now + route.timeout_s:
             call.deadline = now + route.timeout_s
         if call.deadline <= now:
@@ -139,7 +142,7 @@ class Dispatcher:
         if not route.open:
             self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
             return None
-        if (route.examined or len(self.running) >= self._room or now >= self.lag.late_at) and (
+        if (route.examined or len(self.running) >= self.pacing.room or now >= self.lag.late_at) and (
             why := self._examined(route, call, now)
         ) is not None:
             self._refuse(call, sink, *why, route)
@@ -155,8 +158,10 @@ class Dispatcher:
             self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
             return None
         invocation = route.invocation(self, route, codecs, call, sink, now)
-        counters.in_flight += 1
+        route.counters.in_flight += 1
         self.running[invocation] = None
+        if invocation.pace is None:
+            self.pacing.aside += 1
         return invocation, arguments
 
     def _watch(self) -> None:
@@ -165,33 +170,7 @@ class Dispatcher:
             self._loop.call_later(SWEEP_S, self._sweep)
 
     def _examined(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
-        if (refusal := forbidden(route, call) or self._waited(route, call, now)) is not None:
-            return refusal
-        return ("RESOURCE_EXHAUSTED", f"{route.endpoint.path}: enough to do") if self._is_full(route) else None
-
-    def _waited(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
-        """What came while the loop was blocked may have waited in its socket for as long as that. Calls inside this process have
-        waited for nothing, and belong to work that was accepted."""
-        behind = self.lag.behind(now)
-        if call.peer is None or route.endpoint.lane != "normal" or behind < LATE_S:
-            return None
-        if behind >= BLOCKED_S:
-            return "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: the event loop was blocked for {behind:.1f} s"
-        left = call.deadline - now
-        if left < behind:
-            text = f"{route.endpoint.path}: the event loop came {behind:.2f} s late, and {left:.2f} s were left"
-            return "RESOURCE_EXHAUSTED", text
-        return None
-
-    def _is_full(self, route: Route) -> bool:
-        if route.limit is not None and route.counters.in_flight >= route.limit:
-            return True
-        if route.endpoint.kind is Kind.WEBSOCKET:  # bounded by connections; open ones take no call's place
-            return False
-        return len(self.running) - self._sockets() >= self._room and route.endpoint.lane == "normal"
-
-    def _sockets(self) -> int:
-        return sum(route.counters.in_flight for route in self.routes if route.endpoint.kind is Kind.WEBSOCKET)
+        return forbidden(route, call) or self.pacing.refusal(route, call, now)
 
     def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> None:
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
@@ -207,6 +186,8 @@ class Dispatcher:
     def leave(self, invocation: Invocation) -> None:
         """A call is over."""
         self.running.pop(invocation, None)
+        if invocation.pace is None:
+            self.pacing.aside -= 1
         invocation.route.counters.in_flight -= 1
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)

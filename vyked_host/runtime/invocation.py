@@ -37,7 +37,9 @@ NEVER_BEGUN = ("no thread was free for it",)
 class Invocation:
     """A unary call, or the base of a stream."""
 
-    __slots__ = ("_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "route", "task")
+    __slots__ = (
+        "_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "pace", "route", "task",
+    )  # fmt: skip
     arguments: Any
     """Of a call that was let in and not begun."""
 
@@ -46,6 +48,7 @@ class Invocation:
     ) -> None:
         self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, now
         self.route, self.call = route, call
+        self.pace = route.pace if call.peer is not None else None
         self.ended = False
         self._reason: Fault | None = None
         self.task: asyncio.Task[None] | None = None
@@ -159,9 +162,17 @@ class Invocation:
 
     def _respond(self, body: Any) -> None:
         if not self.ended:
+            took_s, pace = self._dispatcher.now() - self.began, self.pace
+            if (
+                pace is not None and self.task is not None and self.began >= pace.since
+            ):  # who never suspends never waits
+                pace.ended += 1
+                pace.total_s += took_s
+                if took_s < pace.fastest_s:
+                    pace.fastest_s = took_s
             self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
-            self.route.counters.succeeded(self._dispatcher.now() - self.began)
+            self.route.counters.succeeded(took_s)
             self._sink.respond(self.call, body)
 
     def _fail(self, fault: Fault, cause: str = "") -> None:
@@ -170,6 +181,9 @@ class Invocation:
             self._dispatcher.leave(self)
             elapsed = self._dispatcher.now() - self.began
             self.route.counters.fault(fault.code, elapsed)
+            if self.pace is not None and fault.executed != "not_executed" and self.began >= self.pace.since:
+                self.pace.ended += 1
+                self.pace.total_s += elapsed
             queued = elapsed if fault.executed == "not_executed" else 0.0
             self._dispatcher.failures.served(
                 self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued

@@ -28,6 +28,8 @@ class LoopLag:
         self.late_at = float("inf")
         """From then on the loop counts as late; what is asked for each call is this and no more."""
         self._measured, self._log = measured, log
+        self.ticked: Callable[[float, float], None] | None = None
+        """Told each tick: how late it was, and the time."""
         self._due = float("inf")
         self._worst = self._span_s = 0.0
         self._untold, self._worst_untold, self._told_at = 0, 0.0, float("-inf")
@@ -45,7 +47,10 @@ class LoopLag:
             self.late_at = self._due + LATE_S
             await asyncio.sleep(TICK_S)
             now = read()
-            self.tick(max(0.0, now - self._due), now)
+            late_s = max(0.0, now - self._due)
+            self.tick(late_s, now)
+            if self.ticked is not None:
+                self.ticked(late_s, now)
 
     def tick(self, late_s: float, now: float) -> None:
         """A timer came so late."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import StartError, UsageError
+from ..model import unix
 from .resolving import Resolver, connected
 
 BACKLOG = 128
@@ -48,12 +51,40 @@ class AsyncioNet:
         more: dict[str, Any] = {"ssl": tls, **self._timely} if tls is not None else {}
         try:
             if scheme == "unix":
-                return await loop.create_unix_server(link, path, backlog=BACKLOG, **more)
+                return await self._listen_unix(path, link, more)
             return await loop.create_server(link, host, port, backlog=BACKLOG, **more)
         except OSError as error:
             cause = _CAUSES.get(error.errno or 0, f"can't be bound: {os.strerror(error.errno or 0)}")
-            where = path if scheme == "unix" else f"{host}:{port}"
-            raise AddressError(f"{where} {cause.format(port=port)}", in_use=error.errno == errno.EADDRINUSE) from error
+            if scheme == "unix":
+                raise AddressError(f"{path} can't be bound: {error}", in_use=error.errno == errno.EEXIST) from error
+            raise AddressError(
+                f"{host}:{port} {cause.format(port=port)}", in_use=error.errno == errno.EADDRINUSE
+            ) from error
+
+    async def _listen_unix(
+        self, path: str, link: Callable[[], asyncio.BaseProtocol], more: Mapping[str, Any]
+    ) -> asyncio.AbstractServer:
+        """Only this user may connect, from the first moment on: it takes its name once it listens. At a name that is taken, others
+        may be listening: that is an error, as it is with ports."""
+        made, first = socket.socket(socket.AF_UNIX), f"{path}~"
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(first)
+            made.bind(first)
+            os.chmod(first, 0o600)
+            server = await asyncio.get_running_loop().create_unix_server(link, sock=made, backlog=BACKLOG, **more)
+            try:
+                os.link(first, path)
+            except BaseException:
+                server.close()
+                raise
+            os.unlink(first)
+        except BaseException:
+            made.close()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(first)
+            raise
+        return server
 
     async def connect(self, uri: str, link: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None) -> None:
         """Connect `link` to `uri`. Raises OSError."""
@@ -61,6 +92,8 @@ class AsyncioNet:
         scheme, host, port, path = _parts(uri)
         more: dict[str, Any] = {"ssl": tls, **self._timely} if tls is not None else {}
         if scheme == "unix":
+            if tls is not None:
+                more["server_hostname"] = host or "localhost"
             await loop.create_unix_connection(link, path, **more)
             return
         found = await connected(await self._resolver.addresses(host, port))
@@ -74,9 +107,10 @@ class AsyncioNet:
 
 
 def _parts(uri: str) -> tuple[str, str, int, str]:
+    if (socket_at := unix.of(uri)) is not None:
+        host = urlsplit(f"//{socket_at.host}").hostname or ""
+        return "unix", host, 0, socket_at.path
     split = urlsplit(uri)
-    if split.scheme == "unix":
-        return "unix", "", 0, split.path or uri.removeprefix("unix:")
     if split.hostname is None or split.port is None:
         raise UsageError(f"{uri!r} is no address: write tcp://HOST:PORT or unix:/PATH")
     return split.scheme, split.hostname, split.port, ""

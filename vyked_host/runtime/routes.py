@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ..contracts import Codec, Middleware, Proceed
 from ..model.description import DeclaredError, EndpointDescription, Kind
+from ..routing.concurrency import Pace
 from .codecs import AS_IS, Codecs
 from .invocation import NEVER_BEGUN, Invocation, Streaming, serve_stream
 from .keyed import KeyedInvocation
@@ -48,7 +49,7 @@ class Route:
     that comes is run even then."""
 
     __slots__ = (
-        "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "limit", "open", "proceed", "result_class", "streams", "timeout_s",
+        "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "limit", "open", "pace", "proceed", "result_class", "streams", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +72,8 @@ class Route:
         self.proceed = compose(endpoint, "server", chain, innermost)
         self.codecs = bind_all(endpoint, codecs)
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
+        has_one_answer = not self.streams and endpoint.kind is not Kind.WEBSOCKET
+        self.pace = Pace() if has_one_answer and endpoint.lane == "normal" else None
         self.limit, self.timeout_s = endpoint.concurrency, endpoint.timeout_s
         self.allow = endpoint.allow
         self.examined = self.limit is not None or bool(self.allow) or endpoint.lane == "control"

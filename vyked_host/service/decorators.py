@@ -93,8 +93,9 @@ def api(
     """Make a method callable by other services, under its name.
 
     `timeout` in seconds bounds each call; `idempotent` lets a call of unknown outcome be tried again; `keyed` keeps what calls
-    with an idempotency key gave, and gives it again (``[results]`` says where); `blocking` runs a plain def in a thread; `raises` are the application errors that callers get as such; `concurrency` bounds the calls
-    that run at once; `sensitive` names parameters whose values stay out of logs and traces.
+    with an idempotency key gave, and gives it again (``[results]`` says where); `blocking` runs a plain def in a thread; `raises`
+    are the application errors that callers get as such; `concurrency` bounds the calls that run at once; of calls that are too many
+    those of `priority` "low" are refused first and "high" last; `sensitive` names parameters whose values stay out of logs and traces.
     """
     changes: dict[str, Any] = {"exposed": True, "idempotent": idempotent, "keyed": keyed, "blocking": blocking}
     changes |= {

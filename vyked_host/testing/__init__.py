@@ -22,16 +22,20 @@ if TYPE_CHECKING:
     from .conformance.serializers import SerializerConformance as SerializerConformance
     from .conformance.transports import TransportConformance as TransportConformance
     from .leftovers import leaks as leaks
+    from .memory_net import MemoryNet as MemoryNet
     from .mesh import Mesh as Mesh
     from .mesh import running as running
+    from .proxy import Proxy as Proxy
     from .surroundings import environment as environment
     from .waiting import eventually as eventually
 
 _HOME = {
     "BalancerConformance": "conformance.balancers",
+    "MemoryNet": "memory_net",
     "Mesh": "mesh",
     "MiddlewareConformance": "conformance.middlewares",
     "PluginConformance": "conformance.plugins",
+    "Proxy": "proxy",
     "PubSubConformance": "conformance.pubsub",
     "RegistryConformance": "conformance.registries",
     "ResultStoreConformance": "conformance.results",
@@ -46,7 +50,7 @@ _HOME = {
 }
 
 __all__ = [
-    "BalancerConformance", "Mesh", "MiddlewareConformance", "PluginConformance", "PubSubConformance",
+    "BalancerConformance", "MemoryNet", "Mesh", "MiddlewareConformance", "PluginConformance", "Proxy", "PubSubConformance",
     "RegistryConformance", "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment",
     "eventually", "leaks", "needs", "running", "since",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from vyked_host import NotSupported, StartError, Unavailable
 from vyked_host.contracts import Event, Subscription, TimingTable, Verdict
 from vyked_host.testing import environment, eventually
 
-TIMING = TimingTable(ping=0.4, pong=0.3, dial=0.5)
+TIMING = TimingTable(ping=0.4, pong=3.0, dial=2.0)
 
 
 @pytest.fixture

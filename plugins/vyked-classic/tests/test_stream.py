@@ -121,6 +121,18 @@ def test_long_strings_in_small_pieces_are_looked_at_once():
     assert packet.type == "a"
 
 
+def test_many_packets_that_are_none_are_looked_at_once_each():
+    """Quadratic work would take minutes here, too."""
+    for _ in range(4):
+        assert types(Stream().receive(b"{}," * 20_000)) == ["Malformed"] * 20_000
+
+
+def test_a_segment_of_many_packets_and_a_half_one_is_read_like_many_segments():
+    stream, many = Stream(), (PING + PONG) * 500
+    assert types(stream.receive(many + PING[:20])) == ["ping", "pong"] * 500
+    assert types(stream.receive(PING[20:] + many)) == ["ping"] + ["ping", "pong"] * 500
+
+
 def test_what_is_written_is_read_again_with_either_delimiter():
     for delimiter in (b",", FORK):
         items = Stream().receive(speech.ping("n1") + delimiter + speech.pong("n1") + delimiter)

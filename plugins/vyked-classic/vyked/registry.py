@@ -1,6 +1,7 @@
 """`vyked.registry`: the registry, and what it keeps.
 
     python -m vyked.registry [HOST [PORT]]
+    python -m vyked.registry --list HOST:PORT     who is registered there
 
 It is a host without services, at which old processes and new ones register alike. In a mesh, a host that has services does it too:
 ``[transports.classic] registry = "127.0.0.1:4500"``.
@@ -10,12 +11,19 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
+from vyked_classic.wire import speech
+from vyked_classic.wire.packets import Packet
+from vyked_classic.wire.stream import Stream
+
 from .host import ANYWHERE, Host, quoted
 
+USAGE = "usage: python -m vyked.registry [HOST [PORT]], or --list HOST:PORT"
+ANSWER_S = 5.0
 CONFIG_FILE = "config.json"
 log = logging.getLogger("vyked")
 __all__ = ["Registry", "Repository"]
@@ -71,11 +79,35 @@ def certificate() -> dict[str, str]:
     return {name: str(Path(value).resolve()) for name, value in found.items()}
 
 
+def listed(where: str) -> list[str]:
+    """A line for each service that is registered at HOST:PORT. Raises SystemExit when nobody answers, as a registry of Vyked 2.x does
+    not: it knows no such question."""
+    host, _, port = where.rpartition(":")
+    try:
+        with socket.create_connection((host or "127.0.0.1", int(port)), timeout=ANSWER_S) as link:
+            link.sendall(speech.packet("services_report") + b",")
+            stream, items = Stream(16 << 20), list[Any]()
+            while not items and (data := link.recv(1 << 16)):
+                items = stream.receive(data)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{where} does not say who is registered there: {error}") from error
+    found = json.loads(bytes(items[0].params)) if items and isinstance(items[0], Packet) else {}
+    return [
+        f"{name} {version}  {kind} {host}:{port}  {node}  {'waiting' if pending else 'active'}"
+        for name, versions in sorted(found.items())
+        for version, lines in sorted(versions.items())
+        for host, port, node, kind, *pending in lines
+    ]
+
+
 def main(words: list[str]) -> None:
-    """Run a registry at HOST and PORT."""
+    """Run a registry at HOST and PORT, or say who is registered at one."""
+    if words[:1] == ["--list"]:
+        print(*listed((words[1:] or ["127.0.0.1:4500"])[0]), sep="\n")  # noqa: T201 - what was asked for
+        return
     ip, port = (*words, *("127.0.0.1", "4500")[len(words) :])[:2]
     if not port.isdigit():
-        raise SystemExit(f"{port!r} is no port; usage: python -m vyked.registry [HOST [PORT]]")
+        raise SystemExit(f"{port!r} is no port; {USAGE}")
     Registry(ip, int(port)).start()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 from vyked_host.contracts import (
@@ -38,6 +38,7 @@ class Plugin:
 
     def __init__(self) -> None:
         self.joined: ClassicRegistry | None = None
+        self._counts: Environment | None = None
         self._receives: tuple[TransportOptions, Environment] | None = None
 
     @hookimpl
@@ -95,7 +96,8 @@ class Plugin:
         summary = "counts calls for GET /_stats, and lets the texts of exceptions of old services out"
         return [Provider(name="classic", summary=summary, build=self._middleware)]
 
-    def _middleware(self, _options: NoOptions, _env: Environment) -> Middleware:
+    def _middleware(self, _options: NoOptions, env: Environment) -> Middleware:
+        self._counts = env
         from vyked.utils.stats import Aggregator, count
 
         from .middleware import Counting
@@ -104,12 +106,27 @@ class Plugin:
 
     @hookimpl
     def vyked_lifespan(self, host: HostView) -> AbstractAsyncContextManager[None] | None:
-        """Old processes register here while the host lives, where ``[transports.classic] registry`` says so."""
-        if self._receives is None:
+        """Old processes register here while the host lives, where ``[transports.classic] registry`` says so; calls are reported
+        where the middleware counts them."""
+        if self._receives is None and self._counts is None:
             return None
-        from .guests.opening import receiving
+        return _living(self._receives, self._counts, host)
 
-        return receiving(*self._receives, host)
+
+@asynccontextmanager
+async def _living(
+    receives: tuple[TransportOptions, Environment] | None, counts: Environment | None, host: HostView
+) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        if counts is not None:
+            from .reporting import reporting
+
+            await stack.enter_async_context(reporting(counts, host))
+        if receives is not None:
+            from .guests.opening import receiving
+
+            await stack.enter_async_context(receiving(*receives, host))
+        yield
 
 
 async def _verify(bus: PubSub) -> Guarantees:

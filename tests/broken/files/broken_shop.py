@@ -1,11 +1,12 @@
 """Services that the broken files name."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from vyked_host import Service, client, get, subscribe, xsubscribe
+from vyked_host import Service, api, client, get, subscribe, xsubscribe
 
 
 class ShopOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,3 +76,9 @@ class Stock(Service, name="stock", version="1"):
 
     @subscribe("shop.sold", version="1")
     async def all_of_them(self, event: dict[str, int]) -> None: ...
+
+
+class Ticker(Service, name="ticker", version="1"):
+    @api
+    async def prices(self) -> AsyncIterator[int]:
+        yield 1

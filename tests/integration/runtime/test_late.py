@@ -93,8 +93,8 @@ async def test_a_call_whose_time_was_over_before_it_began_is_not_executed(bench:
 async def test_a_call_that_waited_for_a_second_before_it_began_is_not_executed(bench: Bench) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vyked_host.runtime.invocation.BLOCKED_S", 0.1)
-        patch.setattr("vyked_host.runtime.dispatcher.BLOCKED_S", 0.1)
-        patch.setattr("vyked_host.runtime.dispatcher.LATE_S", 0.05)
+        patch.setattr("vyked_host.runtime.pacing.BLOCKED_S", 0.1)
+        patch.setattr("vyked_host.runtime.pacing.LATE_S", 0.05)
         first, second = serve(bench, blocks(0.15)), serve(bench, note)
         control = serve(bench, note, "control")
         bench.dispatcher.lag.late_at = bench.dispatcher.now() + 0.05  # for the way that begins handlers at once

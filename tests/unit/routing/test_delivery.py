@@ -51,3 +51,11 @@ def test_who_may_miss_events_is_content_with_one_of_a_group():
     once, none, least = Guarantees(one_of_group=True), Guarantees(), Guarantees(at_least_once=True)
     assert [bool(lack(wanted, given)) for given in (once, none, least)] == [True, True, False]
     assert [bool(lack(may_miss, given)) for given in (once, none, least)] == [False, True, False]
+
+
+def test_who_wants_no_duplicates_needs_a_bus_that_knows_events_again():
+    wanted = SubscriptionDescription(
+        service="a", major=1, event="e", handler="h", payload=None, exclusive=True, dedupe=True
+    )
+    assert "dedupe=True" in lack(wanted, Guarantees(at_least_once=True))
+    assert lack(wanted, Guarantees(at_least_once=True, dedupe_s=600.0)) == ""

@@ -45,6 +45,13 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="file in which events wait for @xsubscribe, so that they outlive the process; relative to vyked.toml",
         ),
     ] = None
+    keep: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(
+            description="seconds for which everything that is published is kept in that file, for replay: at most a million events; "
+            "default: it is not"
+        ),
+    ] = None
     memory: Annotated[
         int, Meta(ge=8 * MIB, description="bytes for all events that wait for @xsubscribe; full: publishing waits")
     ] = 64 * MIB
@@ -54,3 +61,7 @@ class BusOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ack_wait: Annotated[
         float, Meta(gt=0, description="seconds until an event that was not settled is delivered again")
     ] = 30.0
+
+    def __post_init__(self) -> None:
+        if self.keep is not None and self.path is None:
+            raise ValueError("keep says how long events stay in a file: it needs path")

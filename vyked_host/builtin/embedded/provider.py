@@ -44,7 +44,10 @@ def vyked_pubsub_backends() -> Iterable[Provider[PubSub]]:
 def guarantees(options: BusOptions) -> Guarantees:
     """In memory events live as long as the hub's holder; in a file they outlive its death."""
     return msgspec.structs.replace(
-        IN_MEMORY, durability="memory" if options.path is None else "process", ack_wait_s=options.ack_wait
+        IN_MEMORY,
+        durability="memory" if options.path is None else "process",
+        ack_wait_s=options.ack_wait,
+        replay=options.keep is not None,
     )
 
 

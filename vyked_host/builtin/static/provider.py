@@ -12,7 +12,10 @@ from ...contracts import Environment, Provider, Registry, hookimpl
 
 Uri = Annotated[
     str,
-    Meta(pattern=r"^[a-z][a-z0-9_-]*://[^\s/]+:[0-9]{1,5}/?$", description='an address such as "tcp://10.0.0.7:4502"'),
+    Meta(
+        pattern=r"^([a-z][a-z0-9_-]*://[^\s/]+:[0-9]{1,5}/?|unix:(//[^\s/?]*)?/\S+)$",
+        description='an address such as "tcp://10.0.0.7:4502"',
+    ),
 ]
 
 

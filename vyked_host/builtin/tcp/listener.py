@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections import Counter
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...contracts import Address, Calls, Environment, Surface
 from ...wire.hello import Host, pair, wire_limits
+from . import near
 from .counters import Counters
 from .options import Options
 from .server import ServerLink
@@ -28,7 +32,8 @@ class TcpListener:
         self._env, self._options, self._counters = env, options, counters
         self.calls, self.surface, self.shapes, self.leaving = calls, surface, shapes(surface), ""
         self.addresses: tuple[Address, ...] = ()
-        self._server: asyncio.AbstractServer | None = None
+        self._servers: list[asyncio.AbstractServer] = []
+        self._path = ""
         self._links: set[ServerLink] = set()
         self._greeting: dict[ServerLink, None] = {}
         self._per_peer: Counter[str] = Counter()
@@ -51,8 +56,15 @@ class TcpListener:
 
     def started(self, server: asyncio.AbstractServer) -> None:
         """Bound: from here on `addresses` hold."""
-        self._server = server
+        self._servers.append(server)
         self.addresses = (Address(transport=TRANSPORT, uri=self._advertised(server)),)
+
+    def started_unix(self, server: asyncio.AbstractServer, path: str) -> None:
+        """Bound to a Unix socket at `path`, too; who dials it looks for the same name in certificates as over TCP."""
+        self._servers.append(server)
+        self._path = path
+        host = urlsplit(self.addresses[0].uri).hostname or ""
+        self.addresses += (Address(transport=TRANSPORT, uri=near.announced(path, host).uri),)
 
     def _advertised(self, server: Any) -> str:
         host, port = server.sockets[0].getsockname()[:2]
@@ -74,8 +86,11 @@ class TcpListener:
         if self.leaving:
             return
         self.leaving = f"node {self._env.node_id} is draining"
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
+        if self._path:
+            with contextlib.suppress(FileNotFoundError):  # the loops of later Pythons remove it themselves
+                os.unlink(self._path)
         for link in list(self._links):
             link.leave(self.leaving)
 
@@ -86,8 +101,8 @@ class TcpListener:
         for link in links:
             link.close()
         await asyncio.gather(*(link.gone for link in links))
-        if self._server is not None:
-            await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
 
     # ---- exposed.Exposed ---------------------------------------------------------------------------------------------
     def host(self) -> Host:

@@ -22,6 +22,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.%]+\]|[^:/\s]+)(:[0-9]{1,5})?$")] | None,
         Meta(description='HOST[:PORT] that others dial, such as "10.0.0.7:4502"; default: what is bound'),
     ] = None
+    unix: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="folder, relative to vyked.toml, where it also listens on a Unix socket of its own: hosts on this machine call "
+            "over that; absent: over TCP as all others"
+        ),
+    ] = None
     serializer: Annotated[
         str, Meta(min_length=1, description="msgpack, json or an installed one; what this host offers first")
     ] = "msgpack"

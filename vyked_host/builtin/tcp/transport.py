@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from ...contracts import Address, Calls, Environment, Surface
 from ...errors import NotSupported, StartError, Unavailable
+from ...model.unix import UnixAddress
+from . import near
 from .client import ClientLink
 from .counters import Counters
 from .listener import TcpListener
@@ -30,7 +33,20 @@ class TcpTransport:
         self._offers()
         listener = TcpListener(self._env, self._options, calls, surface, self.counters)
         listener.started(await self._bind(listener))
+        if self._options.unix is not None:
+            try:
+                await self._bind_unix(listener, os.path.join(self._env.folder, self._options.unix))
+            except BaseException:
+                await listener.aclose()
+                raise
         return listener
+
+    async def _bind_unix(self, listener: TcpListener, folder: str) -> None:
+        path = near.path_of(folder, self._env.node_id)
+        for left in near.clear(folder):
+            self._env.log.info("%s was left behind by a host that has ended: removed", left)
+        server = await self._env.net.listen(UnixAddress(path).uri, listener.link, self._env.tls("server"))
+        listener.started_unix(server, path)
 
     async def _bind(self, listener: TcpListener) -> asyncio.AbstractServer:
         host, port = self._options.host, self._options.port
@@ -49,6 +65,8 @@ class TcpTransport:
         """Connect and say hello. Raises Unavailable (`not_sent`), NotSupported when the two have nothing in common,
         Unauthenticated or PermissionDenied when one of them is not let in by the other."""
         env = self._env
+        if near.is_elsewhere(address.uri):
+            raise Unavailable(f"{address.uri}: a Unix socket of another machine or container", executed="not_sent")
         limit = min(deadline, env.clock.now() + env.timing.dial)
         link = ClientLink(env, self._offers(), self.counters)
         self.counters.dialled += 1

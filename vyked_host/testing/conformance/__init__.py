@@ -7,7 +7,8 @@ The classes have no Test prefix, so importing one collects nothing. The host's o
 import pytest
 
 _SUITES = (
-    "balancers", "bench", "middlewares", "plugins", "pubsub", "registries", "results", "serializers", "suite", "transports",
+    "balancers", "bench", "middlewares", "operations", "plugins", "pubsub", "queues", "registries", "results", "serializers", "suite",
+    "transports",
 )  # fmt: skip
 
 # before the first of them is imported: without it a failure shows a bare AssertionError

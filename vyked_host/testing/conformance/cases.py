@@ -57,8 +57,8 @@ def declares(given: Guarantees, guarantee: str) -> bool:
     """Is `guarantee` among what is given? What lasts longer gives what lasts less, too."""
     field, _, wanted = guarantee.partition(".")
     value = getattr(given, field)
-    if isinstance(value, frozenset):
-        return wanted in value
+    if isinstance(value, frozenset):  # of strategies, which are for groups
+        return wanted in value and (given.at_least_once or given.one_of_group)
     if field == "durability":
         return LASTS.index(value) >= LASTS.index(wanted)
     return bool(value == wanted if wanted else value)

@@ -309,10 +309,12 @@ class PubSubConformance(Operations, Queues):
         for each in sent:
             await before.publish(each, deadline=env.clock.now() + WITHIN_S)
         await before.aclose()
-        after = provider.build(options, env)
-        await after.subscribe(to("g", "m"), inbox)
-        await eventually(lambda: sorted(inbox.ids) == sorted(each.id for each in sent))
-        await after.aclose()
+        same = {"folder": env.folder, "state_dir": env.state_dir, "namespace": env.namespace, "node_id": env.node_id}
+        async with self.surroundings(**same) as later:
+            after = provider.build(options, later)
+            await after.subscribe(to("g", "m"), inbox)
+            await eventually(lambda: sorted(inbox.ids) == sorted(each.id for each in sent))
+            await after.aclose()
 
     async def test_what_is_not_declared_is_refused(
         self, bus: PubSub, guarantees: Guarantees, record_property: Callable[[str, object], None]

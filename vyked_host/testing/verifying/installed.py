@@ -39,8 +39,9 @@ SUITES: Mapping[str, type[Suite]] = {
 GREETING_S = 10.0
 REMEDY = "start one, and give its address with --set (such as --set url=redis://127.0.0.1:6379)"
 _MADE_OF = "__kit_made_of__"
-QUICK: Mapping[str, Any] = {"port": 0, "ack_wait": 0.3}
-"""Options by these names get these values, unless it is said otherwise: a free port, and no half minute of waiting."""
+QUICK: Mapping[str, Any] = {"port": 0, "ack_wait": 1.0}
+"""Options by these names get these values, unless it is said otherwise: a free port, and no half minute of waiting: but
+long enough that a busy machine settles in time."""
 
 
 class Told(NamedTuple):

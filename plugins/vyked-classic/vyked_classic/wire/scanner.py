@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-DEPTH = 64
-"""Objects and lists inside one another that a packet may have. The decoder recurses; peers of the original sent under ten."""
+DEPTH = 512
+"""Objects and lists inside one another that a packet may have: what the decoder, which recurses, can take for certain."""
 
 
 class _Wants(Enum):

@@ -16,6 +16,12 @@ from .scanner import DEPTH, NotJson, Scanner
 COMMA = b","
 FORK = b"!<^>!"
 LARGEST = 1 << 20
+SLICE = 16 << 10
+"""Bytes that are given to the decoder at once: so many packets of the usual size have fewer brackets than DEPTH."""
+TRIES = 3
+"""Failures of it in one segment, after which each packet is looked at closely: who sends what it fails on makes no work."""
+BEGIN = b'},{"pid"'
+"""Where one packet ends and the next begins, as the original and we write them. Elsewhere it costs a closer look."""
 _OPENS = ord("{")
 _IGNORED = b" \t\r\n,["
 
@@ -31,6 +37,15 @@ class Closed(NamedTuple):
 
 
 Item = Packet | Malformed | Closed
+
+
+def _whole_packets(data: bytes, at: int) -> int:
+    """Where a run of packets that seem whole ends: at most about SLICE bytes on, at the end of the data, or at `at`."""
+    end = len(data)
+    if end - at <= SLICE and data.endswith(b"},"):
+        return end
+    last = data.rfind(BEGIN, at, at + SLICE)
+    return last + 2 if last >= 0 else at
 
 
 class Stream:
@@ -51,33 +66,39 @@ class Stream:
 
     def receive(self, data: bytes) -> list[Item]:
         """What one more segment completes."""
-        if not self._inside and not self._partial:
-            found = self._at_once(data)
-            if found is not None:
-                return found
-        return self._receive(data)
-
-    def _at_once(self, data: bytes) -> list[Item] | None:
-        """Whole packets, as nearly every segment has; None: look closely."""
-        if not data.endswith(b"},") or len(data) > self._largest or data.count(b"{") + data.count(b"[") > DEPTH:
-            return None
-        try:
-            if data.count(b"{") < 3:
-                return [decode(data[:-1])]
-            return list[Item](decode_many(b"[" + data[:-1] + b"]"))
-        except FAULTS:
-            return None
-
-    def _receive(self, data: bytes) -> list[Item]:
         found: list[Item] = []
-        data, self._partial = self._partial + data, b""
-        at, end = 0, len(data)
+        data, self._partial = self._partial + data if self._partial else data, b""
+        at, end, tries = 0, len(data), TRIES
         while at < end:
-            step = self._go_on(data, at, found) if self._inside else self._between(data, at, found)
+            step: int | None = None
+            if tries and not self._inside:
+                step = self._at_once(data, at, found)
+                tries -= step is None
+            if step is None:
+                step = self._go_on(data, at, found) if self._inside else self._between(data, at, found)
             if step is None:
                 break
             at = step
         return found
+
+    def _at_once(self, data: bytes, at: int, found: list[Item]) -> int | None:
+        """Whole packets from `at` on, as nearly every segment has, read by the decoder alone. The answer is the place after them;
+        None: look closely."""
+        stop = _whole_packets(data, at)
+        if stop - at > self._largest:
+            return None
+        text = data[at:stop] if at or stop < len(data) else data
+        openings = text.count(b"{")
+        if not text.endswith(b"},") or openings + text.count(b"[") > DEPTH:
+            return None
+        try:
+            if openings < 3:
+                found.append(decode(text[:-1]))
+            else:
+                found.extend(decode_many(b"[" + text[:-1] + b"]"))
+        except FAULTS:
+            return None
+        return stop
 
     def _between(self, data: bytes, at: int, found: list[Item]) -> int | None:
         """Between packets. None: the rest of the segment is used up."""

@@ -71,10 +71,10 @@ class Broker:
         if not self.admission.has_room(len(groups) if groups else 0, parcel):
             return None
         self.seen.add(parcel.identity, now)
-        if not groups:
-            self._tell(parcel)
-            return DONE
-        return self._accept(parcel, groups)
+        if groups or self._store.keeps_past:
+            return self._accept(parcel, groups or {})
+        self._tell(parcel)
+        return DONE
 
     def _queue(self, topic: Topic) -> dict[str, GroupQueue] | None:
         """The one group of a queue, which is there from the first job on."""
@@ -90,7 +90,7 @@ class Broker:
             self._line_up(parcel, entries)
             return DONE
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._store.keep(entries, partial(self._kept, parcel, entries, accepted))
+        self._store.keep(entries, partial(self._kept, parcel, entries, accepted), parcel)
         return accepted
 
     def _line_up(self, parcel: Parcel, entries: Sequence[Entry]) -> None:

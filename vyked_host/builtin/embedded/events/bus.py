@@ -35,7 +35,8 @@ from .inquiries import Moving
 from .letters import Succession, Wanted
 from .links import Away, Here, Link
 from .outbox import Outbox
-from .parcel import Parcel
+from .parcel import Parcel, Topic
+from .replay import Replay, ReplayConsumer
 from .settlements import Settlements
 
 _AGAIN = Backoff(first=0.05, most=2.0)
@@ -179,10 +180,10 @@ class EmbeddedBus(Asking, PubSub):
         return self._outbox.publish(parcel, deadline)
 
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
-        """Deliver matching events from now on. Raises errors.NotSupported for `since`, and for a second strategy in
-        one group; Unavailable."""
+        """Deliver matching events from now on, or from `since` on. Raises errors.NotSupported for `since` where nothing is kept,
+        or not for a group, and for a second strategy in one group; Unavailable."""
         if subscription.since is not None:
-            raise NotSupported("the embedded bus keeps no history: subscribe without from_, or use another bus")
+            return await self._replayed(subscription, subscription.since, deliver)
         not_allowed = refusal(subscription.service, subscription.major, subscription.name, subscription.group)
         if not_allowed:
             raise NotSupported(not_allowed)
@@ -192,6 +193,27 @@ class EmbeddedBus(Asking, PubSub):
         except BaseException:
             await consumer.aclose()
             raise
+        return consumer
+
+    async def _replayed(
+        self, subscription: Subscription, since: str, deliver: Callable[[Delivery], None]
+    ) -> Consumer:  # fmt: skip
+        if self._options.keep is None or subscription.group is not None:
+            raise NotSupported(
+                "the embedded bus keeps history only where [pubsub.embedded] has path and keep, and for @subscribe: subscribe without "
+                "from_, or use another bus"
+            )
+        topic = Topic(subscription.service, subscription.major, subscription.name)
+        replay = Replay(self._env, topic, lambda: self._linked_within(self._env.timing.start))
+        begun = await replay.begin(since)
+        consumer, wanted = self._inbox.add(subscription, deliver, ReplayConsumer)
+        assert isinstance(consumer, ReplayConsumer)
+        try:
+            await self._subscribed(wanted)
+        except BaseException:
+            await consumer.aclose()
+            raise
+        consumer.cancel = self._env.tasks(replay.run(consumer, begun), f"replay of {topic}")
         return consumer
 
     async def _subscribed(self, wanted: Wanted) -> None:

@@ -22,7 +22,7 @@ from ..mishaps import Mishaps
 from ..options import MIB, BusOptions
 from .acceptance import outcome
 from .broker import Broker
-from .entry import MemoryStore, Store, nothing
+from .entry import MemoryStore, nothing
 from .estate import bequeath, group_of, inherit, succession
 from .inquiries import Inquiries, Moving
 from .journal import Journal
@@ -45,8 +45,6 @@ FILE_S = 0.1
 class BusDesk(Inquiries, name="vyked-bus", version="1.0.0"):
     """The event bus of one mesh, for one term."""
 
-    store: Store
-
     @classmethod
     def furnished(cls, options: BusOptions, env: Environment, path: str | None, *, before: Succession | None) -> Self:
         """A desk for one term. `before`: what the earlier holder said when it gave up the hub, None: there was none; `path` is
@@ -54,7 +52,7 @@ class BusDesk(Inquiries, name="vyked-bus", version="1.0.0"):
         desk = cls()
         desk._env = env
         desk._before = before
-        desk.store = MemoryStore() if path is None else Journal(path, env)
+        desk.store = MemoryStore() if path is None else Journal(path, env, options.keep)
         wait = -math.inf if before is None else (ROSTER_S if before.roster else SETTLING_S) * env.timing.scale
         desk.broker = Broker(
             options, env, desk.store, env.clock.now() + wait, before.roster if before is not None else ()

@@ -56,13 +56,15 @@ class Store(Protocol):
     """Where entries are kept. What is told is told on the loop, in the order of the calls."""
 
     durable: bool
+    keeps_past: bool
 
     def group(self, topic: Topic, name: str, strategy: str) -> int:
         """The number of a group, which is known from now on."""
         ...
 
-    def keep(self, entries: Sequence[Entry], kept: Callable[[str], None]) -> None:
-        """New entries of one event; `kept` is told why they could not be kept, "" when they are."""
+    def keep(self, entries: Sequence[Entry], kept: Callable[[str], None], parcel: Parcel | None = None) -> None:
+        """New entries of one event, and the event itself where all are kept for replay; `kept` is told why they could not be
+        kept, "" when they are."""
         ...
 
     def mark(self, entry: Entry, state: State, due_s: float, marked: Callable[[], None]) -> None:
@@ -77,13 +79,13 @@ class Store(Protocol):
 class MemoryStore:
     """Keeps nothing beyond the objects themselves."""
 
-    durable = False
+    durable = keeps_past = False
 
     def group(self, topic: Topic, name: str, strategy: str) -> int:
         """Nobody asks for it."""
         return 0
 
-    def keep(self, entries: Sequence[Entry], kept: Callable[[str], None]) -> None:
+    def keep(self, entries: Sequence[Entry], kept: Callable[[str], None], parcel: Parcel | None = None) -> None:
         """They are kept as soon as they are there."""
         kept("")
 

@@ -135,7 +135,9 @@ class Inbox:
         self.born = 0
 
     # ---- subscriptions -----------------------------------------------------------------------------------------------
-    def add(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> tuple[Consumer, Wanted]:
+    def add(
+        self, subscription: Subscription, deliver: Callable[[Delivery], None], kind: type[FanOutConsumer] | None = None
+    ) -> tuple[Consumer, Wanted]:  # fmt: skip
         """One more handler, and what to ask the broker for."""
         topic = Topic(subscription.service, subscription.major, subscription.name)
         if subscription.group is not None:
@@ -146,7 +148,7 @@ class Inbox:
         if feed is None:
             feed = self._topics[topic] = LocalFeed(self._wanted(subscription))
             self._feeds[feed.wanted.index] = feed
-        backlog = FanOutConsumer(self, self._post, feed, subscription, self._queue, deliver, self._not_taken)
+        backlog = (kind or FanOutConsumer)(self, self._post, feed, subscription, self._queue, deliver, self._not_taken)
         feed.backlogs += (backlog,)
         return backlog, feed.wanted
 

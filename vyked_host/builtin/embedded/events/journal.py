@@ -21,7 +21,8 @@ from ....model.description import Strategy
 from .broker import Broker
 from .entry import Entry, Past, State
 from .group import GroupQueue
-from .parcel import Topic
+from .parcel import Parcel, Topic
+from .past_table import PastTable
 from .queue_file import Kept, QueueFile, Write
 from .seen import WINDOW_S
 
@@ -44,10 +45,11 @@ class Journal:
 
     durable = True
 
-    def __init__(self, path: str, env: Environment) -> None:
+    def __init__(self, path: str, env: Environment, keep_s: float | None = None) -> None:
         self.path = path
         self._clock, self._log, self._retry_s = env.clock, env.log, RETRY_S * min(1.0, env.timing.scale)
-        self._file = QueueFile(path)
+        self.keeps_past = keep_s is not None
+        self._file = QueueFile(path, PastTable(keep_s) if keep_s is not None else None)
         self._thread: ThreadPoolExecutor | None = None
         self._jobs: list[_Job] = []
         self._busy = self._failing = self._is_closed = False
@@ -142,14 +144,27 @@ class Journal:
             self._write(_Job((Write("queue", [(number, *topic, name, strategy)]),), _ignore, lasts=True))
         return number
 
-    def keep(self, entries: Sequence[Entry], kept: Callable[[str], None]) -> None:
-        """Write new entries of one event, and that it was seen."""
-        if not entries:
-            self._write(_Job((), kept, lasts=False))
-            return
+    def keep(self, entries: Sequence[Entry], kept: Callable[[str], None], parcel: Parcel | None = None) -> None:
+        """Write new entries of one event, that it was seen, and what is kept of it for replay."""
+        writes = self._entering(entries) if entries else ()
+        if parcel is not None and self.keeps_past:
+            writes = (*writes, Write("past", [PastTable.row(parcel, self._clock.unix())]))
+        self._write(_Job(writes, kept, lasts=False))
+
+    def _entering(self, entries: Sequence[Entry]) -> tuple[Write, ...]:
         rows = [(each.number, each.group.number, each.parcel.packed) for each in entries]
         seen = [(each.number, each.parcel.identity, self._clock.unix()) for each in entries]
-        self._write(_Job((Write("event", rows), Write("seen", seen)), kept, lasts=False))
+        return (Write("event", rows), Write("seen", seen))
+
+    # ---- the past ------------------------------------------------------------------------------------------------------
+    async def begin(self, topic: Topic, since: str) -> int:
+        """The number after which a replay begins. Raises NotSupported, sqlite3.Error, OSError."""
+        return int(await self._in_thread(lambda: self._file.ask_past(lambda past, db: past.begin(db, topic, since))))
+
+    async def past(self, topic: Topic, after: int) -> list[tuple[int, bytes]]:
+        """(number, event) of what follows. Raises sqlite3.Error, OSError."""
+        found = await self._in_thread(lambda: self._file.ask_past(lambda past, db: past.page(db, topic, after)))
+        return cast("list[tuple[int, bytes]]", found)
 
     def mark(self, entry: Entry, state: State, due_s: float, marked: Callable[[], None]) -> None:
         """Write the state of an entry; `marked` once that is sure."""

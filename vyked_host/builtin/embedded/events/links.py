@@ -16,7 +16,7 @@ from .census import known_groups, lag, letterboxes
 from .desk import BusDesk
 from .entry import nothing
 from .inbox import GroupDelivery, Inbox
-from .inquiries import Moving
+from .inquiries import Begun, Moving, Page
 from .letters import Batch, DeadLetter, Letter, Settlement, Succession, Taken, Wanted
 from .parcel import Topic
 from .session import Session
@@ -102,6 +102,14 @@ class Here:
     async def groups(self, topic: Topic) -> list[tuple[str, int, int]]:
         """(group, members, events that wait) of one topic."""
         return known_groups(self.broker, topic)
+
+    async def begin(self, topic: Topic, since: str) -> Begun:
+        """Where a replay begins."""
+        return await self.desk.begin(*topic, since)
+
+    async def past(self, topic: Topic, place: str, after: int) -> Page:
+        """What follows in a replay."""
+        return await self.desk.past(*topic, place, after)
 
     async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
         """How far each group is behind."""
@@ -249,6 +257,16 @@ class Away:
     async def groups(self, topic: Topic) -> list[tuple[str, int, int]]:
         """(group, members, events that wait) of one topic."""
         return list(await self._desk.groups.using(timeout=self._call_s)(*topic))
+
+    async def begin(self, topic: Topic, since: str) -> Begun:
+        """Where a replay begins."""
+        found: Begun = await self._desk.begin.using(timeout=self._call_s)(*topic, since)
+        return found
+
+    async def past(self, topic: Topic, place: str, after: int) -> Page:
+        """What follows in a replay."""
+        found: Page = await self._desk.past.using(timeout=self._call_s)(*topic, place, after)
+        return found
 
     async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
         """How far each group is behind."""

@@ -11,17 +11,19 @@ import itertools
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from ....errors import StartError
 from ....wire.envelope import MalformedEnvelope
 from .entry import State
 from .parcel import Parcel
+from .past_table import PastTable
 from .seen import MOST
 
+T = TypeVar("T")
 SCHEMA, APPLICATION = 1, 0x76796B64
 _TABLES = (
     """CREATE TABLE queue
@@ -45,7 +47,7 @@ _UNSURE = (1, "given", 0.0, "")
 """The mark of an event whose own is damaged: it was delivered at least once, and somebody may still have it."""
 DAMAGED = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite says of a damaged file; the second when it would name a damaged table."""
-Kind = Literal["queue", "event", "seen", "mark", "forget"]
+Kind = Literal["queue", "event", "seen", "mark", "forget", "past"]
 
 
 class Write(NamedTuple):
@@ -70,8 +72,8 @@ class Kept(NamedTuple):
 class QueueFile:
     """One open file. Every method is called in one thread."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, past: PastTable | None = None) -> None:
+        self.path, self.past = path, past
         self.damaged: list[str] = []
         self._db: sqlite3.Connection | None = None
         self._since_pruned = 0
@@ -114,6 +116,8 @@ class QueueFile:
             raise self._unusable(f"its form is number {version}, and this release reads {SCHEMA}")
         elif (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise self._unusable(f"it is damaged: {found}")
+        if self.past is not None:
+            self.past.prepare(db)
         db.execute("COMMIT")
 
     def _unusable(self, cause: str) -> StartError:
@@ -178,6 +182,9 @@ class QueueFile:
         if kind == "forget":
             db.executemany("DELETE FROM event WHERE number = ?", rows)
             db.executemany("DELETE FROM mark WHERE number = ?", rows)
+        elif kind == "past":
+            assert self.past is not None
+            self.past.add(db, rows)
         elif kind == "seen":
             db.executemany(_WRITE[kind], rows)
             self._prune(db, len(rows), rows[-1][0])
@@ -189,6 +196,12 @@ class QueueFile:
         if self._since_pruned >= MOST // 10:
             self._since_pruned = 0
             db.execute("DELETE FROM seen WHERE number <= ?", (newest - MOST,))
+
+    def ask_past(self, ask: Callable[[PastTable, sqlite3.Connection], T]) -> T:
+        """What `ask` finds in what is kept of the past. Raises sqlite3.Error, OSError."""
+        if self._db is None or self.past is None:
+            raise OSError(f"{self.path} is closed, or keeps no past")
+        return ask(self.past, self._db)
 
     def close(self) -> None:
         """Close it and let go of the lock. Idempotent."""

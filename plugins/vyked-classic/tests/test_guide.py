@@ -1,0 +1,98 @@
+"""docs/moving-from-vyked.md, followed from its first line to its last on an old system of three processes."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from processes import HERE, Process, eventually, free_port
+from systems import System
+
+GUIDE = HERE.parents[2] / "docs" / "moving-from-vyked.md"
+PROGRAM = str(Path(sys.executable).with_name("vyked-host"))
+SHOP = """
+from vyked_host import Service, api, client
+
+
+class Shop(Service, name="shop", version="1.0.0"):
+    echo = client("echo", version="1", required=False)
+
+    @api
+    async def price(self, item: str) -> str:
+        return await self.echo.echo(data=item)
+"""
+
+
+def tables():
+    """The vyked.toml blocks of the guide."""
+    return re.findall(r"```toml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+
+def test_the_first_table_of_the_guide_is_right(tmp_path):
+    (tmp_path / "vyked.toml").write_text(tables()[0])
+    (tmp_path / "old_service.py").write_text((HERE / "old_code" / "identity.py").read_text())
+    done = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_guide_is_followed_on_three_old_processes(running, redis, tmp_path):
+    system = System(running, redis, "old")
+    service, consumer = system.service("old"), system.consumer("old")
+    consumer.ready()
+
+    def works():
+        return consumer.call("echo", data="tea").get("result") == "tea"
+
+    assert works()
+
+    # 0: look
+    looked = subprocess.run([PROGRAM, "classic", "check", "old_code/echo.py"], cwd=HERE, capture_output=True, text=True)
+    assert looked.returncode == 0, looked.stderr
+
+    # 1: the registry; the others go on
+    system.kind = "new"
+    system.restart_registry()
+    assert works()
+
+    # 2: the service, then the consumer
+    moved = system.service("new")
+    service.close()
+    eventually(works)
+    successor = system.consumer("new")
+    successor.ready()
+    consumer.process.close()
+    consumer = successor
+    eventually(works)
+
+    # 3: both in one mesh: a modern host takes the place of the registry
+    system.registry.close()
+    (tmp_path / "shop.py").write_text(SHOP)
+    step = tables()[1].replace("4502", str(free_port())).replace("4503", "0").replace("4500", str(system.port))
+    native = tomllib.loads(step)["transports"]["tcp"]["port"]
+    step = step.replace("redis://127.0.0.1:6379", redis.url)
+    (tmp_path / "vyked.toml").write_text(
+        f'[plugins]\nautoload = false\n[registry]\nuse = "embedded"\n[registry.embedded]\naddress = "none"\n{step}[services.shop]\nuse = "shop:Shop"\n'
+    )
+    host = running(Process("-m", "vyked_host", "run", folder=tmp_path))
+    host.logged("ready in")
+    assert works(), "what has moved goes on while its registry is replaced"
+
+    def modern_calls_old():
+        words = [PROGRAM, "call", "shop.price", "item=tea", "--address", f"tcp://127.0.0.1:{native}"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        return done.stdout.strip() == '"tea"'
+
+    eventually(modern_calls_old)
+
+    # 4: leave
+    words = [sys.executable, "-m", "vyked.registry", "--list", f"127.0.0.1:{system.port}"]
+
+    def registered():
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        return {line.split()[0] for line in done.stdout.splitlines()}
+
+    eventually(lambda: registered() == {"bench", "echo"})
+    assert consumer.process.end() == 0
+    assert moved.end() == 0
+    assert host.end() == 0
