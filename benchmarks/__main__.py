@@ -32,6 +32,7 @@ BENCHMARKS = {
     "old_wire": "echo over the wire of Vyked 2.x, beside bare JSON lines",
     "registry": "the registry in a Redis server: a change seen by all watchers; what it costs when nothing changes",
     "events": "fan-out and acked events between processes; the holder's memory",
+    "over_nats": "events over NATS and JetStream beside bare nats-py, 64 publishers",
     "goals": "every figure that has a goal, beside its floor and its goal",
 }
 """Module -> what it measures."""

@@ -23,6 +23,7 @@ OTHERWISE = {
     ("pubsub", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("registry", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
     ("pubsub", "nats-jetstream"): "its server comes with its own tests: plugins/vyked-nats/tests",
+    ("transport", "nats"): "its server comes with its own tests: plugins/vyked-nats/tests",
 }
 
 CATALOGUE = load()

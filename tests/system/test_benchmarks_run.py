@@ -20,6 +20,7 @@ from benchmarks import (
     local,
     memory,
     old_wire,
+    over_nats,
     overload,
     profile,
     registry,
@@ -100,6 +101,12 @@ def test_http_is_measured_beside_bare_aiohttp() -> None:
     found = http.run(http.Settings(rounds=1, connections=2, seconds=1))
     assert all(served.per_second > 0 for (served,) in found.rounds.values())
     assert len(found.rounds) == 4
+
+
+def test_events_over_nats_are_measured_beside_the_bare_library() -> None:
+    found = over_nats.run(over_nats.Settings(rounds=1, events=640))
+    assert set(found.rounds) == set(over_nats.KINDS)
+    assert all(speed["per_second"] > 0 for (speed,) in found.rounds.values())
 
 
 def test_a_profile_tells_functions_apart_by_their_shares() -> None:

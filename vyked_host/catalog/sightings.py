@@ -38,17 +38,19 @@ class Sightings:
         self.state: State | None = None
         self.marks: dict[str, int] = {}
         self._heard: dict[str, float] = {}
+        self._unheard: set[str] = set()
 
     # ---- what is heard -----------------------------------------------------------------------------------------------
     def begin(self, epoch: int, now: float) -> None:
         """A registry that is not the one before."""
         self.state = State(namespace=self._namespace, epoch=epoch, rules=self._rules, swept_at=now, revision=1)
-        self.marks, self._heard = {}, {}
+        self.marks, self._heard, self._unheard = {}, {}, set()
 
     def interrupted(self, now: float) -> None:
         """Nothing was heard for a while, by this reader's fault or the network's: who is silent is judged from now on."""
         if self.state is not None:
             self._heard = dict.fromkeys(self.state.entries, now)
+            self._unheard = set(self.state.entries)
 
     def seen(self, record: NodeRecord, *, life: int, counter: int, mark: int, now: float) -> tuple[Change, ...]:
         """A node as it stands at the server, and its last sign of life. `counter` is that of its generation."""
@@ -57,6 +59,8 @@ class Sightings:
             return ()
         entry, generation = state.entries.get(node_id), Generation(epoch=state.epoch, counter=counter)
         is_news, self.marks[node_id] = mark > self.marks.get(node_id, -1), mark
+        if is_news:
+            self._unheard.discard(node_id)
         if entry is None or entry.generation != generation:
             self._heard.pop(node_id, None)
             self.state = replace(state, counter=counter - 1)
@@ -73,7 +77,10 @@ class Sightings:
         return self._step(Renewed(node_id=node_id, generation=generation), now)
 
     def down(self, node_id: str, counter: int, now: float) -> tuple[Change, ...]:
-        """Its connection was lost. A later sign of life takes that back."""
+        """Its connection was lost. A later sign of life takes that back. Who was not heard since this reader could not hear is
+        cut off as it was, rather than dead: only its silence counts."""
+        if node_id in self._unheard:
+            return ()
         self._catch_up()
         return self._step(Disconnected(node_id=node_id, generation=self._generation(counter)), now)
 

@@ -1,11 +1,11 @@
 """The suites that every distribution and every bus has to pass, against a real server."""
 
 import pytest
-from vyked_nats.options import BusOptions, JetStreamOptions, RegistryOptions
-from vyked_nats.plugin import vyked_pubsub_backends, vyked_registries
+from vyked_nats.options import BusOptions, JetStreamOptions, RegistryOptions, TransportOptions
+from vyked_nats.plugin import vyked_pubsub_backends, vyked_registries, vyked_transports
 
-from vyked_host.contracts import Provider, PubSub, Registry
-from vyked_host.testing import PluginConformance, PubSubConformance, RegistryConformance
+from vyked_host.contracts import Provider, PubSub, Registry, Transport
+from vyked_host.testing import PluginConformance, PubSubConformance, RegistryConformance, TransportConformance
 
 
 class TestNats(PubSubConformance):
@@ -20,7 +20,7 @@ class TestNats(PubSubConformance):
 
 
 class TestJetStream(PubSubConformance):
-    ack_wait_s = 0.3
+    ack_wait_s = 1.0
 
     @pytest.fixture
     def provider(self) -> Provider[PubSub]:
@@ -45,6 +45,17 @@ class TestRegistry(RegistryConformance):
     @pytest.fixture
     def options(self, shared) -> RegistryOptions:
         return RegistryOptions(url=shared.url)
+
+
+class TestTransport(TransportConformance):
+    @pytest.fixture
+    def provider(self) -> Provider[Transport]:
+        (provider,) = vyked_transports()
+        return provider
+
+    @pytest.fixture
+    def options(self, shared) -> TransportOptions:
+        return TransportOptions(url=shared.url)
 
 
 class TestPackaging(PluginConformance):

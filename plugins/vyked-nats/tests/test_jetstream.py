@@ -276,9 +276,17 @@ def test_where_a_replay_begins(since, found):
 
 
 @pytest.mark.parametrize("since", ["yesterday", "seq:0", "seq:x", "9" * 40])
-def test_what_is_no_place_to_begin_is_refused(since):
+def test_what_is_no_place_may_be_the_id_of_an_event(since):
+    assert beginning(since) is None
+
+
+async def test_a_replay_from_an_event_that_is_gone_is_refused(shared, open_bus, published):
+    bus = open_bus(shared.url)
     with pytest.raises(NotSupported, match="ISO 8601"):
-        beginning(since)
+        await bus.subscribe(to(None, "m", since="gone"), Inbox())
+    await published(bus)
+    with pytest.raises(NotSupported, match="ISO 8601"):
+        await bus.subscribe(to("g", "m", since="gone"), Inbox())
 
 
 # ---- groups --------------------------------------------------------------------------------------------------------------

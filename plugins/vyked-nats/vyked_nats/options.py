@@ -103,3 +103,14 @@ class RegistryOptions(ServerOptions, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         return super().__repr__()
+
+
+class TransportOptions(ServerOptions, frozen=True, forbid_unknown_fields=True):
+    """``[transports.nats]``."""
+
+    serializer: Annotated[
+        str, Meta(min_length=1, description="msgpack, json or an installed one; what this host offers first")
+    ] = "msgpack"
+
+    def __repr__(self) -> str:
+        return super().__repr__()

@@ -179,8 +179,7 @@ class Echoed:
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
-        for event in batch:
-            line.send(partial(_publish, event))
+        line.send(partial(_publish, batch))
         line.echo(partial(self._confirmed, batch, outbox))
 
     @staticmethod
@@ -190,9 +189,10 @@ class Echoed:
             outbox.ended(event, None if cause is None else Unavailable(text, executed="unknown"))
 
 
-async def _publish(event: Outgoing, client: Client) -> None:
-    if not event.accepted.cancelled():  # its publisher has gone before it was written
-        await client.publish(event.subject, event.packed)
+async def _publish(batch: list[Outgoing], client: Client) -> None:
+    for event in batch:
+        if not event.accepted.cancelled():  # its publisher has gone before it was written
+            await client.publish(event.subject, event.packed)
 
 
 def _nothing() -> None:

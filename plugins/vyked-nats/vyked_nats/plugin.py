@@ -1,16 +1,18 @@
-"""Entry points of `pubsub.nats`, `pubsub.nats-jetstream` and `registry.nats`: light, the client library is imported when a bus is built."""
+"""Entry points of the buses `nats` and `nats-jetstream`, of the registry `nats` and of the transport `nats`: light, the client library is
+imported when one of them is built."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
-from vyked_host.contracts import Environment, Guarantees, HostView, Provider, PubSub, Registry, hookimpl
+from vyked_host.contracts import Environment, Guarantees, HostView, Provider, PubSub, Registry, Transport, hookimpl
 
-from .options import LARGEST, BusOptions, JetStreamOptions, RegistryOptions
+from .options import LARGEST, BusOptions, JetStreamOptions, RegistryOptions, TransportOptions
 
 OURS = "vyked_nats."
 GUARANTEES = Guarantees(
@@ -116,3 +118,58 @@ def _registry(options: RegistryOptions, env: Environment) -> Registry:
     from .registry.registry import NatsRegistry
 
     return NatsRegistry(options, env)
+
+
+@hookimpl
+def vyked_transports() -> Iterable[Provider[Transport]]:
+    """The transport over NATS."""
+    return [
+        Provider(
+            name="nats",
+            summary="calls between hosts over subjects of NATS servers: no open port",
+            options=TransportOptions,
+            build=_transport,
+            guarantees=lambda _options: Guarantees(streams=True, cancels=True, push=True),
+        )
+    ]
+
+
+@hookimpl
+def vyked_check_settings(settings: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """Who may publish on the servers can reach this host: as with an open port, somebody has to say that this is meant. What this
+    registry can't see to is refused, not passed over."""
+    security = settings.get("security", {})
+    if settings.get("registry", {}).get("use") == "nats" and security.get("serve"):
+        yield (
+            "security.serve",
+            "the registry 'nats' can't know who announces a service: whoever may write to the bucket can",
+            'let only hosts of this mesh write there (docs/nats.md) and leave this out, or choose [registry] use = "embedded"',
+        )
+    for name, table in settings.get("transports", {}).items():
+        if table.get("use", name) != "nats":
+            continue
+        url = (table.get("options") or table).get("url") or TransportOptions().url
+        if security.get("tls") is not None:
+            yield (
+                f"transports.{name}",
+                "[security.tls] can't be used over subjects, which have no host names",
+                "use tls:// for the NATS servers and [security] secret, or leave this transport out",
+            )
+        elif not (security.get("secret") or security.get("insecure") or is_loopback(url)):
+            yield (
+                f"transports.{name}.url",
+                "whoever may publish on these servers can call the services of this host",
+                "set [security] secret, or say that it is meant: [security] insecure = true",
+            )
+
+
+def is_loopback(url: str) -> bool:
+    """Are all servers on this machine?"""
+    hosts = [urlsplit(each.strip()).hostname for each in url.split(",")]
+    return all(each in ("localhost", "127.0.0.1", "::1") for each in hosts)
+
+
+def _transport(options: TransportOptions, env: Environment) -> Transport:
+    from .transport.transport import NatsTransport
+
+    return NatsTransport(options, env)

@@ -99,6 +99,17 @@ def test_who_could_not_hear_judges_from_then_on(scene):
     assert scene.departing == ()
 
 
+def test_who_was_not_heard_since_this_reader_is_back_is_cut_off_not_dead(scene):
+    scene.reader.interrupted(scene.now)
+    scene.beat("b")
+    assert scene.reader.down("a", 1, scene.now) == ()  # its way back may take longer than ours
+    scene.changes += scene.reader.down("b", 1, scene.now)
+    assert scene.known == {"a": None, "b": "down", "c": None}
+    scene.beat("a")
+    scene.reader.down("a", 1, scene.now)
+    assert scene.known["a"] == "down"
+
+
 def test_where_many_are_silent_the_fault_is_taken_to_lie_here(scene):
     scene.pass_time(8 * H, "c")
     assert scene.departing == ()

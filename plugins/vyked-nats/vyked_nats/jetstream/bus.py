@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -36,8 +37,9 @@ from .letters import Letters
 from .member import Member
 from .names import Names, Topic
 from .reader import Reader
+from .search import Search
 from .settling import Settling
-from .since import beginning
+from .since import after, beginning
 from .store import Store
 from .stored import Stored
 from .trimmer import Trimmer
@@ -168,13 +170,30 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             raise NotSupported(
                 f"JetStream knows no strategy {subscription.strategy!r}: whoever of a group has room gets an event"
             )
-        start = beginning(subscription.since)
         self.begin()
+        start = await self._start(subscription)
         if subscription.group is not None:
             return await self._member(subscription, start, deliver)
         follower, backlog = self._followers.follow(subscription, start, deliver)
         await self._entered(follower.reader, backlog)
         return backlog
+
+    async def _start(self, wanted: Subscription) -> dict[str, Any]:
+        """Where it begins. Raises NotSupported where that can't be found."""
+        found = beginning(wanted.since)
+        if found is not None:
+            return found
+        topic = Topic(wanted.service, wanted.major, wanted.name)
+        search = Search(topic, str(wanted.since), names=self.names, api=self.api, store=self.store, env=self.env)
+        try:
+            async with asyncio.timeout(self.env.timing.start):
+                await self.store.make()
+                if self._listening.line is None:
+                    raise Unavailable(self._listening.away, executed="not_executed")
+                return after(await search.sequence(self._listening.line))
+        except (Refused, TimeoutError) as error:
+            text = f"{topic} can't be subscribed: the event {wanted.since} was not found in time: {error}"
+            raise Unavailable(text, executed="not_executed") from None
 
     async def _member(
         self, wanted: Subscription, start: dict[str, Any], deliver: Callable[[Delivery], None]
@@ -243,10 +262,13 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         return await self._groups.of(Topic(service, major, name))
 
     async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
-        """How far each group of any topic is behind, or each of these names. What is held back for a while counts as in flight:
-        the server does not tell it apart. Raises Unavailable, Refused."""
+        """How far each group of any topic is behind, or each of these names. What other hosts hold back for a while counts as in
+        flight, for the server does not tell it apart; what this one does as waiting. Raises Unavailable, Refused."""
         await self._told()
-        return await self._groups.lag(groups)
+        held: Counter[tuple[Topic, str]] = Counter()
+        for member in self._members:
+            held[member.topic, member.group] += member.held
+        return await self._groups.lag(groups, held)
 
     # ---- the end -----------------------------------------------------------------------------------------------------------
     async def aclose(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -36,19 +37,21 @@ class Groups:
             if group is not None
         ]
 
-    async def lag(self, groups: frozenset[str] | None) -> list[GroupLag]:
-        """How far each group is behind, or each of these names."""
+    async def lag(self, groups: frozenset[str] | None, held: Mapping[tuple[Topic, str], int]) -> list[GroupLag]:
+        """How far each group is behind, or each of these names. `held`: events that are known to be held back for a while."""
         dead = {self._names.told(subject): count for subject, count in (await self._letters.boxes()).items()}
         found = []
         for each in await self.consumers():
             topic = topic_of(each["name"])
             group = None if topic is None else group_of(each["name"], topic)
             if topic is not None and group is not None and (groups is None or group in groups):
-                found.append(await self._behind(each, topic, group, dead.get((topic, group), 0)))
+                numbers = (held.get((topic, group), 0), dead.get((topic, group), 0))
+                found.append(await self._behind(each, topic, group, *numbers))
         return found
 
-    async def _behind(self, told: dict[str, Any], topic: Topic, group: str, dead: int) -> GroupLag:
-        waiting, in_flight = int(told["num_pending"]), int(told["num_ack_pending"])
+    async def _behind(self, told: dict[str, Any], topic: Topic, group: str, held: int, dead: int) -> GroupLag:
+        in_flight = max(0, int(told["num_ack_pending"]) - held)
+        waiting = int(told["num_pending"]) + int(told["num_ack_pending"]) - in_flight
         oldest_s = await self._age(topic, int(told["ack_floor"]["stream_seq"])) if waiting or in_flight else 0.0
         return GroupLag(
             service=topic.service, major=topic.major, name=topic.name, group=group, members=members(told),

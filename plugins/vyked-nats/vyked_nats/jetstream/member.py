@@ -43,6 +43,8 @@ BEATS = 3
 """How often within an ack wait the server hears that an event is still being handled."""
 LATE_S = 0.1
 """So long before the ack wait is over what a member says may already come too late."""
+HELD_NOTED = 10_000
+"""Events that come again later of which a member still knows, to say how far its group is behind."""
 FULL_S = 5.0
 """An event that can't become a dead letter comes again after so long."""
 
@@ -64,6 +66,7 @@ class Member:
         self._doubt = self.malformed = 0
         self._paused = self._ended = self._beating = False
         self._doing: set[Told] = set()
+        self._held: list[float] = []
         self.reader = Reader(
             f"{self.group} on {self.topic}",
             names.events,
@@ -155,6 +158,18 @@ class Member:
         self._do(self._bury(message.reply, place.sequence, place.deliveries, cause, message.data))
         return None
 
+    def _hold(self, until: float) -> None:
+        self._held.append(until)
+        if len(self._held) > HELD_NOTED:
+            self._held = self._held[-HELD_NOTED:]
+
+    @property
+    def held(self) -> int:
+        """Events that this member gave back and that come again later."""
+        now = self._env.clock.now()
+        self._held = [each for each in self._held if each > now]
+        return len(self._held)
+
     # ---- settling ----------------------------------------------------------------------------------------------------------
     def _settle(self, delivery: GroupDelivery, verdict: Verdict) -> Awaitable[None]:
         now = self._env.clock.now()
@@ -174,6 +189,7 @@ class Member:
         if is_late:  # somebody else has it, and decides
             return _done()
         if verdict.action == "retry":
+            self._hold(now + verdict.seconds)
             return self._say(delivery.reply, _nak(verdict.seconds), delivery.fresh_until)
         return self._do(self._reject(delivery, verdict.cause))
 

@@ -34,7 +34,12 @@ class Reading:
         self.reader = Reader(
             "the registry", bucket.stream, bucket, env, prepare=self._prepare, room=_room, got=self._got
         )
-        self._made, self._next, self._again_at = "", 1, 0.0
+        self._made, self._next, self._again_at, self._was_away = "", 1, 0.0, False
+
+    def left(self, cause: str) -> None:
+        """There is no connection."""
+        self._was_away = True
+        self.reader.left(cause)
 
     @property
     def is_old(self) -> bool:
@@ -52,8 +57,9 @@ class Reading:
         body = {"stream_name": self._bucket.stream, "config": config}
         found = await self._api.ask(f"CONSUMER.CREATE.{self._bucket.stream}.{name}", body)
         old, self._made, self._next = self._made, name, 1
-        if self.view.begin(self._bucket.epoch):
+        if self.view.begin(self._bucket.epoch, interrupted=self._was_away):
             self._anew()
+        self._was_away = False
         if old:
             self._env.tasks(self._forgotten(old), "registry: remove a consumer")
         if not found["num_pending"]:

@@ -201,7 +201,7 @@ class NatsRegistry(Registry):
         self.api.left(cause)
         self.bucket.forget()
         self._upkeep.probes.left()
-        self._reading.reader.left(cause)
+        self._reading.left(cause)
 
     @property
     def is_connected(self) -> bool:

@@ -39,11 +39,13 @@ class View:
         self._unread: set[str] = set()
 
     # ---- a look at everything ------------------------------------------------------------------------------------------
-    def begin(self, epoch: int) -> bool:
-        """All that is there comes now, from the oldest to the newest. True: it is another registry than the one before."""
+    def begin(self, epoch: int, *, interrupted: bool) -> bool:
+        """All that is there comes now, from the oldest to the newest; `interrupted`: nothing was heard for a while. True: it is another
+        registry than the one before."""
         state, self._found = self.sightings.state, set()
         if state is not None and state.epoch == epoch:
-            self.sightings.interrupted(self._now())
+            if interrupted:
+                self.sightings.interrupted(self._now())
             return False
         self.sightings.begin(epoch, self._now())
         self.lives, self._records = {}, {}

@@ -1,0 +1,41 @@
+"""A host that serves over subjects alone, in a process of its own, to be killed: prints its node id when it is there."""
+
+import asyncio
+import sys
+
+from vyked_host import Host, Service, api
+
+FILE = """
+[host]
+mesh = "m"
+[timing]
+scale = 0.5
+[registry]
+use = "nats"
+[registry.nats]
+url = "{url}"
+[pubsub.embedded]
+address = "none"
+[transports.nats]
+url = "{url}"
+"""
+
+
+class Shop(Service, name="shop", version="1.0.0"):
+    @api(idempotent=True)
+    async def echo(self, text: str) -> str:
+        return text
+
+    @api
+    async def hang(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def main(url: str) -> None:
+    async with Host(Shop, text=FILE.format(url=url)) as host:
+        print(host.node.record.node_id, flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,266 @@
+"""`contracts.Net` over subjects: who listens does so on a subject of its own, who connects asks there for a link. One connection to the
+servers carries them all; it stands for as long as anybody listens or is linked."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import secrets
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from vyked_host import StartError
+from vyked_host.contracts import Environment
+
+from ..jetstream.api import is_unheard
+from ..keeper import Keeper
+from ..line import Line, NoAnswer
+from ..server import Servers
+from .link import LOST, PROBE, SubjectLink
+
+OPEN = b"O"
+SCHEME = "nats:"
+PROBES = 4
+"""How often within ``[timing] ping`` it is asked whether the other end of a link is there."""
+MOST_PROBE_S = 1.0
+NO_TLS = (
+    "[security.tls] can't be used over subjects, which have no host names: use tls:// for the NATS servers and [security] secret, "
+    "or leave this transport out"
+)
+Accept = Callable[[], asyncio.BaseProtocol]
+
+
+class SubjectServer(asyncio.AbstractServer):
+    """Who listens: `subject` is where."""
+
+    def __init__(self, net: SubjectNet, subject: str, accept: Accept) -> None:
+        self._net, self.subject, self.accept = net, subject, accept
+        self.handle: Subscription | None = None
+        self._closed = asyncio.Event()
+        self._is_closing = False
+
+    @property
+    def sockets(self) -> tuple[Any, ...]:
+        """None that others could dial; who asks for the name of one gets this."""
+        return (self,)
+
+    def getsockname(self) -> tuple[str, int]:
+        """A host and a port that mean nothing."""
+        return ("127.0.0.1", 0)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The one that runs."""
+        return asyncio.get_running_loop()
+
+    async def start_serving(self) -> None:
+        """It does from the beginning."""
+
+    async def serve_forever(self) -> None:
+        """Until it is closed."""
+        await self._closed.wait()
+
+    def is_serving(self) -> bool:
+        """Not closed yet?"""
+        return not self._is_closing
+
+    def close(self) -> None:
+        """Accept nothing more. Idempotent."""
+        if not self._is_closing:
+            self._is_closing = True
+            self._net.deaf(self, self._closed.set)
+
+    async def wait_closed(self) -> None:
+        """Wait until the servers know."""
+        await self._closed.wait()
+
+
+class SubjectNet:
+    """Of one transport."""
+
+    def __init__(self, servers: Servers, env: Environment, root: str) -> None:
+        self._servers, self._env, self._root = servers, env, root
+        self._keeper: Keeper | None = None
+        self._line: Line | None = None
+        self._came = asyncio.Event()
+        self._inbox = ""
+        self._number = 0
+        self._links: dict[str, SubjectLink] = {}
+        self._listening: list[SubjectServer] = []
+        self._dialling = 0
+        self._forget_probe: Callable[[], None] | None = None
+
+    @property
+    def subject(self) -> str:
+        """Where it began to listen last."""
+        return self._listening[-1].subject
+
+    # ---- contracts.Net -------------------------------------------------------------------------------------------------
+    async def listen(self, _uri: str, link: Accept, tls: ssl.SSLContext | None) -> SubjectServer:
+        """Listen on a subject of its own. Raises StartError when no server can be reached."""
+        if tls is not None:
+            raise StartError(f"[transports.{self._env.name}]: {NO_TLS}")
+        server = SubjectServer(self, f"{self._root}.{secrets.token_hex(12)}", link)
+        self._listening.append(server)
+        try:
+            async with asyncio.timeout(self._env.timing.dial):
+                line = await self._connected()
+                heard = asyncio.Event()
+                line.echo(lambda _cause: heard.set())
+                await heard.wait()
+        except TimeoutError:
+            server.close()
+            away = self._keeper.away if self._keeper is not None else self._servers.place
+            raise StartError(
+                f"the transport 'nats' can't be used: {away}; start the server, correct [transports.{self._env.name}] url, or leave "
+                "this transport out"
+            ) from None
+        return server
+
+    async def connect(self, uri: str, link: Accept, tls: ssl.SSLContext | None) -> None:
+        """Ask on the subject of `uri` for a link. Raises OSError."""
+        if tls is not None:
+            raise OSError(NO_TLS)
+        self._dialling += 1
+        try:
+            line = await self._connected()
+            own = self._own()
+            answer: asyncio.Future[Msg | NoAnswer] = asyncio.get_running_loop().create_future()
+            line.ask(uri.removeprefix(SCHEME), OPEN + own.encode(), partial(_answered, answer))
+            found = await answer
+            if isinstance(found, NoAnswer):
+                raise ConnectionAbortedError(found.cause)
+            if is_unheard(found) or not found.reply:
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens there")
+            self._made(line, own, found.reply, "").start(link())
+        finally:
+            self._dialling -= 1
+            self._release()
+
+    # ---- links -----------------------------------------------------------------------------------------------------------
+    def _own(self) -> str:
+        self._number += 1
+        return f"{self._inbox}.{self._number}"
+
+    def _made(self, line: Line, own: str, peer: str, who: str) -> SubjectLink:
+        def post(payload: bytes) -> None:
+            line.send(lambda client: client.publish(peer, payload, reply=own))
+
+        link = SubjectLink(post, partial(self._over, own), who or peer.rpartition(".")[0], line.client.max_payload)
+        self._links[own] = link
+        self._probe_soon()
+        return link
+
+    def _over(self, own: str) -> None:
+        self._links.pop(own, None)
+        self._release()
+
+    async def _opened(self, server: SubjectServer, message: Msg) -> None:
+        line, peer = self._line, message.data[1:].decode("ascii", "replace")
+        if line is None or not server.is_serving() or not message.reply or message.data[:1] != OPEN:
+            return
+        own = self._own()
+        link = self._made(line, own, peer, "")
+        line.send(lambda client: client.publish(message.reply, b"", reply=own))
+        link.start(server.accept())
+
+    async def _heard(self, message: Msg) -> None:
+        link = self._links.get(message.subject)
+        if link is None:
+            if message.reply and message.data[:1] != LOST and self._line is not None:
+                self._line.send(lambda client: client.publish(message.reply, LOST))
+        elif is_unheard(message):
+            link.lost(ConnectionResetError("the other end is gone"))
+        elif message.data[:1] != PROBE:
+            link.heard(message.data)
+
+    def _probe_soon(self) -> None:
+        if self._forget_probe is None:
+            pause = min(MOST_PROBE_S, self._env.timing.ping / PROBES)
+            self._forget_probe = self._env.clock.at(self._env.clock.now() + pause, self._probe)
+
+    def _probe(self) -> None:
+        self._forget_probe = None
+        for link in list(self._links.values()):
+            link.ask()
+        if self._links:
+            self._probe_soon()
+
+    # ---- the connection --------------------------------------------------------------------------------------------------
+    async def _connected(self) -> Line:
+        if self._keeper is None:
+            self._keeper = Keeper(
+                f"transport {self._env.name}",
+                self._servers,
+                self._env,
+                joined=self._joined,
+                left=self._left,
+                told=_ignore,
+            )
+            self._keeper.begin()
+        while self._line is None:
+            self._came.clear()
+            await self._came.wait()
+        return self._line
+
+    def _joined(self, line: Line) -> None:
+        self._line, self._inbox = line, line.client.new_inbox()
+        line.send(partial(self._subscribed, f"{self._inbox}.*", self._heard))
+        for server in self._listening:
+            line.send(partial(self._served, server))
+        self._came.set()
+
+    async def _subscribed(self, subject: str, heard: Any, client: Client) -> None:
+        await client.subscribe(subject, cb=heard)
+
+    async def _served(self, server: SubjectServer, client: Client) -> None:
+        if server.is_serving():
+            server.handle = await client.subscribe(server.subject, cb=partial(self._opened, server))
+
+    def _left(self, cause: str) -> None:
+        self._line = None
+        for link in list(self._links.values()):
+            link.lost(ConnectionResetError(cause))
+
+    def deaf(self, server: SubjectServer, ended: Callable[[], None]) -> None:
+        """Nobody listens there any more; `ended` is called when the servers know."""
+        self._listening = [each for each in self._listening if each is not server]
+        line, handle = self._line, server.handle
+        if line is None or handle is None:
+            ended()
+        else:
+            line.send(lambda _client: handle.unsubscribe())
+            line.echo(lambda _cause: ended())
+        self._release()
+
+    def _release(self) -> None:
+        """Nobody needs the connection: it ends, once what was said has gone out."""
+        if not (self._links or self._listening or self._dialling) and self._keeper is not None:
+            keeper, self._keeper = self._keeper, None
+            line, self._line = self._line, None
+            self._env.tasks(self._ended(keeper, line), f"nats: end of transport {self._env.name}")
+
+    async def _ended(self, keeper: Keeper, line: Line | None) -> None:
+        if line is not None:
+            gone = asyncio.Event()
+            line.echo(lambda _cause: gone.set())
+            try:
+                async with asyncio.timeout(self._env.timing.pong):
+                    await gone.wait()
+            except TimeoutError:
+                self._env.log.info("transport %s: the server does not answer; the connection is cut", self._env.name)
+        await keeper.aclose()
+
+
+def _answered(answer: asyncio.Future[Msg | NoAnswer], found: Msg | NoAnswer) -> None:
+    if not answer.done():
+        answer.set_result(found)
+
+
+def _ignore(_error: str) -> None:
+    """Whoever waits for an answer is told."""
