@@ -1,5 +1,9 @@
 import pytest
+from hypothesis import settings
 from processes import Server
+
+settings.register_profile("busy", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,11 @@ class TestClassic(TransportConformance):
         with pytest.raises(CallNotSupported):
             caller.channel.endpoint(NUMBERS)
 
+    async def test_what_is_not_declared_is_refused(self, caller):
+        """Before it is called: no index is given for what the wire can't carry."""
+        with pytest.raises(CallNotSupported):
+            caller.channel.endpoint(NUMBERS)
+
     async def test_what_runs_when_the_channel_is_closed_ends_unknown(self, caller, service):
         """For the caller. The handler goes on, as it did: who calls may leave."""
         outcome, _ = caller.start(HANG, Text(""))
