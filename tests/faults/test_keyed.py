@@ -31,9 +31,8 @@ def store(request):
 async def test_calls_with_a_key_run_once_although_an_instance_is_killed(new_mesh, timeline, store):
     mesh = new_mesh(f"{UNSCALED}key_lease = 1.5\n")
     await mesh.start("hub", "gauge")
-    workers = [mesh.spawn(f"w{each}", "ledger", options="delay=0.01", sets=store) for each in (1, 2, 3)]
-    for each in workers:
-        await each.ready()
+    # one after the other: they make the ledger's own file, and who changes its mode waits for the others
+    workers = [await mesh.start(f"w{each}", "ledger", options="delay=0.01", sets=store) for each in (1, 2, 3)]
     driver = await mesh.driver("clients.default.timeout=20")
     await meets(driver, "ledger", 3)
     victim = timeline.random.choice(workers)
