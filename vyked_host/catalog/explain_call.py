@@ -33,8 +33,14 @@ def why_call(facts: CallFacts) -> tuple[Finding, ...]:
     record = facts.callee or facts.caller
     if record is None:
         return (found("unknown_call", id=facts.id, asked=facts.asked), *silence(facts.silent))
-    cause = CAUSES.get(record.code, _told)(facts, record)
+    cause = CAUSES.get(_code(facts, record), _told)(facts, record)
     return (cause, *_context(facts, record))
+
+
+def _code(facts: CallFacts, record: FailedCall) -> str:
+    """A callee is told to cancel because its caller gave up, and that one knows why."""
+    is_told = record.code == "CANCELLED" and facts.caller is not None
+    return facts.caller.code if is_told and facts.caller is not None else record.code
 
 
 def _context(facts: CallFacts, record: FailedCall) -> Iterator[Finding]:
