@@ -45,7 +45,11 @@ COLUMNS = {
         Column("`nats`", "pubsub", "nats", server="nats"),
         Column("`nats-jetstream`", "pubsub", "nats-jetstream", server="jetstream"),
     ),
-    "transport": (Column("`tcp`", "transport", "tcp"), Column("`http`", "transport", "http")),
+    "transport": (
+        Column("`tcp`", "transport", "tcp"),
+        Column("`http`", "transport", "http"),
+        Column("`nats`", "transport", "nats", server="nats"),
+    ),
 }
 ROWS = {
     "pubsub": {

@@ -67,7 +67,7 @@ def published(shops, what, *words):
 def group(shops):
     code, out, err = shops("ps", "-o", "json")
     assert code == 0, err
-    (found,) = json.loads(out)["groups"]
+    (found,) = (each for each in json.loads(out)["groups"] if each["name"] == "sold")
     return found
 
 

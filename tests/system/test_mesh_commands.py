@@ -348,7 +348,7 @@ def test_a_topic_without_a_version_is_asked_for_where_nobody_says_which(shops, b
     shops.start()
     code, _, err = shops("publish", "shoop.sold", "what=tin")
     assert code == 2
-    assert "shoop does not run: say which major version is meant, such as shoop.EVENT@1" in err
+    assert "shoop does not run: say which major version is meant, such as shoop.sold@1" in err
 
 
 def test_bench_says_how_much_a_method_takes(shops):

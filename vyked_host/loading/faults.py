@@ -15,7 +15,7 @@ FIRST_PARTY = {
     "transport.classic": "vyked-classic",
     "registry.classic": "vyked-classic",
     "pubsub.classic": "vyked-classic",
-    "registry.kubernetes": "vyked-kubernetes",
+    "pubsub.nats-jetstream": "vyked-nats",
     "balancer.zone": "vyked-zone",
     "serializer.cbor": "vyked-cbor",
 }

@@ -60,7 +60,7 @@ async def test_an_absent_port_is_the_default_one_or_a_free_one():
 )  # fmt: skip
 async def test_what_others_dial_is_advertised(advertise, expected):
     site = await serve(advertise=advertise)
-    port = site.listener._server.sockets[0].getsockname()[1]
+    port = site.listener._servers[0].sockets[0].getsockname()[1]
     assert site.listener.addresses == (Address(transport="tcp", uri=expected.format(port=port)),)
     await site.aclose()
 

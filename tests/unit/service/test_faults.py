@@ -106,7 +106,7 @@ REFUSED: list[tuple[str, Callable[[], Any], str, str]] = [
     ("foreign event", lambda: service(e=publish(foreign_event)), "the payload has .*Foreign", "msgspec.Struct"),
     ("bare subscribe", lambda: service(h=subscribe(handler())), "which event", "@subscribe"),
     ("no version", lambda: service(h=subscribe("a.b")(handler())), "says no version", 'version="1"'),
-    ("no topic", lambda: service(h=subscribe("ab", version="1")(handler())), "no endpoint", "identity.created"),
+    ("no topic", lambda: service(h=subscribe("ab", version="1")(handler())), "is no topic", "identity.created"),
     ("plain handler", lambda: service(h=subscribe("a.b", version="1")(plain)), "awaits it", "async def"),
     ("no parameter", lambda: service(h=subscribe("a.b", version="1")(nothing)), "takes the event", "event: ItsType"),
     ("other payload", lambda: service(h=subscribe(Publisher.happened)(other)), "the event carries", "own type"),
