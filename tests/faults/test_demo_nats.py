@@ -29,6 +29,7 @@ class OnNats(Demo):
     """Hosts of vyked.nats.toml."""
 
     file = ROOT / "vyked.nats.toml"
+    meeting = ()
 
     def __init__(self, mesh, server):
         super().__init__(mesh)
