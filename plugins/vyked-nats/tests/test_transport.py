@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from caller import FILE
+from caller import FILE, Shop
 from server import NatsServer
 from vyked_nats.options import TransportOptions
 from vyked_nats.plugin import is_loopback, vyked_check_settings
@@ -190,7 +190,7 @@ async def test_hosts_without_a_port_call_one_another_and_a_kill_costs_no_idempot
     names = {await asyncio.to_thread(each.stdout.readline) for each in hosts}
     assert len(names) == 2
     async with Host(text=FILE.format(url=shared.url)) as here:
-        shop = here.client("shop")
+        shop = here.client(Shop)  # by its class: a client by name knows nothing of what may run twice
         await eventually(lambda: len(here.node.directory.nodes) == 3, 60)
         hanging = [asyncio.ensure_future(shop.hang.using(timeout=20)()) for _ in range(8)]
         assert await shop.echo(text="a") == "a"
