@@ -95,7 +95,9 @@ def _round(settings: Settings, kind: str) -> Shed:
         folder = Path(place)
         ours.server(folder, port, Case())
         file = folder / "vyked.toml"
-        file.write_text(file.read_text() + '\n[services.busy]\nuse = "benchmarks.overload:Busy"\n')
+        file.write_text(
+            file.read_text() + '\n[limits]\nadaptive = true\n[services.busy]\nuse = "benchmarks.overload:Busy"\n'
+        )
         with running([script("vyked-host"), "run", str(file)], cwd=folder, env=environment()) as server:
             server.wait_for_port(port)
             words = [msgspec.json.encode(settings).decode(), str(folder), str(port), kind]

@@ -43,7 +43,6 @@ async def behind_a_proxy(mesh):
     port = free_port()
     proxy = await mesh.proxy(f"127.0.0.1:{port}")
     sets = [f"transports.tcp.port={port}", f"transports.tcp.advertise={proxy.address}"]
-    sets.append("limits.adaptive=false")  # more calls than a busy machine gets done are what some of this is about
     server = await mesh.host("server", Echo, sets=sets)
     driver = await mesh.driver()
     await meets(driver, "echo", 1)

@@ -311,7 +311,7 @@ async def test_S6_five_times_too_many_calls_find_the_limit_that_nobody_configure
     """Done when 4: four at a time, 50 ms each. What depends on how busy this machine is, is noted and not asserted."""
     mesh = new_mesh(UNSCALED)
     capacity = 4 / 0.05
-    await mesh.start("k1", "kitchen", options="delay=0.05")
+    await mesh.start("k1", "kitchen", sets=["limits.adaptive=true"], options="delay=0.05")
     driver = await mesh.driver()
     await meets(driver, "kitchen", 1)
     kitchen = driver.client(Kitchen)

@@ -158,9 +158,9 @@ class LimitsTable(Table):
     )
     hello: Annotated[Size, Meta(description="bytes of the first frame of a peer")] = 8 << 10
     in_flight: Annotated[Limit, Meta(description="calls running at once in this host")] = 1024
-    adaptive: Annotated[bool, Meta(description="refuse calls that would only wait, found by how long calls take")] = (
-        True
-    )
+    adaptive: Annotated[
+        bool, Meta(description="true: refuse at once calls that would only wait, found by how long calls take")
+    ] = False
     in_flight_per_connection: Annotated[Limit, Meta(description="calls at once of one connection beyond loopback")] = (
         100
     )

@@ -139,7 +139,6 @@ async def test_so_it_is_in_the_middle_of_a_stream(host: Host, kind: str) -> None
 async def test_ten_thousand_faulty_calls_are_ten_thousand_typed_errors_on_one_open_connection() -> None:
     logging.getLogger("vyked").setLevel(logging.CRITICAL + 1)
     overrides = ("transports.tcp.port=0", "clients.default.prefer_local=false", "clients.default.transport=tcp")
-    overrides += ("limits.adaptive=false",)  # five hundred at once are what a busy machine may find too many
     try:
         async with Host(Faulty, text="[transports.tcp]\n[clients.default]\n[limits]\n", overrides=overrides) as host:
             service, kinds = host.client(Faulty), ("exit", "odd", "error", "junk")

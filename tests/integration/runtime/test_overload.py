@@ -84,7 +84,10 @@ class Crowd:
                 self.other.append(error)
 
 
-async def shop_and_caller(party: Party, more: str = "") -> tuple[Host, Any]:
+ADAPTIVE = "[limits]\nadaptive = true\n"
+
+
+async def shop_and_caller(party: Party, more: str = ADAPTIVE) -> tuple[Host, Any]:
     server = await party.host(Shop, more=more)
     caller = await party.host()
     shop: Any = caller.client(Shop)
@@ -113,7 +116,7 @@ async def test_calls_that_would_only_wait_are_refused_as_not_executed_and_that_p
 
 
 async def test_where_the_limit_does_not_adapt_nobody_is_refused(party: Party) -> None:
-    server, shop = await shop_and_caller(party, "[limits]\nadaptive = false\n")
+    server, shop = await shop_and_caller(party, "")
     async with Crowd().of(25 * WORKERS, shop.buy) as crowd:
         await eventually(lambda: crowd.done > 100, WITHIN_S)
     assert crowd.refused == []
