@@ -135,17 +135,30 @@ class Servers:
 
 async def hang_up(client: Client) -> None:
     """Close a connection without waiting for long for whoever is at the other end. Idempotent."""
+    # in a task of its own: a cancellation that comes meanwhile ended close() half-way, and the tasks of its subscriptions stayed
+    closing = asyncio.ensure_future(client.close())
+    closing.add_done_callback(_is_closed)
     try:
-        async with asyncio.timeout(CLOSE_S):
-            await client.close()
-    except (TimeoutError, _Stop, *FAILURES):
-        pass  # a server that hangs, or has cut us off: the connection is ended below
-    finally:
-        # close() waits until everything is written, for ever where the server has stopped reading: only the socket's
-        # transport can be aborted, and nats-py has no way to it but this
-        writer = getattr(client._transport, "_bare_io_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+        await asyncio.wait({closing}, timeout=CLOSE_S)
+    except asyncio.CancelledError:
+        asyncio.get_running_loop().call_later(CLOSE_S, _abort, client)  # it has its time all the same
+        raise
+    _abort(client)
+
+
+def _abort(client: Client) -> None:
+    """End the socket: close() waits until everything is written, for ever where the server has stopped reading, and nats-py has
+    no other way to its transport."""
+    writer = getattr(client._transport, "_bare_io_writer", None)
+    if writer is not None:
+        writer.transport.abort()
+
+
+def _is_closed(closing: asyncio.Future[None]) -> None:
+    """A server that hangs, or has cut us off, is none of this host's failures any more; what else goes wrong is told."""
+    error = None if closing.cancelled() else closing.exception()
+    if error is not None and not isinstance(error, (TimeoutError, _Stop, *FAILURES)):
+        asyncio.get_running_loop().call_exception_handler({"message": "closing a NATS connection", "exception": error})
 
 
 def _credentials(path: str, table: str) -> str:
