@@ -16,7 +16,7 @@ BEHIND = 64
 
 class News:
     """Of `services` (None: of all). `snapshot` gives all that is known, None: nothing yet; `came` is called when there may be
-    something to take."""
+    something to take. `is_behind`: what comes next is a snapshot."""
 
     def __init__(
         self, services: frozenset[str] | None, snapshot: Callable[[], Change | None], came: Callable[[], None]
@@ -24,11 +24,11 @@ class News:
         self._services, self._snapshot, self._came = services, snapshot, came
         self._known: frozenset[str] = frozenset()
         self._waiting: deque[Change] = deque()
-        self._is_behind = True
+        self.is_behind = True
 
     def tell(self, change: Change) -> None:
         """One more change."""
-        if not self._is_behind:
+        if not self.is_behind:
             self._waiting.append(change)
             if len(self._waiting) > BEHIND:
                 self.begin()
@@ -37,16 +37,16 @@ class News:
     def begin(self) -> None:
         """What comes next is a snapshot."""
         self._waiting.clear()
-        self._is_behind = True
+        self.is_behind = True
         self._came()
 
     def take(self) -> Change | None:
         """The next change; None: none yet."""
-        if self._is_behind:
+        if self.is_behind:
             whole = self._snapshot()
             if whole is None:
                 return None
-            self._is_behind = False
+            self.is_behind = False
             return self._visible(whole)
         while self._waiting:
             change = self._visible(self._waiting.popleft())
