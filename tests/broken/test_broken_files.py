@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from vyked_host.cli.check import command
+from vyked_host.loading.faults import FIRST_PARTY
 
 FILES = Path(__file__).parent / "files"
 BROKEN = sorted(FILES.glob("*.toml"))
@@ -61,3 +62,15 @@ def test_as_a_program_it_exits_4_and_prints_no_traceback():
     assert done.returncode == 4
     assert "everything.toml:7:9  error  host.debug: expected true or false, got 1" in done.stdout
     assert done.stderr == "5 errors in everything.toml\n"
+
+
+def test_a_name_that_is_ours_to_give_says_what_to_install(tmp_path, monkeypatch):
+    """None of those that are is missing here, so one is made up."""
+    monkeypatch.setitem(FIRST_PARTY, "transport.pigeon", "vyked-pigeon")
+    path = tmp_path / "vyked.toml"
+    path.write_text('\n[transports.edge]\nuse = "pigeon"\n')
+    [problem] = json.loads(check(path, "-o", "json").stdout)["problems"]
+    assert (problem["line"], problem["column"]) == (3, 7)
+    assert f"{problem['message']}; {problem['remedy']}".startswith(
+        "no transport 'pigeon' is installed; pip install vyked-pigeon"
+    )
