@@ -1,11 +1,12 @@
 """The suites that every distribution and every bus has to pass, against a real server."""
 
 import pytest
+from vyked_nats.conformance import JetStream, NatsRegistry
 from vyked_nats.options import BusOptions, JetStreamOptions, RegistryOptions, TransportOptions
 from vyked_nats.plugin import vyked_pubsub_backends, vyked_registries, vyked_transports
 
 from vyked_host.contracts import Provider, PubSub, Registry, Transport
-from vyked_host.testing import PluginConformance, PubSubConformance, RegistryConformance, TransportConformance
+from vyked_host.testing import PluginConformance, PubSubConformance, TransportConformance
 
 
 class TestNats(PubSubConformance):
@@ -19,9 +20,7 @@ class TestNats(PubSubConformance):
         return BusOptions(url=shared.url)
 
 
-class TestJetStream(PubSubConformance):
-    ack_wait_s = 1.0
-
+class TestJetStream(JetStream):
     @pytest.fixture
     def provider(self) -> Provider[PubSub]:
         _, provider = vyked_pubsub_backends()
@@ -29,14 +28,10 @@ class TestJetStream(PubSubConformance):
 
     @pytest.fixture
     def options(self, shared) -> JetStreamOptions:
-        return JetStreamOptions(url=shared.url, ack_wait=self.ack_wait_s, max_bytes=64 << 20)
+        return JetStreamOptions(url=shared.url, **self.settings)
 
 
-class TestRegistry(RegistryConformance):
-    virtual_time = False
-    examples = 4
-    steps = 12
-
+class TestRegistry(NatsRegistry):
     @pytest.fixture
     def provider(self) -> Provider[Registry]:
         (provider,) = vyked_registries()
