@@ -20,6 +20,7 @@ from ..model.message import INITIAL_CREDIT, Call, Fault
 from ..service.context import CURRENT, Context
 from .failures import raised_at
 from .lag import BLOCKED_S
+from .line import NotBegun
 from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Invocation:
         begins = dispatcher.now()
         if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
             return
+        if begins >= dispatcher.line.until and not await self._has_turn(begins):
+            return
         CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
         try:
             result = await self.route.proceed(arguments)
@@ -114,6 +117,33 @@ class Invocation:
                 Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
             )
         return self.ended
+
+    async def _has_turn(self, begins: float) -> bool:
+        """Whether it is to be begun, once those that came before have had their turn; else its sink has heard why not. Calls inside
+        this process, and those of the control lane, don't wait."""
+        path, dispatcher = self.route.endpoint.path, self._dispatcher
+        if self.call.peer is None or self.route.endpoint.lane != "normal":
+            return True
+        try:
+            await dispatcher.line.wait(begins)
+        except NotBegun as error:
+            self._fail(
+                Fault(
+                    code="RESOURCE_EXHAUSTED", message=f"{path}: {error}", executed="not_executed", retry_after_s=RETRY_AFTER_S
+                )
+            )  # fmt: skip
+            return False
+        except asyncio.CancelledError:
+            reason = self._reason or self._cancelled()
+            over = reason.code == "DEADLINE_EXCEEDED"
+            text = f"{path}: its time was over before it began" if over else reason.message
+            self._fail(msgspec.structs.replace(reason, message=text, executed="not_executed"))
+            if self._reason is None:
+                raise
+            return False
+        now = dispatcher.now()
+        is_late = now >= self.call.deadline or now - self.began >= BLOCKED_S
+        return not (is_late and self._comes_too_late(now))
 
     def started(self, task: asyncio.Task[None]) -> None:
         """It runs in `task`, and did not end at once."""

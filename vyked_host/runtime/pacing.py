@@ -21,8 +21,9 @@ from ..model.description import Kind
 from ..model.message import Call
 from ..model.report import InFlight
 from ..routing.concurrency import Concurrency, Pace, Seen
-from ..routing.priority import LOW_SHARE, Order
+from ..routing.priority import LOW_SHARE, Order, Priority
 from .lag import BLOCKED_S, LATE_S, LoopLag
+from .line import Line
 from .statistics import CallCounters
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from .routes import Route
 
 TOLD_EVERY_S = 10.0
+PATIENCE: dict[Priority, float] = {"low": 0.75, "normal": 1.0, "high": 1.2}
+"""Of the longest line, for calls of each priority."""
 Refusal = tuple[Code, str]
 
 
@@ -49,7 +52,8 @@ class Pacing:
         self._sockets: list[CallCounters] = []
         self._order = Order()
         self._refused, self._told_at = False, -math.inf
-        self.room = max(1.0, LOW_SHARE * self._most)
+        self._line: Line | None = None
+        self._room = self.room = max(1.0, LOW_SHARE * self._most)
 
     @property
     def limit(self) -> float:
@@ -65,6 +69,15 @@ class Pacing:
     def statistics(self) -> dict[str, int | None]:
         """The same as plain data."""
         return structs.asdict(self.report())
+
+    def stand(self, line: Line) -> None:
+        """`line` is where calls wait that have a place: while there is one, whoever comes is told when it is too long."""
+
+        def changed(is_there: bool) -> None:
+            self._line = line if is_there else None
+            self.room = 0.0 if is_there else self._room
+
+        line.changed = changed
 
     def add(self, route: Route) -> None:
         """One more endpoint is served."""
@@ -113,6 +126,8 @@ class Pacing:
             found = f"enough to do: {ran} calls run ([limits] in_flight)"
         elif self._limit is not None and route.pace is not None and call.peer is not None:
             found = self._crowded(self._limit, route, route.pace, call.deadline, now)
+        if found is None and self._line is not None and call.peer is not None:
+            found = self._behind(self._line, priority, call.deadline - now)
         if found is None:
             return None
         self._refused = True
@@ -126,6 +141,12 @@ class Pacing:
             return f"calls of it take {pace.takes_s:.2f} s now, and {left:.2f} s were left"
         return None
 
+    def _behind(self, line: Line, priority: Priority, left_s: float) -> str | None:
+        waits_s = line.seconds
+        if waits_s <= min(line.longest_s * PATIENCE[priority], left_s):
+            return None
+        return f"{waits_s:.2f} s of other calls are before it, and {left_s:.2f} s were left"
+
     # ---- twenty times a second ---------------------------------------------------------------------------------------
     def tick(self, late_s: float, now: float) -> None:
         """Look at what has ended since; the loop came so late."""
@@ -137,7 +158,8 @@ class Pacing:
         limit.look(self._paces, Seen(now=now, late_s=late_s, ran=ran, refused=self._refused, older=self._older))
         self._refused = False
         waits = limit.is_cut and any(each.takes_s for each in self._paces)
-        self.room = 0.0 if waits else max(1.0, LOW_SHARE * limit.limit)
+        self._room = 0.0 if waits else max(1.0, LOW_SHARE * limit.limit)
+        self.room = 0.0 if self._line is not None else self._room
         if limit.limit < before:
             self._tell(limit, now)
 
