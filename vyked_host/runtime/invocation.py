@@ -39,7 +39,7 @@ class Invocation:
     """A unary call, or the base of a stream."""
 
     __slots__ = (
-        "_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "pace", "route", "task",
+        "_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "in_line_s", "pace", "route", "task",
     )  # fmt: skip
     arguments: Any
     """Of a call that was let in and not begun."""
@@ -50,7 +50,7 @@ class Invocation:
         self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, now
         self.route, self.call = route, call
         self.pace = route.pace if call.peer is not None else None
-        self.ended = False
+        self.ended, self.in_line_s = False, 0.0
         self._reason: Fault | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -127,6 +127,7 @@ class Invocation:
         try:
             await dispatcher.line.wait(begins)
         except NotBegun as error:
+            dispatcher.pacing.refused += 1
             self._fail(
                 Fault(
                     code="RESOURCE_EXHAUSTED", message=f"{path}: {error}", executed="not_executed", retry_after_s=RETRY_AFTER_S
@@ -142,6 +143,7 @@ class Invocation:
                 raise
             return False
         now = dispatcher.now()
+        self.in_line_s = now - begins
         is_late = now >= self.call.deadline or now - self.began >= BLOCKED_S
         return not (is_late and self._comes_too_late(now))
 
@@ -197,9 +199,9 @@ class Invocation:
                 pace is not None and self.task is not None and self.began >= pace.since
             ):  # who never suspends never waits
                 pace.ended += 1
-                pace.total_s += took_s
-                if took_s < pace.fastest_s:
-                    pace.fastest_s = took_s
+                pace.total_s += took_s - self.in_line_s  # the line has a bound of its own
+                if took_s - self.in_line_s < pace.fastest_s:
+                    pace.fastest_s = took_s - self.in_line_s
             self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
             self.route.counters.succeeded(took_s)
@@ -213,7 +215,7 @@ class Invocation:
             self.route.counters.fault(fault.code, elapsed)
             if self.pace is not None and fault.executed != "not_executed" and self.began >= self.pace.since:
                 self.pace.ended += 1
-                self.pace.total_s += elapsed
+                self.pace.total_s += elapsed - self.in_line_s
             queued = elapsed if fault.executed == "not_executed" else 0.0
             self._dispatcher.failures.served(
                 self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -114,37 +114,39 @@ async def all_told(*answers: Answer) -> None:
     await turns(lambda: all(each.told.done() for each in answers))
 
 
-def flooded(adaptive: bool) -> Callable[[Bench], Awaitable[None]]:
-    async def flood(bench: Bench) -> None:
-        desk, answers, read_at = Desk(bench, adaptive=adaptive), list[Answer](), list[float]()
-        began = desk.clock.seconds
+async def flood(bench: Bench, *, adaptive: bool) -> None:
+    desk, answers, read_at = Desk(bench, adaptive=adaptive), list[Answer](), list[float]()
+    began = desk.clock.seconds
 
-        def read() -> None:
-            read_at.append(desk.clock.seconds)
-            wanted = int((desk.clock.seconds - began) * 5 / COMPUTES_S) + 1
-            answers.extend(desk.come() for _ in range(wanted - len(answers)))
+    def read() -> None:
+        read_at.append(desk.clock.seconds)
+        wanted = int((desk.clock.seconds - began) * 5 / COMPUTES_S) + 1
+        answers.extend(desk.come() for _ in range(wanted - len(answers)))
 
-        await turns(lambda: desk.clock.seconds >= began + SECONDS, read)
-        await all_told(*answers)
-        refused = [each for each in answers if each.fault is not None]
-        done = [each for each in answers if each.fault is None]
-        assert len(refused) > 3 * len(done)
-        assert {(each.fault.code, each.fault.executed) for each in refused if each.fault} == {
-            ("RESOURCE_EXHAUSTED", "not_executed")
-        }
-        assert all(each.fault.retry_after_s for each in refused if each.fault)
-        assert max(each.waited_s for each in refused) < 0.05
-        assert max(each.waited_s for each in done) < (0.2 if adaptive else 1.0)
-        assert len(done) * COMPUTES_S > 0.95 * SECONDS
-        pauses = [after - before for before, after in pairwise(read_at)]
-        assert max(pauses) < 2 * (TURN_S + COMPUTES_S) + 0.001
-
-    flood.__name__ = "flood"
-    return flood
+    await turns(lambda: desk.clock.seconds >= began + SECONDS, read)
+    await all_told(*answers)
+    refused = [each for each in answers if each.fault is not None]
+    done = [each for each in answers if each.fault is None]
+    assert len(refused) > 3 * len(done)
+    assert {(each.fault.code, each.fault.executed) for each in refused if each.fault} == {
+        ("RESOURCE_EXHAUSTED", "not_executed")
+    }
+    assert all(each.fault.retry_after_s for each in refused if each.fault)
+    assert max(each.waited_s for each in refused) < 0.05
+    assert max(each.waited_s for each in done) < (0.2 if adaptive else 1.0)
+    assert len(done) * COMPUTES_S > 0.95 * SECONDS
+    pauses = [after - before for before, after in pairwise(read_at)]
+    assert max(pauses) < 2 * (TURN_S + COMPUTES_S) + 0.001
 
 
-test_five_times_too_many_calls_that_compute_are_refused_within_50_ms = each_way(flooded(adaptive=False))
-test_where_the_limit_adapts_calls_that_compute_hardly_wait = each_way(flooded(adaptive=True))
+@each_way
+async def test_five_times_too_many_calls_that_compute_are_refused_within_50_ms(bench: Bench) -> None:
+    await flood(bench, adaptive=False)
+
+
+@each_way
+async def test_where_the_limit_adapts_calls_that_compute_hardly_wait(bench: Bench) -> None:
+    await flood(bench, adaptive=True)
 
 
 @each_way
