@@ -133,6 +133,7 @@ class Node:
                 "groups": self._behind.latest(),
             },
             "connections": {name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()},
+            "in_flight": self.dispatcher.pacing.statistics(),
             "loop_lag_s": self.lag.lag_s,
             "loop_late": self.lag.late,
         }
