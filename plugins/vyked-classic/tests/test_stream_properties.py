@@ -13,6 +13,7 @@ from vyked_classic.wire.stream import ENDLESS, FORK, Malformed, Stream
 
 CAPTURED = [data for data in streams().values() if data]
 PACKETS = [each.data for each in segments()]
+LIST = b'{"pid": "1", "type": "registered", "params": {"dependencies": []}},'
 PING = b'{"pid": "1", "type": "ping", "node_id": "a"},'
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -73,7 +74,7 @@ def _readable(text):
     st.lists(st.tuples(st.integers(min_value=0), st.sampled_from(["flip", "cut", "twice", "put"]), st.binary(max_size=6)), min_size=1, max_size=5),
     st.lists(st.integers(min_value=0), max_size=8),
 )  # fmt: skip
-@example([b'{"pid": "1", "type": "registered", "params": {"dependencies": []}},'], [(63, "cut", b"")], [])  # a list without its end
+@example([LIST], [(LIST.index(b"]"), "cut", b"")], [])  # it has lost its end, and takes all that comes for elements
 def test_any_mutation_is_survived_and_what_follows_in_a_segment_of_its_own_is_read(packets, mutations, cuts):
     data = bytearray(b"".join(packets))
     for where, how, what in mutations:
