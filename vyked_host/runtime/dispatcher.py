@@ -19,7 +19,6 @@ from .clock import SWEEP_S
 from .failures import FailureLog
 from .invocation import RETRY_AFTER_S, Invocation
 from .lag import LoopLag
-from .line import IMPATIENT_S, PATIENT_S, Line
 from .outcomes import invalid_fault
 from .pacing import Pacing
 from .routes import Route
@@ -45,8 +44,7 @@ class Dispatcher:
         self.pacing = Pacing(
             self.running, most=in_flight_limit, adaptive=adaptive, lag=self.lag, now=clock.now, log=log
         )  # fmt: skip
-        self.line = Line(self._loop, clock.now, IMPATIENT_S if adaptive else PATIENT_S)
-        self.pacing.stand(self.line)
+        self.line = self.pacing.line
         self.draining = False
         self.statistics: Callable[[], dict[str, Any]] | None = (
             None  # both are the node's, for transports that show them

@@ -20,7 +20,6 @@ from ..model.message import INITIAL_CREDIT, Call, Fault
 from ..service.context import CURRENT, Context
 from .failures import raised_at
 from .lag import BLOCKED_S
-from .line import NotBegun
 from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class Invocation:
         """The body of the task: the handler, and its outcome."""
         dispatcher = self._dispatcher
         begins = dispatcher.now()
-        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
         if begins >= dispatcher.line.until and not await self._has_turn(begins):
             return
@@ -104,7 +103,7 @@ class Invocation:
         self.task = asyncio.current_task()
         return self.run(self.arguments)
 
-    def _comes_too_late(self, now: float) -> bool:
+    def comes_too_late(self, now: float) -> bool:
         """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.
         Calls inside this process, and those of the control lane, only end by their time."""
         path, waited = self.route.endpoint.path, now - self.began
@@ -113,39 +112,18 @@ class Invocation:
             self._fail(Fault(code="DEADLINE_EXCEEDED", message=text, executed="not_executed"))
         elif self.call.peer is not None and self.route.endpoint.lane == "normal":
             text = f"{path}: it waited for {waited:.1f} s and had not begun"
-            self._fail(
-                Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
-            )
+            self._fail(Fault("RESOURCE_EXHAUSTED", text, "not_executed", retry_after_s=RETRY_AFTER_S))
         return self.ended
 
     async def _has_turn(self, begins: float) -> bool:
-        """Whether it is to be begun, once those that came before have had their turn; else its sink has heard why not. Calls inside
-        this process, and those of the control lane, don't wait."""
-        path, dispatcher = self.route.endpoint.path, self._dispatcher
-        if self.call.peer is None or self.route.endpoint.lane != "normal":
-            return True
+        """Whether it is to be begun, once those that came before have had their turn; else its sink has heard why not."""
         try:
-            await dispatcher.line.wait(begins)
-        except NotBegun as error:
-            dispatcher.pacing.refused += 1
-            self._fail(
-                Fault(
-                    code="RESOURCE_EXHAUSTED", message=f"{path}: {error}", executed="not_executed", retry_after_s=RETRY_AFTER_S
-                )
-            )  # fmt: skip
-            return False
+            self.in_line_s = await self._dispatcher.pacing.turn(self, begins)
         except asyncio.CancelledError:
-            reason = self._reason or self._cancelled()
-            over = reason.code == "DEADLINE_EXCEEDED"
-            text = f"{path}: its time was over before it began" if over else reason.message
-            self._fail(msgspec.structs.replace(reason, message=text, executed="not_executed"))
+            self.abandoned(self.task)
             if self._reason is None:
                 raise
-            return False
-        now = dispatcher.now()
-        self.in_line_s = now - begins
-        is_late = now >= self.call.deadline or now - self.began >= BLOCKED_S
-        return not (is_late and self._comes_too_late(now))
+        return not self.ended
 
     def started(self, task: asyncio.Task[None]) -> None:
         """It runs in `task`, and did not end at once."""
@@ -154,7 +132,7 @@ class Invocation:
         if self._reason is not None:  # cancelled from within its own first step
             task.cancel()
 
-    def abandoned(self, _task: asyncio.Task[None]) -> None:
+    def abandoned(self, _task: asyncio.Task[None] | None) -> None:
         """The task is over; when it was cancelled before its first line nobody has told the sink."""
         if not self.ended:
             self._fail(msgspec.structs.replace(self._reason or self._cancelled(), executed="not_executed"))
@@ -195,10 +173,8 @@ class Invocation:
     def _respond(self, body: Any) -> None:
         if not self.ended:
             took_s, pace = self._dispatcher.now() - self.began, self.pace
-            if (
-                pace is not None and self.task is not None and self.began >= pace.since
-            ):  # who never suspends never waits
-                pace.ended += 1
+            if pace is not None and self.task is not None and self.began >= pace.since:
+                pace.ended += 1  # one without a task never suspended, so it never waited
                 pace.total_s += took_s - self.in_line_s  # the line has a bound of its own
                 if took_s - self.in_line_s < pace.fastest_s:
                     pace.fastest_s = took_s - self.in_line_s
@@ -247,10 +223,8 @@ class Streaming(Invocation):
         if self.ended:
             return True
         if self._closed or len(self._queue) >= 2 * INITIAL_CREDIT:
-            message = (
-                f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
-            )
-            self.cancel(Fault(code="INVALID_ARGUMENT", message=message, executed="executed"))
+            text = f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
+            self.cancel(Fault(code="INVALID_ARGUMENT", message=text, executed="executed"))
             return False
         try:
             self._queue.append(self._codecs.decode_item(body))
@@ -292,7 +266,7 @@ class Streaming(Invocation):
         """The body of the task."""
         dispatcher = self._dispatcher
         begins = dispatcher.now()
-        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
         CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
         kind = self.route.endpoint.kind

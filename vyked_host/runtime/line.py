@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 TURN_S = 0.01
-"""The time slice of interactive programs, at the same time a fifth of what a refusal may take (50 ms)."""
+"""A fifth of what a refusal may take, 50 ms: it takes two turns, and what the last handlers in them take longer."""
 PATIENT_S, IMPATIENT_S = 0.8, 0.1
 """The longest line, in seconds: what waits for a second is refused in any case; where the limit adapts, calls are not to wait."""
 MOST = 256
@@ -27,24 +27,17 @@ MOST = 256
 _TURNS = 3
 
 
-class NotBegun(Exception):
-    """A call that waited in line is refused, since those before it take too long."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"{seconds:.2f} s of other calls were before it")
-
-
 class Line:
-    """Of one loop. `longest_s` bounds it; `processor` is the time that this thread has had of it, in seconds; `changed` is told when there is one, and when there is none any more."""
+    """Of one loop. `longest_s` bounds it; `processor` is the time that this thread has had of it, in seconds; `changed` is told when there
+    is one, and when there is none any more."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, now: Callable[[], float], longest_s: float,
-        processor: Callable[[], float] = time.thread_time,
+        changed: Callable[[bool], None], processor: Callable[[], float] = time.thread_time,
     ) -> None:  # fmt: skip
-        self._loop, self._now, self.longest_s, self.processor = loop, now, longest_s, processor
+        self._loop, self._now, self.longest_s, self._changed, self.processor = loop, now, longest_s, changed, processor
         self.until = now() + TURN_S
         """From then on it has to be asked whether a call may be begun."""
-        self.changed: Callable[[bool], None] = _nobody_asks
         self._waiting: deque[asyncio.Future[bool]] = deque()
         self._is_told = False
         self._begun, self._most = 0, 1
@@ -60,23 +53,21 @@ class Line:
         known = sorted(self._lately)
         return len(self._waiting) * known[len(known) // 2] if len(known) == _TURNS else 0.0
 
-    async def wait(self, now: float) -> None:
-        """Wait until a call may be begun that came at `now`. Raises NotBegun."""
+    async def wait(self, now: float) -> bool:
+        """Wait until a call may be begun that came at `now`. False: it may not, the line is too long."""
         if not self._is_over(now):
-            return
+            return True
         turn: asyncio.Future[bool] = self._loop.create_future()
         if not self._waiting:
             self.until = 0.0
-            self.changed(True)
+            self._changed(True)
         self._waiting.append(turn)
         try:
-            is_next = await turn
+            return await turn
         except asyncio.CancelledError:
             with suppress(ValueError):  # its turn has come in this very moment
                 self._waiting.remove(turn)
             raise
-        if not is_next:
-            raise NotBegun(self.longest_s)
 
     def _is_over(self, now: float) -> bool:
         """Is this turn of the loop over for calls that are to be begun?"""
@@ -107,7 +98,7 @@ class Line:
         if not self._waiting and not self._begun:
             self._lately.clear()
             self._most, self.until = 1, now + TURN_S
-            self.changed(False)
+            self._changed(False)
 
     def _begin(self) -> None:
         """Those that are begun in this turn come next."""
@@ -130,7 +121,3 @@ class Line:
             turn = self._waiting.pop()
             if not turn.done():
                 turn.set_result(False)
-
-
-def _nobody_asks(_is_there: bool) -> None:
-    """Nobody has to know."""

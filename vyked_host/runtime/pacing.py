@@ -9,6 +9,7 @@ For each call there is one comparison with `room`; what is asked beyond that is 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection
@@ -23,7 +24,7 @@ from ..model.report import InFlight
 from ..routing.concurrency import Concurrency, Pace, Seen
 from ..routing.priority import LOW_SHARE, Order, Priority
 from .lag import BLOCKED_S, LATE_S, LoopLag
-from .line import Line
+from .line import IMPATIENT_S, PATIENT_S, Line
 from .statistics import CallCounters
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Pacing:
         self._sockets: list[CallCounters] = []
         self._order = Order()
         self._refused, self._told_at = False, -math.inf
-        self._line: Line | None = None
+        self._is_line = False
+        self.line = Line(asyncio.get_running_loop(), now, IMPATIENT_S if adaptive else PATIENT_S, self._lined_up)
         self._room = self.room = max(1.0, LOW_SHARE * self._most)
 
     @property
@@ -70,14 +72,9 @@ class Pacing:
         """The same as plain data."""
         return structs.asdict(self.report())
 
-    def stand(self, line: Line) -> None:
-        """`line` is where calls wait that have a place: while there is one, whoever comes is told when it is too long."""
-
-        def changed(is_there: bool) -> None:
-            self._line = line if is_there else None
-            self.room = 0.0 if is_there else self._room
-
-        line.changed = changed
+    def _lined_up(self, is_there: bool) -> None:
+        """While calls wait in line, whoever comes is looked at."""
+        self._is_line, self.room = is_there, 0.0 if is_there else self._room
 
     def add(self, route: Route) -> None:
         """One more endpoint is served."""
@@ -126,8 +123,8 @@ class Pacing:
             found = f"enough to do: {ran} calls run ([limits] in_flight)"
         elif self._limit is not None and route.pace is not None and call.peer is not None:
             found = self._crowded(self._limit, route, route.pace, call.deadline, now)
-        if found is None and self._line is not None and call.peer is not None:
-            found = self._behind(self._line, priority, call.deadline - now)
+        if found is None and self._is_line and call.peer is not None:
+            found = self._behind(priority, call.deadline - now)
         if found is None:
             return None
         self._refused = True
@@ -141,11 +138,24 @@ class Pacing:
             return f"calls of it take {pace.takes_s:.2f} s now, and {left:.2f} s were left"
         return None
 
-    def _behind(self, line: Line, priority: Priority, left_s: float) -> str | None:
-        waits_s = line.seconds
-        if waits_s <= min(line.longest_s * PATIENCE[priority], left_s):
+    def _behind(self, priority: Priority, left_s: float) -> str | None:
+        waits_s = self.line.seconds
+        if waits_s <= min(self.line.longest_s * PATIENCE[priority], left_s):
             return None
         return f"{waits_s:.2f} s of other calls are before it, and {left_s:.2f} s were left"
+
+    async def turn(self, invocation: Invocation, begins: float) -> float:
+        """Wait until `invocation` may be begun, or has heard why not; the answer is for how long. Calls inside this process, and those
+        of the control lane, don't wait."""
+        call = invocation.call
+        if call.peer is None or invocation.route.endpoint.lane != "normal":
+            return 0.0
+        is_next = await self.line.wait(begins)
+        now = self._now()
+        self.refused += not is_next
+        if not is_next or now >= call.deadline or now - invocation.began >= BLOCKED_S:
+            invocation.comes_too_late(now)
+        return now - begins
 
     # ---- twenty times a second ---------------------------------------------------------------------------------------
     def tick(self, late_s: float, now: float) -> None:
@@ -159,7 +169,7 @@ class Pacing:
         self._refused = False
         waits = limit.is_cut and any(each.takes_s for each in self._paces)
         self._room = 0.0 if waits else max(1.0, LOW_SHARE * limit.limit)
-        self.room = 0.0 if self._line is not None else self._room
+        self.room = 0.0 if self._is_line else self._room
         if limit.limit < before:
             self._tell(limit, now)
 
