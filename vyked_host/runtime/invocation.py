@@ -112,7 +112,8 @@ class Invocation:
             self._fail(Fault(code="DEADLINE_EXCEEDED", message=text, executed="not_executed"))
         elif self.call.peer is not None and self.route.endpoint.lane == "normal":
             text = f"{path}: it waited for {waited:.1f} s and had not begun"
-            self._fail(Fault("RESOURCE_EXHAUSTED", text, "not_executed", retry_after_s=RETRY_AFTER_S))
+            late = Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
+            self._fail(late)
         return self.ended
 
     async def _has_turn(self, begins: float) -> bool:
@@ -215,8 +216,7 @@ class Streaming(Invocation):
         super().__init__(dispatcher, route, codecs, call, sink, now)
         self._queue: deque[Any] = deque()
         self._ready, self._granted = asyncio.Event(), asyncio.Event()
-        self._closed = False
-        self._taken = 0
+        self._closed, self._taken = False, 0
 
     def item(self, body: Any) -> bool:
         """One item of the caller's stream; False when it has to wait for credit."""
