@@ -186,7 +186,7 @@ async def test_a_caller_may_lower_the_priority_of_its_calls_and_of_those_they_ma
     await eventually(lambda: len(server.node.dispatcher.running) == 3, WITHIN_S)
     for buy in (shop.buy, till.buy):
         await eventually_called(buy)
-        with pytest.raises(CallError, match="enough to do|failed"):
+        with pytest.raises(CallError, match=r"enough to do|failed"):
             await buy.using(priority="low")()
     with pytest.raises(Overloaded):
         await shop.pay.using(priority="low")()
