@@ -41,8 +41,8 @@ _HERE = Path(__file__).parent
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: `calls`, `in_flight` of them at once."""
 
-    calls: int = 3200
-    in_flight: int = 64
+    calls: int = 1600
+    in_flight: int = 32
 
 
 class Cost(msgspec.Struct, kw_only=True):

@@ -105,29 +105,24 @@ class Dispatcher:
     # ---- per call --------------------------------------------------------------------------------------------------
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Run one call. Every refusal is `not_executed`."""
-        admitted = self._admit(call, sink)
-        if admitted is None:
+        invocation = self._admit(call, sink)
+        if invocation is None:
             return None
-        invocation, arguments = admitted
-        task = self._start(invocation.run(arguments))
+        self._start(invocation)
         if invocation.ended:
             return None
-        invocation.started(task)
         self._watch()
         return invocation
 
     def enter(self, call: Call, sink: Sink) -> Entered | None:
         """Let one call in that the task of its transport runs."""
-        admitted = self._admit(call, sink)
-        if admitted is None:
-            return None
-        invocation, arguments = admitted
-        invocation.arguments = arguments
-        self._watch()
+        invocation = self._admit(call, sink)
+        if invocation is not None:
+            self._watch()
         return invocation
 
-    def _admit(self, call: Call, sink: Sink) -> tuple[Invocation, Any] | None:
-        """The call as it is counted from now on, and its arguments; None: it is refused."""
+    def _admit(self, call: Call, sink: Sink) -> Invocation | None:
+        """The call as it is counted from now on; None: it is refused."""
         index = call.endpoint
         route = self._routes[index] if 0 <= index < len(self._routes) else None
         if route is None:
@@ -157,12 +152,12 @@ class Dispatcher:
         except ValueError as error:
             self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
             return None
-        invocation = route.invocation(self, route, codecs, call, sink, now)
+        invocation = route.invocation(self, route, codecs, call, arguments, sink, now)
         route.counters.in_flight += 1
         self.running[invocation] = None
         if invocation.pace is None:
             self.pacing.aside += 1
-        return invocation, arguments
+        return invocation
 
     def _watch(self) -> None:
         if not self._sweeping:

@@ -38,28 +38,26 @@ class Invocation:
     """A unary call, or the base of a stream."""
 
     __slots__ = (
-        "_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "pace", "route", "task",
+        "_codecs", "_dispatcher", "_sink", "arguments", "began", "call", "ended", "pace", "reason", "route", "task",
     )  # fmt: skip
-    arguments: Any
-    """Of a call that was let in and not begun."""
 
     def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
-    ) -> None:
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, arguments: Any, sink: Sink, now: float
+    ) -> None:  # fmt: skip
         self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, now
-        self.route, self.call = route, call
+        self.route, self.call, self.arguments = route, call, arguments
         self.pace = route.pace if call.peer is not None else None
         self.ended = False
-        self._reason: Fault | None = None
+        self.reason: Fault | None = None
         self.task: asyncio.Task[None] | None = None
 
     # ---- Running ---------------------------------------------------------------------------------------------------
     def cancel(self, fault: Fault) -> None:
         """End the handler's task; `fault` is what the sink hears when the handler lets itself be cancelled. Once: a second
         one would interrupt the handler's cleaning up."""
-        if self.ended or self._reason is not None:
+        if self.ended or self.reason is not None:
             return
-        self._reason = fault
+        self.reason = fault
         if self.task is not None:
             self.task.cancel()
 
@@ -78,7 +76,7 @@ class Invocation:
         """A unary call sends no items."""
 
     # ---- the handler's task ----------------------------------------------------------------------------------------
-    async def run(self, arguments: Any) -> None:
+    async def run(self) -> None:
         """The body of the task: the handler, and its outcome."""
         dispatcher = self._dispatcher
         begins = dispatcher.now()
@@ -86,7 +84,7 @@ class Invocation:
             return
         CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
         try:
-            result = await self.route.proceed(arguments)
+            result = await self.route.proceed(self.arguments)
             if result.__class__ is not self.route.result_class:
                 result = self._checked(result)
             body = self._codecs.encode(result)
@@ -99,7 +97,7 @@ class Invocation:
     def here(self) -> Coroutine[Any, Any, None]:
         """`run`, in the task of the one who brought the call."""
         self.task = asyncio.current_task()
-        return self.run(self.arguments)
+        return self.run()
 
     def _comes_too_late(self, now: float) -> bool:
         """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.
@@ -118,25 +116,24 @@ class Invocation:
     def started(self, task: asyncio.Task[None]) -> None:
         """It runs in `task`, and did not end at once."""
         self.task = task
-        task.add_done_callback(self.abandoned)
-        if self._reason is not None:  # cancelled from within its own first step
+        if self.reason is not None:  # cancelled from within its own first step
             task.cancel()
 
     def abandoned(self, _task: asyncio.Task[None]) -> None:
         """The task is over; when it was cancelled before its first line nobody has told the sink."""
         if not self.ended:
-            self._fail(msgspec.structs.replace(self._reason or self._cancelled(), executed="not_executed"))
+            self._fail(msgspec.structs.replace(self.reason or self._cancelled(), executed="not_executed"))
 
     def _ended_by(self, error: BaseException) -> bool:
         """Whatever a handler raises becomes its caller's fault, SystemExit too. True: it goes on from here, as what a person
         (Ctrl-C) or the interpreter wants, or as the task's own cancellation."""
         if isinstance(error, asyncio.CancelledError):
-            reason = self._reason or self._cancelled()
+            reason = self.reason or self._cancelled()
             never = error.args == NEVER_BEGUN
             self._fail(
                 msgspec.structs.replace(reason, executed="not_executed") if never else reason, *error.args[:never]
             )
-            return self._reason is None
+            return self.reason is None
         self._fail(self._fault(error), raised_at(error))
         return isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
@@ -202,9 +199,9 @@ class Streaming(Invocation):
     __slots__ = ("_closed", "_granted", "_queue", "_ready", "_taken")
 
     def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
-    ) -> None:
-        super().__init__(dispatcher, route, codecs, call, sink, now)
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, arguments: Any, sink: Sink, now: float
+    ) -> None:  # fmt: skip
+        super().__init__(dispatcher, route, codecs, call, arguments, sink, now)
         self._queue: deque[Any] = deque()
         self._ready, self._granted = asyncio.Event(), asyncio.Event()
         self._closed = False
@@ -256,7 +253,7 @@ class Streaming(Invocation):
             cast(CreditSink, self._sink).credit(self.call, self._taken)
             self._taken = 0
 
-    async def run(self, arguments: Any) -> None:
+    async def run(self) -> None:
         """The body of the task."""
         dispatcher = self._dispatcher
         begins = dispatcher.now()
@@ -266,7 +263,7 @@ class Streaming(Invocation):
         kind = self.route.endpoint.kind
         STREAMING.set(self)
         try:
-            result = await self.route.proceed(arguments)
+            result = await self.route.proceed(self.arguments)
             body = None if kind.streams_out else self._codecs.encode(self._checked(result))
         except BaseException as error:
             if self._ended_by(error):

@@ -45,19 +45,19 @@ class KeyedInvocation(Invocation):
     __slots__ = ("_until", "given", "has_begun")
 
     def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
+        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, arguments: Any, sink: Sink, now: float
     ) -> None:  # fmt: skip
         if call.idempotency_key is not None:
             call = msgspec.structs.replace(call)  # its deadline changes here, and not for a caller inside this process
-        super().__init__(dispatcher, route, codecs, call, sink, now)
+        super().__init__(dispatcher, route, codecs, call, arguments, sink, now)
         self._until = max(call.deadline, now + LIMIT_S) if route.timeout_s is None else now + route.timeout_s
         self.has_begun = False
         self.given: tuple[Exception, Fault] | None = None
 
-    async def run(self, arguments: Any) -> None:
+    async def run(self) -> None:
         """The body of the task."""
         KEYED.set(self)
-        await super().run(arguments)
+        await super().run()
 
     def cancel(self, fault: Fault) -> None:
         """The caller goes; the handler stays, until its own time is over, and once the host can't wait any longer."""
