@@ -6,7 +6,6 @@ The way without failures is the one that counts: whom the call has tried, the bu
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
 from typing import Any
 
 from ..contracts import Channel
@@ -33,23 +32,25 @@ class Attempts(Outgoing):
         """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
         if options is not None and options.hedge_after is not None and tried is None:
             return await race(self, arguments, options, options.hedge_after)
-        call = self._new(options or PLAIN)
+        now = self._now()
+        call = self._new(options or PLAIN, now)
         while True:
             answer: Answer | None = None
             dialling = 0.0  # when it began; then, negative, how long it took
             try:
-                instance = self._choose(call, options) if tried is None else self._another(call, options, tried)
+                instance = self._choose(call, options, now) if tried is None else self._another(call, options, tried)
                 way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
                 channel = way.channel
                 if channel is None:
-                    dialling = perf_counter()
+                    dialling = self._now()
                     channel = await self._dialled(instance, way, call)
-                    dialling -= perf_counter()
-                answer = self._send(call, arguments, instance, way, channel, tried)
+                    now = self._now()
+                    dialling -= now
+                answer = self._send(call, arguments, instance, way, channel, tried, now)
                 result = await answer.future
             except BaseException as error:
                 if tried is None or tried.counts(error):
-                    self._failed(answer, error, call, perf_counter() - dialling if dialling > 0 else -dialling)
+                    self._failed(answer, error, call, self._now() - dialling if dialling > 0 else -dialling)
                 elif answer is not None:
                     self._given_up(answer)
                 kept = results_at(channel, call) if answer is not None and channel is not None else ""
@@ -60,19 +61,17 @@ class Attempts(Outgoing):
                     raise
             else:
                 answer.running = None  # it has the answer as its sink: a circle no collector would find
-                self.counters.succeeded(perf_counter() - answer.began)
-                self._ended(answer, None)
-                if instance.failures:
-                    instance.failures = 0
+                self._succeeded(answer)
                 return result
             if pause > 0.0:
                 await asyncio.sleep(pause)
+            now = self._now()
 
     # ---- one attempt -----------------------------------------------------------------------------------------------
     def _send(
-        self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None
+        self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None, now: float
     ) -> Answer:  # fmt: skip
-        call.endpoint, call.codec = way.agreed(channel, self.endpoint)
+        call.endpoint, call.codec = way.known.get(self._key) or way.agreed(channel, self.endpoint)
         if tried is not None and tried.doubt is not None and results_at(channel, call) != tried.results:
             raise tried.doubt
         codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
@@ -80,8 +79,8 @@ class Attempts(Outgoing):
             call.body = codecs.encode(arguments)
         except (ValueError, TypeError, OverflowError) as error:
             raise unsendable(self.endpoint, error) from error
-        answer = Answer(self.endpoint, instance, call.deadline, codecs.decode, self._loop.create_future())
-        self.client.pending.add(answer)
+        answer = Answer(self.endpoint, instance, codecs.decode, self._loop.create_future(), now, call.deadline)
+        self._pending.add(answer)
         instance.in_flight += 1
         try:
             answer.running = channel.dispatch(call, answer)
@@ -90,18 +89,29 @@ class Attempts(Outgoing):
             raise
         return answer
 
-    def _ended(self, answer: Answer, error: CallError | None) -> None:
-        instance, elapsed = answer.instance, perf_counter() - answer.began
+    def _succeeded(self, answer: Answer) -> None:
+        """Account for an attempt that was answered: as `_ended`, for each call that goes well."""
+        instance, elapsed = answer.instance, self._now() - answer.began
         instance.in_flight -= 1
-        self.client.pending.discard(answer)
-        if self.client.observer is not None:
+        self._pending.waiting.pop(answer, None)
+        self.counters.succeeded(elapsed)
+        if self._observer is not None:
+            self._observer.observed(instance, None, elapsed)
+        if instance.failures:
+            instance.failures = 0
+
+    def _ended(self, answer: Answer, error: CallError | None) -> None:
+        instance = answer.instance
+        instance.in_flight -= 1
+        self._pending.waiting.pop(answer, None)
+        if self._observer is not None:
             fault = Fault(code=error.code, message=str(error), executed=error.executed) if error else None
-            self.client.observer.observed(instance, fault, elapsed)
+            self._observer.observed(instance, fault, self._now() - answer.began)
 
     def _failed(self, answer: Answer | None, error: BaseException, call: Call, dialling_s: float) -> None:
         """Account for a failed attempt."""
         known = error if isinstance(error, CallError) else None
-        waited = perf_counter() - answer.began if answer is not None else 0.0
+        waited = self._now() - answer.began if answer is not None else 0.0
         self.counters.fault(known.code if known is not None else type(error).__name__, waited)
         named = answer.instance.node_id if answer is not None else None
         self.client.failures.called(self.endpoint, call, error, named, dialling_s, waited)
@@ -159,7 +169,7 @@ class Attempts(Outgoing):
         chosen = None
         if tried.nodes and (options is None or not options.instance):
             chosen = another(self.client.target.instances, tried.nodes, self.client.chance())
-        chosen = chosen or self._choose(call, options)
+        chosen = chosen or self._choose(call, options, self._now())
         tried.nodes.append(chosen.node_id)
         call.attempt = len(tried.nodes)
         return chosen

@@ -28,23 +28,20 @@ class Pending:
         self._limit = math.inf if limit is None else limit
         self._room = 0.0  # the limit while the sweep runs: the first to come begins it
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[Expiring, None] = {}
+        self.waiting: dict[Expiring, None] = {}
+        """Who is watched over. Whoever waits no longer is taken out."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def add(self, waiting: Expiring) -> None:
         """Watch over `waiting`. Raises Overloaded (`not_sent`) at the limit."""
-        if len(self._waiting) >= self._room:
+        if len(self.waiting) >= self._room:
             self._make_room()
-        self._waiting[waiting] = None
-
-    def discard(self, waiting: Expiring) -> None:
-        """It waits no longer."""
-        self._waiting.pop(waiting, None)
+        self.waiting[waiting] = None
 
     def _make_room(self) -> None:
-        if len(self._waiting) >= self._limit:
+        if len(self.waiting) >= self._limit:
             text = f"{self._limit} calls already wait for answers in this host ([limits] pending)"
             raise Overloaded(text, executed="not_sent")
         self._room = self._limit
@@ -52,10 +49,10 @@ class Pending:
 
     def _sweep(self) -> None:
         now = self._loop.time()
-        for each in [each for each in self._waiting if each.deadline <= now]:
-            self._waiting.pop(each, None)
+        for each in [each for each in self.waiting if each.deadline <= now]:
+            self.waiting.pop(each, None)
             self._loop.call_soon(each.expire)  # by itself: the failure of one is not the others'
-        if self._waiting:
+        if self.waiting:
             self._loop.call_later(SWEEP_S, self._sweep)
         else:
             self._room = 0.0
