@@ -17,6 +17,7 @@ import msgspec
 from ..contracts import CreditSink, Sink
 from ..errors import ServiceError
 from ..model.message import INITIAL_CREDIT, Call, Fault
+from ..routing.concurrency import Pace
 from ..service.context import CURRENT, Context
 from .failures import raised_at
 from .lag import BLOCKED_S
@@ -34,22 +35,21 @@ NEVER_BEGUN = ("no thread was free for it",)
 """What a cancellation says of a blocking handler that had not begun."""
 
 
-class Invocation:
-    """A unary call, or the base of a stream."""
+class Invocation(msgspec.Struct, eq=False):
+    """A unary call, or the base of a stream. `began`: when it came in, in monotonic seconds; `pace`: of its endpoint, where it has a part
+    in it; `reason`: why it was cancelled; `task`: in which it goes on since it suspended."""
 
-    __slots__ = (
-        "_codecs", "_dispatcher", "_sink", "arguments", "began", "call", "ended", "pace", "reason", "route", "task",
-    )  # fmt: skip
-
-    def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, arguments: Any, sink: Sink, now: float
-    ) -> None:  # fmt: skip
-        self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, now
-        self.route, self.call, self.arguments = route, call, arguments
-        self.pace = route.pace if call.peer is not None else None
-        self.ended = False
-        self.reason: Fault | None = None
-        self.task: asyncio.Task[None] | None = None
+    dispatcher: Dispatcher
+    route: Route
+    codecs: BoundCodecs
+    call: Call
+    arguments: Any
+    sink: Sink
+    began: float
+    pace: Pace | None
+    ended: bool = False
+    reason: Fault | None = None
+    task: asyncio.Task[None] | None = None
 
     # ---- Running ---------------------------------------------------------------------------------------------------
     def cancel(self, fault: Fault) -> None:
@@ -78,7 +78,7 @@ class Invocation:
     # ---- the handler's task ----------------------------------------------------------------------------------------
     async def run(self) -> None:
         """The body of the task: the handler, and its outcome."""
-        dispatcher = self._dispatcher
+        dispatcher = self.dispatcher
         begins = dispatcher.now()
         if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
             return
@@ -87,7 +87,7 @@ class Invocation:
             result = await self.route.proceed(self.arguments)
             if result.__class__ is not self.route.result_class:
                 result = self._checked(result)
-            body = self._codecs.encode(result)
+            body = self.codecs.encode(result)
         except BaseException as error:
             if self._ended_by(error):
                 raise
@@ -152,14 +152,14 @@ class Invocation:
             try:
                 return application_fault(cast(ServiceError, error))
             except Exception as broken:  # noqa: BLE001 - its fields can't be read or sent: the class is at fault
-                return internal_fault(self.route.endpoint, broken, self._dispatcher.log)
+                return internal_fault(self.route.endpoint, broken, self.dispatcher.log)
         if refuses_own_arguments(error, self.route.endpoint):
             return invalid_fault(self.route.endpoint, cast(Exception, error))
-        return internal_fault(self.route.endpoint, error, self._dispatcher.log)
+        return internal_fault(self.route.endpoint, error, self.dispatcher.log)
 
     def _respond(self, body: Any) -> None:
         if not self.ended:
-            took_s, pace = self._dispatcher.now() - self.began, self.pace
+            took_s, pace = self.dispatcher.now() - self.began, self.pace
             if (
                 pace is not None and self.task is not None and self.began >= pace.since
             ):  # who never suspends never waits
@@ -168,24 +168,22 @@ class Invocation:
                 if took_s < pace.fastest_s:
                     pace.fastest_s = took_s
             self.ended, self.task = True, None  # the task's context leads back here: a circle
-            self._dispatcher.leave(self)
+            self.dispatcher.leave(self)
             self.route.counters.succeeded(took_s)
-            self._sink.respond(self.call, body)
+            self.sink.respond(self.call, body)
 
     def _fail(self, fault: Fault, cause: str = "") -> None:
         if not self.ended:
             self.ended, self.task = True, None  # the task's context leads back here: a circle
-            self._dispatcher.leave(self)
-            elapsed = self._dispatcher.now() - self.began
+            self.dispatcher.leave(self)
+            elapsed = self.dispatcher.now() - self.began
             self.route.counters.fault(fault.code, elapsed)
             if self.pace is not None and fault.executed != "not_executed" and self.began >= self.pace.since:
                 self.pace.ended += 1
                 self.pace.total_s += elapsed
             queued = elapsed if fault.executed == "not_executed" else 0.0
-            self._dispatcher.failures.served(
-                self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued
-            )
-            self._sink.fail(self.call, fault)
+            self.dispatcher.failures.served(self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued)
+            self.sink.fail(self.call, fault)
 
 
 async def serve_stream(arguments: Any) -> Any:
@@ -193,19 +191,14 @@ async def serve_stream(arguments: Any) -> Any:
     return await STREAMING.get().serve(arguments)
 
 
-class Streaming(Invocation):
+class Streaming(Invocation, eq=False):
     """A call with a stream in one or both directions."""
 
-    __slots__ = ("_closed", "_granted", "_queue", "_ready", "_taken")
-
-    def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, arguments: Any, sink: Sink, now: float
-    ) -> None:  # fmt: skip
-        super().__init__(dispatcher, route, codecs, call, arguments, sink, now)
-        self._queue: deque[Any] = deque()
-        self._ready, self._granted = asyncio.Event(), asyncio.Event()
-        self._closed = False
-        self._taken = 0
+    _queue: deque[Any] = msgspec.field(default_factory=deque)
+    _ready: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    _granted: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    _closed: bool = False
+    _taken: int = 0
 
     def item(self, body: Any) -> bool:
         """One item of the caller's stream; False when it has to wait for credit."""
@@ -218,7 +211,7 @@ class Streaming(Invocation):
             self.cancel(Fault(code="INVALID_ARGUMENT", message=message, executed="executed"))
             return False
         try:
-            self._queue.append(self._codecs.decode_item(body))
+            self._queue.append(self.codecs.decode_item(body))
         except ValueError as error:
             fault = invalid_fault(self.route.endpoint, error)
             self.cancel(msgspec.structs.replace(fault, executed="executed"))  # the handler runs since the first item
@@ -250,12 +243,12 @@ class Streaming(Invocation):
         self._taken += 1
         # where nothing waits any more the sender may be waiting: large items use up their credit before so many have come
         if self._taken >= _GRANT or not self._queue:
-            cast(CreditSink, self._sink).credit(self.call, self._taken)
+            cast(CreditSink, self.sink).credit(self.call, self._taken)
             self._taken = 0
 
     async def run(self) -> None:
         """The body of the task."""
-        dispatcher = self._dispatcher
+        dispatcher = self.dispatcher
         begins = dispatcher.now()
         if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
             return
@@ -264,7 +257,7 @@ class Streaming(Invocation):
         STREAMING.set(self)
         try:
             result = await self.route.proceed(self.arguments)
-            body = None if kind.streams_out else self._codecs.encode(self._checked(result))
+            body = None if kind.streams_out else self.codecs.encode(self._checked(result))
         except BaseException as error:
             if self._ended_by(error):
                 raise
@@ -283,7 +276,7 @@ class Streaming(Invocation):
         try:
             async for item in items:
                 self._granted.clear()
-                if not self._sink.item(self.call, self._codecs.encode(item)):
+                if not self.sink.item(self.call, self.codecs.encode(item)):
                     await self._granted.wait()
         finally:
             close = getattr(items, "aclose", None)

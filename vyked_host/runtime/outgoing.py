@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HOP_S = 0.005
 """What a nested call leaves of its caller's time for the way back (docs/semantics.md, deadlines)."""
+LEAST_S = 1e-6
+"""With less time than that, nothing is begun: choosing an instance takes longer."""
 PLAIN = CallOptions()
 """Of a call without options."""
 
@@ -82,7 +84,7 @@ class Outgoing:
         )  # fmt: skip
 
     def _choose(self, call: Call, options: CallOptions | None, now: float) -> Instance:
-        if call.deadline <= now:
+        if call.deadline - now < LEAST_S:
             raise DeadlineExceeded(
                 f"{self.endpoint.path}: no time was left",
                 service=self.endpoint.service, method=self.endpoint.name, executed="not_sent",

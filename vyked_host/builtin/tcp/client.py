@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from ...contracts import Call, EndpointDescription, Environment, Fault, Running, Sink
+from ...contracts import Call, EndpointDescription, Environment, Fault, Running, Sink, Surface
 from ...errors import LocalProtocolError, Unavailable
 from ...wire import packets
 from ...wire.hello import Goaway
@@ -22,7 +22,7 @@ from .greeting import GreetingLink
 from .lookup import find
 from .outgoing import Outgoing, OutgoingStream
 from .refusals import not_sent
-from .shapes import CONTROL, MISSING, STREAM
+from .shapes import CONTROL, MISSING, STREAM, plain
 
 _RESPONSE: Final = packets.RESPONSE
 ATTEMPTS_SHOWN: Final = 255
@@ -33,7 +33,7 @@ ID_RESERVE: Final = 1 << 20
 class ClientLink(GreetingLink):
     """`contracts.Channel`."""
 
-    __slots__ = ("_away", "_last", "_written", "retired", "waiting")
+    __slots__ = ("_at_once", "_away", "_last", "_plain", "_request", "_written", "retired", "waiting")
 
     def __init__(self, env: Environment, offers: tuple[str, ...], counters: Counters) -> None:
         super().__init__(env, offers, counters)
@@ -41,6 +41,11 @@ class ClientLink(GreetingLink):
         self.waiting: dict[int, Outgoing] = {}
         self._last = self._written = 0
         self._away: Fault | None = None
+        self._request = self._connection.request
+        self._at_once = 0
+        self._plain: frozenset[int] = (
+            frozenset()
+        )  # indexes of what is called without another look; none while something is wrong
 
     def takes(self, call_id: int) -> bool:
         """May more of this call's stream be sent?"""
@@ -54,31 +59,42 @@ class ClientLink(GreetingLink):
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Send `call`; its outcome goes to `sink`. None: it was refused, and the sink knows why."""
         index, body = call.endpoint, call.body
-        shape = self._shapes[index] if index < len(self._shapes) else MISSING
         remaining = (call.deadline - self._now()) * 1000
+        caller = self._callers.get(call.caller)
         if (
-            not 1 <= remaining <= LARGEST
-            or shape
-            or self._away is not None
-            or self._pressed
-            or len(body) > self._connection.at_once
+            index not in self._plain
+            or not 1 <= remaining <= LARGEST
+            or len(body) > self._at_once
+            or caller is None
+            or call.metadata is not None
+            or call.entity is not None
+            or call.idempotency_key is not None
         ):
-            refusal = self._refusal(call, shape, remaining)
-            if refusal is not None:
-                sink.fail(call, refusal)
-                return None
-            remaining = min(remaining, LARGEST)
-            make = self._connection.request if len(body) <= self._connection.at_once else self._connection.large_request
-        else:
-            make = self._connection.request
+            return self._dispatch_otherwise(call, sink, remaining)
+        call.id = self._last = call_id = self._last + 1
+        attempt = call.attempt if call.attempt < ATTEMPTS_SHOWN else ATTEMPTS_SHOWN
+        packet = self._request(call_id, index, caller, attempt, int(remaining), body)
+        self.waiting[call_id] = entry = Outgoing(self, call, sink)
+        self._emit(packet)
+        return entry
+
+    def _dispatch_otherwise(self, call: Call, sink: Sink, remaining: float) -> Running | None:
+        """A call about which something is out of the ordinary."""
+        index, body = call.endpoint, call.body
+        shape = self._shapes[index] if index < len(self._shapes) else MISSING
+        refusal = self._refusal(call, shape, remaining)
+        if refusal is not None:
+            sink.fail(call, refusal)
+            return None
         caller = self._callers.get(call.caller)
         meta = None
         if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
             meta = CallMeta(call.entity, call.idempotency_key, call.caller if caller is None else "", call.metadata)
+        make = self._request if len(body) <= self._connection.at_once else self._connection.large_request
         call.id = call_id = self._last + 1
-        attempt = call.attempt if call.attempt < ATTEMPTS_SHOWN else ATTEMPTS_SHOWN
+        attempt = min(call.attempt, ATTEMPTS_SHOWN)
         try:
-            packet = make(call_id, index, caller or 0, attempt, int(remaining), body, meta)
+            packet = make(call_id, index, caller or 0, attempt, int(min(remaining, LARGEST)), body, meta)
         except LocalProtocolError as error:
             sink.fail(call, not_sent("TOO_LARGE", str(error)))
             return None
@@ -175,12 +191,25 @@ class ClientLink(GreetingLink):
         if self._last > LARGEST - ID_RESERVE:
             self._retire(not_sent("UNAVAILABLE", "this connection has used up its call ids"))
 
+    def _expose(self, found: Surface) -> None:
+        super()._expose(found)
+        self._look_over()
+
+    def _press(self) -> None:
+        self._look_over()
+
+    def _look_over(self) -> None:
+        """What may be called without another look, after all that it depends on."""
+        self._plain = plain(self._shapes if self._away is None and not self._pressed else ())
+        self._at_once = self._connection.at_once
+
     def resume_writing(self) -> None:
         """The node reads again."""
         super().resume_writing()
         self._eased()
 
     def _eased(self) -> None:
+        self._look_over()
         for entry in list(self.waiting.values()):
             entry.relieved()
 
@@ -206,6 +235,8 @@ class ClientLink(GreetingLink):
             entry = take(packet[1], None)
             if entry is None:
                 self._counters.late_answers += 1
+            elif entry.__class__ is Outgoing:
+                entry.sink.respond(entry.call, packet[7])
             else:
                 entry.answered(packet[7])
 
@@ -253,6 +284,7 @@ class ClientLink(GreetingLink):
     def _retire(self, fault: Fault | None) -> None:
         if self._away is None:
             self._away = fault or not_sent("UNAVAILABLE", "the channel was closed")
+            self._look_over()
         if not self.retired.done():
             self.retired.set_result(fault)
 
