@@ -110,13 +110,14 @@ class Dispatcher:
         self._start(invocation)
         if invocation.ended:
             return None
-        self._watch()
+        if not self._sweeping:
+            self._watch()
         return invocation
 
     def enter(self, call: Call, sink: Sink) -> Entered | None:
         """Let one call in that the task of its transport runs."""
         invocation = self._admit(call, sink)
-        if invocation is not None:
+        if invocation is not None and not self._sweeping:
             self._watch()
         return invocation
 
@@ -154,9 +155,8 @@ class Dispatcher:
         return invocation
 
     def _watch(self) -> None:
-        if not self._sweeping:
-            self._sweeping = True
-            self._loop.call_later(SWEEP_S, self._sweep)
+        self._sweeping = True
+        self._loop.call_later(SWEEP_S, self._sweep)
 
     def _examined(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
         """Why a call is refused about which something has to be looked at; None: it is not."""

@@ -78,14 +78,14 @@ class Invocation(msgspec.Struct, eq=False):
     # ---- the handler's task ----------------------------------------------------------------------------------------
     async def run(self) -> None:
         """The body of the task: the handler, and its outcome."""
-        dispatcher = self.dispatcher
-        begins = dispatcher.now()
-        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+        call, route, now = self.call, self.route, self.dispatcher.now
+        begins = now()
+        if (begins >= call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
             return
-        CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
+        CURRENT.set(Context(call, route.endpoint, now))
         try:
-            result = await self.route.proceed(self.arguments)
-            if result.__class__ is not self.route.result_class:
+            result = await route.proceed(self.arguments)
+            if result.__class__ is not route.result_class:
                 result = self._checked(result)
             body = self.codecs.encode(result)
         except BaseException as error:
@@ -159,18 +159,22 @@ class Invocation(msgspec.Struct, eq=False):
 
     def _respond(self, body: Any) -> None:
         if not self.ended:
-            took_s, pace = self.dispatcher.now() - self.began, self.pace
-            if (
-                pace is not None and self.task is not None and self.began >= pace.since
-            ):  # who never suspends never waits
-                pace.ended += 1
-                pace.total_s += took_s
-                if took_s < pace.fastest_s:
-                    pace.fastest_s = took_s
-            self.ended, self.task = True, None  # the task's context leads back here: a circle
+            took_s = self.dispatcher.now() - self.began
+            self.ended = True
+            if self.task is not None:
+                self._has_waited(took_s)
             self.dispatcher.leave(self)
             self.route.counters.succeeded(took_s)
             self.sink.respond(self.call, body)
+
+    def _has_waited(self, took_s: float) -> None:
+        """A call that suspended was answered: who never does never waits, and tells nothing of how much there is to do."""
+        self.task, pace = None, self.pace  # the task's context leads back here: a circle
+        if pace is not None and self.began >= pace.since:
+            pace.ended += 1
+            pace.total_s += took_s
+            if took_s < pace.fastest_s:
+                pace.fastest_s = took_s
 
     def _fail(self, fault: Fault, cause: str = "") -> None:
         if not self.ended:
@@ -248,11 +252,10 @@ class Streaming(Invocation, eq=False):
 
     async def run(self) -> None:
         """The body of the task."""
-        dispatcher = self.dispatcher
-        begins = dispatcher.now()
+        begins = self.dispatcher.now()
         if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
             return
-        CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
+        CURRENT.set(Context(self.call, self.route.endpoint, self.dispatcher.now))
         kind = self.route.endpoint.kind
         STREAMING.set(self)
         try:

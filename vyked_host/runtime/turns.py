@@ -19,6 +19,8 @@ from weakref import getweakrefcount
 
 from ..model.message import Fault
 
+ENDED = object()
+
 
 class Run(Protocol):
     """One call that is to be run. `reason`: why it was cancelled."""
@@ -86,9 +88,8 @@ class Turn:
                 run.abandoned(task)
                 continue
             body = run.run()
-            try:
-                awaited = body.send(None)
-            except StopIteration:
+            awaited = next(body.__await__(), ENDED)  # the first step; no StopIteration is made this way
+            if awaited is ENDED:
                 self._apart = False
             else:
                 self._apart = True

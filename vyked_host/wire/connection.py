@@ -29,7 +29,10 @@ from .table import table
 
 _REQUEST, _RESPONSE, _ITEM, _PIECE = packets.REQUEST, packets.RESPONSE, packets.ITEM, packets.PIECE
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
-_unpack_paired = struct.Struct("<IIHHHHI").unpack_from  # the same header with two pairs of bytes as one number each
+_PAIRED = struct.Struct("<IIHHHHI")  # the same header with two pairs of bytes as one number each
+_unpack_paired, _pack_paired = _PAIRED.unpack_from, _PAIRED.pack
+_pack_answer = struct.Struct("<II12s").pack  # length and call id, and the rest of the header of every RESPONSE:
+_ANSWER: Final = HEADER.pack(0, 0, 0, 0, _RESPONSE, 0, 0, 0, 0)[8:]
 _ATTEMPTS: Final = 255
 
 AT_ONCE_BYTES: Final = 16 << 10
@@ -191,7 +194,7 @@ class Connection:
         if _REQUEST not in self._sends:
             raise self._misuse(_REQUEST)
         if meta is None:
-            return _pack(len(body), call_id, endpoint, caller, _REQUEST, 0, attempt, 0, remaining_ms) + body
+            return _pack_paired(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
         payload = join(meta, body, self.sendable)
         return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
 
@@ -199,7 +202,7 @@ class Connection:
         """A RESPONSE; empty where the answer was a stream."""
         if _RESPONSE not in self._sends:
             raise self._misuse(_RESPONSE)
-        return _pack(len(body), call_id, 0, 0, _RESPONSE, 0, 0, 0, 0) + body
+        return _pack_answer(len(body), call_id, _ANSWER) + body
 
     def item(self, call_id: int, body: bytes) -> bytes:
         """An ITEM of a stream, in either direction."""
