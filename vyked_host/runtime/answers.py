@@ -51,8 +51,9 @@ class Answer(msgspec.Struct, eq=False):
         """The result came."""
         if self.future.done():
             return
+        decode = self.decode
         try:
-            self.future.set_result(self.decode(body))
+            self.future.set_result(decode(body))
         except (ValueError, TypeError) as error:
             self.future.set_exception(invalid_result(self.endpoint, self.instance.node_id, error))
 

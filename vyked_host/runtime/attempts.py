@@ -32,7 +32,8 @@ class Attempts(Outgoing):
         """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
         if options is not None and options.hedge_after is not None and tried is None:
             return await race(self, arguments, options, options.hedge_after)
-        now = self._now()
+        clock = self._now
+        now = clock()
         call = self._new(options or PLAIN, now)
         while True:
             answer: Answer | None = None
@@ -42,15 +43,15 @@ class Attempts(Outgoing):
                 way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
                 channel = way.channel
                 if channel is None:
-                    dialling = self._now()
+                    dialling = clock()
                     channel = await self._dialled(instance, way, call)
-                    now = self._now()
+                    now = clock()
                     dialling -= now
                 answer = self._send(call, arguments, instance, way, channel, tried, now)
                 result = await answer.future
             except BaseException as error:
                 if tried is None or tried.counts(error):
-                    self._failed(answer, error, call, self._now() - dialling if dialling > 0 else -dialling)
+                    self._failed(answer, error, call, clock() - dialling if dialling > 0 else -dialling)
                 elif answer is not None:
                     self._given_up(answer)
                 kept = results_at(channel, call) if answer is not None and channel is not None else ""
@@ -65,7 +66,7 @@ class Attempts(Outgoing):
                 return result
             if pause > 0.0:
                 await asyncio.sleep(pause)
-            now = self._now()
+            now = clock()
 
     # ---- one attempt -----------------------------------------------------------------------------------------------
     def _send(
@@ -75,8 +76,9 @@ class Attempts(Outgoing):
         if tried is not None and tried.doubt is not None and results_at(channel, call) != tried.results:
             raise tried.doubt
         codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
+        encode = codecs.encode
         try:
-            call.body = codecs.encode(arguments)
+            call.body = encode(arguments)
         except (ValueError, TypeError, OverflowError) as error:
             raise unsendable(self.endpoint, error) from error
         answer = Answer(self.endpoint, instance, codecs.decode, self._loop.create_future(), now, call.deadline)
@@ -91,7 +93,8 @@ class Attempts(Outgoing):
 
     def _succeeded(self, answer: Answer) -> None:
         """Account for an attempt that was answered: as `_ended`, for each call that goes well."""
-        instance, elapsed = answer.instance, self._now() - answer.began
+        clock, instance = self._now, answer.instance
+        elapsed = clock() - answer.began
         instance.in_flight -= 1
         self._pending.waiting.pop(answer, None)
         self.counters.succeeded(elapsed)

@@ -107,7 +107,8 @@ class Dispatcher:
         invocation = self._admit(call, sink)
         if invocation is None:
             return None
-        self._start(invocation)
+        start = self._start
+        start(invocation)
         if invocation.ended:
             return None
         if not self._sweeping:
@@ -127,7 +128,8 @@ class Dispatcher:
         if route is None:
             self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {call.endpoint} here")
             return None
-        now = self.now()
+        clock = self.now
+        now = clock()
         if (
             not route.is_plain
             or call.deadline <= now
@@ -141,13 +143,14 @@ class Dispatcher:
             text = f"{route.endpoint.path} can't be called with {call.codec!r}"
             self._refuse(call, sink, "NOT_SUPPORTED", text, route)
             return None
+        decode, make = codecs.decode, route.invocation
         try:
-            arguments = codecs.decode(call.body)
+            arguments = decode(call.body)
         except ValueError as error:
             self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
             return None
         pace = route.pace if call.peer is not None else None
-        invocation = route.invocation(self, route, codecs, call, arguments, sink, now, pace)
+        invocation = make(self, route, codecs, call, arguments, sink, now, pace)
         route.counters.in_flight += 1
         self.running[invocation] = None
         if pace is None:

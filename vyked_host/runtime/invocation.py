@@ -83,11 +83,12 @@ class Invocation(msgspec.Struct, eq=False):
         if (begins >= call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
             return
         CURRENT.set(Context(call, route.endpoint, now))
+        proceed, encode = route.proceed, self.codecs.encode
         try:
-            result = await route.proceed(self.arguments)
+            result = await proceed(self.arguments)
             if result.__class__ is not route.result_class:
                 result = self._checked(result)
-            body = self.codecs.encode(result)
+            body = encode(result)
         except BaseException as error:
             if self._ended_by(error):
                 raise
@@ -159,7 +160,8 @@ class Invocation(msgspec.Struct, eq=False):
 
     def _respond(self, body: Any) -> None:
         if not self.ended:
-            took_s = self.dispatcher.now() - self.began
+            now = self.dispatcher.now
+            took_s = now() - self.began
             self.ended = True
             if self.task is not None:
                 self._has_waited(took_s)

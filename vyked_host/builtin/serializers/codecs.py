@@ -35,8 +35,9 @@ class BoundCodec:
 
     def encode(self, value: Any) -> bytes:
         """`value` as bytes. Raises TypeError (a type that can't travel), ValueError (nested too deeply)."""
+        encode = self._encode  # CPython 3.11 looks up `self._encode(...)` anew each time, as a method that is none
         try:
-            return self._encode(value)
+            return encode(value)
         except RecursionError:
             raise ValueError("nested too deeply to be encoded, or it contains itself") from None
 
@@ -46,8 +47,9 @@ class BoundCodec:
             raise self._too_large(len(body))
         if self._inspect is not None:
             self._inspect(body)
+        decode = self._decode
         try:
-            return self._decode(body)
+            return decode(body)
         except RecursionError:
             raise ValueError("nested too deeply - at `$`") from None
 

@@ -116,7 +116,8 @@ class AnsweringLink(Link):
         if len(body) > self._connection.at_once or call_id in self._waits:
             self._respond_in_turn(call_id, body)
         else:
-            self._emit(self._response(call_id, body))
+            response = self._response
+            self._emit(response(call_id, body))
 
     def _respond_in_turn(self, call_id: int, body: bytes) -> None:
         if len(body) > self._connection.sendable:

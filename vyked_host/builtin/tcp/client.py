@@ -58,8 +58,8 @@ class ClientLink(GreetingLink):
 
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Send `call`; its outcome goes to `sink`. None: it was refused, and the sink knows why."""
-        index, body = call.endpoint, call.body
-        remaining = (call.deadline - self._now()) * 1000
+        index, body, now, request = call.endpoint, call.body, self._now, self._request
+        remaining = (call.deadline - now()) * 1000
         caller = self._callers.get(call.caller)
         if (
             index not in self._plain
@@ -73,7 +73,7 @@ class ClientLink(GreetingLink):
             return self._dispatch_otherwise(call, sink, remaining)
         call.id = self._last = call_id = self._last + 1
         attempt = call.attempt if call.attempt < ATTEMPTS_SHOWN else ATTEMPTS_SHOWN
-        packet = self._request(call_id, index, caller, attempt, int(remaining), body)
+        packet = request(call_id, index, caller, attempt, int(remaining), body)
         self.waiting[call_id] = entry = Outgoing(self, call, sink)
         self._emit(packet)
         return entry

@@ -109,7 +109,8 @@ class ServerLink(AnsweringLink):
             if refusal is not None:
                 self._emit(self._connection.fault(call_id, refusal))
                 return
-        running = self._dispatch(call, self)
+        dispatch = self._dispatch
+        running = dispatch(call, self)
         if running is not None:
             self._running[call_id] = running
 
