@@ -48,14 +48,15 @@ class Answer(msgspec.Struct, eq=False):
     running: Running | None = None
 
     def respond(self, call: Call, body: Any) -> None:
-        """The result came."""
-        if self.future.done():
-            return
+        """The result came. It may come in the turn in which nobody waits for it any more."""
         decode = self.decode
         try:
             self.future.set_result(decode(body))
         except (ValueError, TypeError) as error:
-            self.future.set_exception(invalid_result(self.endpoint, self.instance.node_id, error))
+            if not self.future.done():
+                self.future.set_exception(invalid_result(self.endpoint, self.instance.node_id, error))
+        except asyncio.InvalidStateError:
+            return
 
     def fail(self, call: Call, fault: Fault) -> None:
         """A fault came."""

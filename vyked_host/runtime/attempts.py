@@ -20,7 +20,7 @@ from .hedging import race
 from .instances import Instance
 from .links import Way
 from .outcomes import unsendable
-from .outgoing import PLAIN, Outgoing, Tried
+from .outgoing import LEAST_S, PLAIN, Outgoing, Tried
 
 
 class Attempts(Outgoing):
@@ -32,14 +32,17 @@ class Attempts(Outgoing):
         """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
         if options is not None and options.hedge_after is not None and tried is None:
             return await race(self, arguments, options, options.hedge_after)
-        clock = self._now
+        clock, target = self._now, self._target
         now = clock()
         call = self._new(options or PLAIN, now)
         while True:
             answer: Answer | None = None
             dialling = 0.0  # when it began; then, negative, how long it took
             try:
-                instance = self._choose(call, options, now) if tried is None else self._another(call, options, tried)
+                if tried is None and options is None and call.deadline - now >= LEAST_S:
+                    instance = target.choose(call)
+                else:
+                    instance = self._instance(call, options, tried, now)
                 way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
                 channel = way.channel
                 if channel is None:
@@ -167,12 +170,14 @@ class Attempts(Outgoing):
         """Is there an instance that the call has not asked, and that can take it?"""
         return another(self.client.target.instances, tried.nodes, 0.0) is not None
 
-    def _another(self, call: Call, options: CallOptions | None, tried: Tried) -> Instance:
-        """The instance of an attempt after the first, or beside it: one that was not asked yet, where there is one."""
+    def _instance(self, call: Call, options: CallOptions | None, tried: Tried | None, now: float) -> Instance:
+        """The instance of an attempt; after the first, or beside it, one that was not asked yet, where there is one."""
+        if tried is None:
+            return self._choose(call, options, now)
         chosen = None
         if tried.nodes and (options is None or not options.instance):
             chosen = another(self.client.target.instances, tried.nodes, self.client.chance())
-        chosen = chosen or self._choose(call, options, self._now())
+        chosen = chosen or self._choose(call, options, now)
         tried.nodes.append(chosen.node_id)
         call.attempt = len(tried.nodes)
         return chosen

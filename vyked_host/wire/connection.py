@@ -86,25 +86,25 @@ class Connection:
             data = joined
         found: list[Packet] = []
         append, unpack, hot, most = found.append, _unpack_paired, self._hot, self._message_cap
-        position, end = 0, len(data)
-        while end - position >= HEADER_BYTES:
+        start, end = HEADER_BYTES, len(data)  # of the payload of the next packet
+        while start <= end:
             # kind comes with the flags above it, attempt with the reserved byte: none of those is set in a hot packet
-            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, position)
-            start = position + HEADER_BYTES
+            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, start - HEADER_BYTES)
             stop = start + length
             if kind not in hot or length > most or attempt > _ATTEMPTS:
-                packet = self._other(data, position, stop)
+                packet = self._other(data, start - HEADER_BYTES, stop)
                 if packet is None:
                     break
                 append(packet)
                 if self.closed:
-                    break
+                    return found
                 hot = self._hot
             elif stop > end:
                 break
             else:
                 append((kind, call_id, endpoint, caller, attempt, value, None, data[start:stop]))
-            position = stop
+            start = stop + HEADER_BYTES
+        position = start - HEADER_BYTES
         if position < end and not self.closed:
             self._left.keep(data[position:] if position else data)
         return found

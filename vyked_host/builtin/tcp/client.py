@@ -66,14 +66,14 @@ class ClientLink(GreetingLink):
             or not 1 <= remaining <= LARGEST
             or len(body) > self._at_once
             or caller is None
+            or call.attempt > 1
             or call.metadata is not None
             or call.entity is not None
             or call.idempotency_key is not None
         ):
             return self._dispatch_otherwise(call, sink, remaining)
         call.id = self._last = call_id = self._last + 1
-        attempt = call.attempt if call.attempt < ATTEMPTS_SHOWN else ATTEMPTS_SHOWN
-        packet = request(call_id, index, caller, attempt, int(remaining), body)
+        packet = request(call_id, index, caller, 1, int(remaining), body)
         self.waiting[call_id] = entry = Outgoing(self, call, sink)
         self._emit(packet)
         return entry

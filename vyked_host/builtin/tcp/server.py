@@ -89,30 +89,27 @@ class ServerLink(AnsweringLink):
 
     # ---- what the client says ----------------------------------------------------------------------------------------
     def _handle(self, packets: list[Packet], now: float) -> None:
+        running, exposed, dispatch = self._running, self._exposed, self._dispatch
         for packet in packets:
-            if packet[0] == REQUEST:
-                self._on_request(packet, now)
-            else:
+            if packet[0] != REQUEST:
                 _HANDLERS[packet[0]](self, packet)
-
-    def _on_request(self, packet: Packet, now: float) -> None:
-        _, call_id, endpoint, caller, attempt, value, meta, body = packet
-        if call_id in self._running:
-            raise RemoteProtocolError(f"call id {call_id} is used again while its call still runs")
-        if call_id > self._last:
-            self._last = call_id
-        call = Call(call_id, endpoint, self._codec, body, now + value * 0.001, self._peer, None, attempt or 1)
-        if caller:
-            call.caller = self._caller(caller)
-        if endpoint not in self._exposed.plain or not value or meta is not None or len(self._running) >= self._most:
-            refusal = self._examine(call, value, meta)
-            if refusal is not None:
-                self._emit(self._connection.fault(call_id, refusal))
-                return
-        dispatch = self._dispatch
-        running = dispatch(call, self)
-        if running is not None:
-            self._running[call_id] = running
+                continue
+            _, call_id, endpoint, caller, attempt, value, meta, body = packet
+            if call_id in running:
+                raise RemoteProtocolError(f"call id {call_id} is used again while its call still runs")
+            if call_id > self._last:
+                self._last = call_id
+            call = Call(call_id, endpoint, self._codec, body, now + value * 0.001, self._peer, None, attempt or 1)
+            if caller:
+                call.caller = self._caller(caller)
+            if endpoint not in exposed.plain or not value or meta is not None or len(running) >= self._most:
+                refusal = self._examine(call, value, meta)
+                if refusal is not None:
+                    self._emit(self._connection.fault(call_id, refusal))
+                    continue
+            begun = dispatch(call, self)
+            if begun is not None:
+                running[call_id] = begun
 
     def _caller(self, index: int) -> str:
         if index >= len(self._callers):
