@@ -71,7 +71,8 @@ async def test_C1_ten_thousand_cancels_over_one_link_leave_it_in_step_and_nothin
         while len(given_up) < CANCELS:
             id = next(ids)
             call = asyncio.ensure_future(client.echo.using(timeout=60.0)(id, chance.uniform(0.0, 0.03)))
-            await asyncio.wait({call}, timeout=chance.uniform(0.0, 0.02))
+            # one in four is patient, so that answers win now and then on a slow machine too
+            await asyncio.wait({call}, timeout=chance.uniform(0.0, chance.choice((0.02, 0.02, 0.02, 0.1))))
             if call.cancel():
                 given_up[id] = time.monotonic()
                 await asyncio.wait({call})

@@ -89,6 +89,10 @@ def gone(host):
     return host.process.poll()
 
 
+def without(one, titles):
+    return [each for each in titles if each != one]
+
+
 def test_killed_between_the_commit_and_the_bus(shops):
     host = shops.start()
     sell(shops, *TITLES, dies=True)
@@ -109,8 +113,8 @@ def test_killed_between_the_bus_and_forgetting(shops):
     shops.start()
     assert sell(shops, "last")[0] == 0
     until(lambda: set(noted(shops)) == {*TITLES, "last"})
-    found = noted(shops)
-    again = {title for title in found if found.count(title) > 1}
-    # what its handler had when it was killed may come again, and later, as @xsubscribe says; what the bus knew was published once
-    assert len(again) <= 1
-    assert [each for each in found if each not in again] == [each for each in [*TITLES, "last"] if each not in again]
+    found, sold = noted(shops), [*TITLES, "last"]
+    # What the bus knew was published once. One event its handler had when it was killed: as @xsubscribe says, that one may come
+    # later than its place, and twice if the handler had written it already.
+    assert any(without(one, found) == without(one, sold) for one in sold)
+    assert max(found.count(title) for title in sold) <= 2

@@ -7,15 +7,16 @@ import random
 
 import pytest
 
-from vyked_host.contracts import Fault, TimingTable
+from vyked_host import testing
+from vyked_host.contracts import Address, Fault, TimingTable
 
 from .hosts import ask, environment, serve, start, until
 from .proxy import Packets, Proxy
 
 
-async def through(proxy, site, **timing):
+async def through(address, site, **timing):
     transport = site.dialler(environment(node="b2", timing=TimingTable(**timing)))
-    return await transport.dial(proxy.address, deadline=asyncio.get_running_loop().time() + 5)
+    return await transport.dial(address, deadline=asyncio.get_running_loop().time() + 5)
 
 
 def slices(seed):
@@ -33,7 +34,7 @@ def slices(seed):
 async def test_a_reset_in_the_middle_of_a_packet_fails_the_calls_of_that_link_only(site):
     other = await site.dial()
     async with Proxy(site.address) as proxy:
-        channel = await through(proxy, site)
+        channel = await through(proxy.address, site)
         waiting = [start(channel, "wait")[1] for _ in range(5)]
         await until(lambda: len(site.lab.running) == 5)
         proxy.reset_after = 40
@@ -48,7 +49,7 @@ async def test_a_reset_in_the_middle_of_a_packet_fails_the_calls_of_that_link_on
 @pytest.mark.parametrize("seed", range(3))
 async def test_bytes_in_slices_of_one_to_seven_give_the_same_results(site, seed):
     async with Proxy(site.address, slices(seed), slices(-seed)) as proxy:
-        channel = await through(proxy, site)
+        channel = await through(proxy.address, site)
         bodies = [bytes([number]) * number for number in range(40)]
         assert await asyncio.gather(*(ask(channel, "echo", body) for body in bodies)) == bodies
         _, stream = start(channel, "count", b"30")
@@ -61,7 +62,7 @@ async def test_bytes_in_slices_of_one_to_seven_give_the_same_results(site, seed)
 async def test_answers_that_come_twice_are_counted_and_never_taken_for_others(site):
     twice = Packets(lambda batch: [each for each in batch for _ in range(2 if each[12] == 4 else 1)])
     async with Proxy(site.address, to_client=twice) as proxy:
-        channel = await through(proxy, site)
+        channel = await through(proxy.address, site)
         for number in range(50):
             assert await ask(channel, "echo", str(number).encode()) == str(number).encode()
         await until(lambda: channel._counters.late_answers == 50)
@@ -73,7 +74,7 @@ async def test_packets_out_of_order_are_legal(site):
         return batch[::-1] if all(each[12] == 3 for each in batch) else batch
 
     async with Proxy(site.address, Packets(reversed_requests), Packets(lambda batch: batch[::-1])) as proxy:
-        channel = await through(proxy, site)
+        channel = await through(proxy.address, site)
         bodies = [str(number).encode() for number in range(200)]
         assert await asyncio.gather(*(ask(channel, "echo", body) for body in bodies)) == bodies
         ids = [each.id for each in site.lab.calls]
@@ -83,16 +84,11 @@ async def test_packets_out_of_order_are_legal(site):
 
 async def test_a_silent_link_is_noticed_at_both_ends():
     site = await serve(environment(timing=TimingTable(ping=0.2, pong=0.2)))
-    silent = False
-
-    def bend(data):
-        return () if silent else (data,)
-
-    async with Proxy(site.address, bend, bend) as proxy:
-        channel = await through(proxy, site, ping=0.2, pong=0.2)
+    async with testing.Proxy("{}:{}".format(*site.address)) as proxy:
+        channel = await through(Address(transport="tcp", uri=f"tcp://{proxy.address}"), site, ping=0.2, pong=0.2)
         _, answer = start(channel, "wait")
         task = await site.lab.task()
-        silent = True
+        proxy.cut()  # that one end hangs up is not seen by the other either
         began = asyncio.get_running_loop().time()
         assert (await answer.future).executed == "unknown"
         await task.changed.wait()

@@ -35,7 +35,7 @@ class AccessLog(Middleware):
             return proceed
         made = EndOfSocket if endpoint.kind is Kind.WEBSOCKET else Line
         line, now = made(endpoint, side, self._options, self._log), self._now
-        quiet_s = line.quiet_s
+        always, slow_s = self._options.every or made is EndOfSocket, self._options.slow_ms / 1000
 
         async def logged(arguments: Any) -> Any:
             began = now()
@@ -44,27 +44,28 @@ class AccessLog(Middleware):
             except BaseException as error:
                 line.write(arguments, code_of(error), now() - began, error)
                 raise
-            elapsed = now() - began
-            if elapsed >= quiet_s:
-                line.write(arguments, OK, elapsed)
+            elapsed_s = now() - began
+            if always or elapsed_s >= slow_s:
+                line.write(arguments, OK, elapsed_s)
             return result
 
         return logged
 
 
 class Line:
-    """Writes the lines of one endpoint. `quiet_s`: of a call that went well and took less there is no line."""
+    """Writes the lines of one endpoint."""
 
     def __init__(self, endpoint: EndpointDescription, side: Side, options: LoggingOptions, log: logging.Logger) -> None:
-        self._log, self._slow_s = log, options.slow_ms / 1000
-        self.quiet_s = 0.0 if options.every else self._slow_s
+        self._log, self._every, self._slow_s = log, options.every, options.slow_ms / 1000
         self._path = endpoint.path
         self._sensitive = frozenset(endpoint.sensitive) if options.arguments else None
         self._fixed = {"service": endpoint.service, "method": endpoint.name, "side": side}
 
     def write(self, arguments: Any, code: str, elapsed_s: float, error: BaseException | None = None) -> None:
-        """A line, where the log takes it."""
+        """A line, if this call deserves one."""
         slow = elapsed_s >= self._slow_s
+        if code == OK and not slow and not self._every:
+            return
         level = logging.WARNING if slow or code not in _EXPECTED else logging.INFO
         if self._log.isEnabledFor(level):
             extra = self._extra(arguments, code, elapsed_s)
@@ -82,10 +83,6 @@ class Line:
 
 class EndOfSocket(Line):
     """One line for each WebSocket when it ends: that it was open for long is no fault."""
-
-    def __init__(self, endpoint: EndpointDescription, side: Side, options: LoggingOptions, log: logging.Logger) -> None:
-        super().__init__(endpoint, side, options, log)
-        self.quiet_s = 0.0
 
     def write(self, arguments: Any, code: str, elapsed_s: float, error: BaseException | None = None) -> None:
         """A line, always. `arguments` is the socket's Opening."""

@@ -11,7 +11,8 @@ import pytest
 
 from ...contracts import Environment, GroupLag, Guarantees, KnowsLag, PubSub, Verdict
 from ...errors import NotSupported
-from ..waiting import WITHIN_S, eventually
+from .. import waiting
+from ..waiting import eventually
 from .cases import NOT_DECLARED, needs
 from .events import ACK, Inbox, event, to
 from .suite import Suite
@@ -137,7 +138,7 @@ class Operations(Suite):
         for delivery in inbox.deliveries:
             await delivery.settle(next(verdicts))
         wanted = (1, 0, int(guarantees.dead_letter))
-        async with asyncio.timeout(WITHIN_S):  # a server may count what was settled a little later
+        async with asyncio.timeout(waiting.WITHIN_S):  # a server may count what was settled a little later
             while await _counts(bus) != wanted:  # noqa: ASYNC110 - the bus tells nobody
                 await asyncio.sleep(0.02)
 

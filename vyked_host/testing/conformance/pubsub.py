@@ -27,8 +27,9 @@ from ...contracts import (
     Verdict,
 )
 from ...errors import CallError, NotSupported
+from .. import waiting
 from ..surroundings import environment
-from ..waiting import WITHIN_S, eventually
+from ..waiting import eventually
 from .cases import REFUSED, declares, needs
 from .event_model import Subject, Surroundings
 from .events import ACK as ACK
@@ -74,7 +75,7 @@ class PubSubConformance(Operations, Queues):
         """Publishes one event and waits until the bus has it."""
 
         async def publish(event: Event) -> Event:
-            await bus.publish(event, deadline=env.clock.now() + WITHIN_S)
+            await bus.publish(event, deadline=env.clock.now() + waiting.WITHIN_S)
             return event
 
         return publish
@@ -193,7 +194,7 @@ class PubSubConformance(Operations, Queues):
         inbox = Inbox(lambda delivery: None if delivery.count == 1 else ACK)
         await bus.subscribe(to("g", "m"), inbox)
         await publish(event())
-        await eventually(lambda: len(inbox.ids) == 2, self.ack_wait_s + WITHIN_S)
+        await eventually(lambda: len(inbox.ids) == 2, self.ack_wait_s + waiting.WITHIN_S)
         assert inbox.deliveries[1].count == 2
         await inbox.deliveries[0].settle(ACK)  # late, and harmless
 
@@ -239,7 +240,7 @@ class PubSubConformance(Operations, Queues):
         await eventually(lambda: inbox.ids)
         until = env.clock.now() + 2 * self.ack_wait_s
         await inbox.deliveries[0].settle(Verdict(action="extend", seconds=4 * self.ack_wait_s))
-        await eventually(lambda: env.clock.now() > until, 2 * self.ack_wait_s + WITHIN_S)
+        await eventually(lambda: env.clock.now() > until, 2 * self.ack_wait_s + waiting.WITHIN_S)
         assert len(inbox.ids) == 1
         await inbox.deliveries[0].settle(ACK)
 
@@ -309,7 +310,7 @@ class PubSubConformance(Operations, Queues):
         await (await before.subscribe(to("g", "m"), Inbox())).aclose()
         sent = [event() for _ in range(5)]
         for each in sent:
-            await before.publish(each, deadline=env.clock.now() + WITHIN_S)
+            await before.publish(each, deadline=env.clock.now() + waiting.WITHIN_S)
         await before.aclose()
         same = {"folder": env.folder, "state_dir": env.state_dir, "namespace": env.namespace, "node_id": env.node_id}
         async with self.surroundings(**same) as later:
@@ -421,7 +422,7 @@ async def _ended(bus: EndsGroups, where: tuple[str, int, str], group: str) -> in
 
 async def _letterboxes(bus: DeadLetters, count: int) -> list[tuple[Any, int]]:
     """Those there are once there are so many, by group: what was settled a moment ago may still be on its way."""
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(waiting.WITHIN_S):
         while len(found := await bus.letterboxes()) < count:  # noqa: ASYNC110 - nobody tells of them
             await asyncio.sleep(0.01)
     return sorted(found, key=lambda each: str(each[0].group))

@@ -8,7 +8,8 @@ import pytest
 
 from ...contracts import Delivery, Environment, Guarantees, KnowsLag, PubSub, Subscription, Verdict
 from ...errors import NotSupported
-from ..waiting import WITHIN_S, eventually
+from .. import waiting
+from ..waiting import eventually
 from .cases import needs
 from .events import ACK, Inbox, event
 from .suite import Suite
@@ -81,7 +82,7 @@ class Queues(Suite):
         later = await publish(event(JOB, not_before_unix_s=due))
         await bus.subscribe(taker("m"), inbox)
         now = await publish(event(JOB, not_before_unix_s=env.clock.unix() - 1))
-        await eventually(lambda: len(inbox.ids) == 2, 2 * WITHIN_S)
+        await eventually(lambda: len(inbox.ids) == 2, 2 * waiting.WITHIN_S)
         assert inbox.ids == [now.id, later.id]
         assert came[later.id] >= due - 0.01  # clocks of the host and of a server, in milliseconds
         assert inbox.deliveries[1].count == 1

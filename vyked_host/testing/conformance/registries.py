@@ -15,8 +15,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from ...contracts import Change, Environment, Generation, Instance, NodeRecord, Provider, Registry, Taken
 from ...errors import Unavailable
+from .. import waiting
 from ..leftovers import leaks
-from ..waiting import WITHIN_S, eventually
+from ..waiting import eventually
 from .company import QUICK, Company, company, record
 from .registry_machine import RegistryMachine
 from .suite import Suite
@@ -141,7 +142,7 @@ class RegistryConformance(Suite):
         known: dict[str, NodeRecord] = {}
         seen = 0
         while set(known) != {"a", "b"} or known["a"].instances[0].version != "1.499.0":
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(waiting.WITHIN_S):
                 change = await anext(slow)
             known = {} if change.snapshot else known
             known |= {node.node_id: node for _, node in change.nodes}
@@ -176,7 +177,7 @@ class RegistryConformance(Suite):
             await member.registry.announce(member.record("shop"))
         await eventually(lambda: view.knows("one", "two", "three"))
         await two.die()
-        await eventually(lambda: view.knows("one", "three"), WITHIN_S)
+        await eventually(lambda: view.knows("one", "three"), waiting.WITHIN_S)
 
     async def test_of_two_processes_with_one_node_id_the_later_has_it_and_the_earlier_is_told(
         self, company: Company
@@ -210,7 +211,7 @@ class RegistryConformance(Suite):
         await eventually(lambda: view.seen)
         await registry.aclose()
         await registry.aclose()
-        await eventually(lambda: view.ended, WITHIN_S)
+        await eventually(lambda: view.ended, waiting.WITHIN_S)
         with pytest.raises(Unavailable):
             await registry.announce(record(env, "a"))
 

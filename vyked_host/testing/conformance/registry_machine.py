@@ -24,6 +24,8 @@ from .company import QUICK, Company, Member
 NAMES = ("a", "b", "c", "d")
 QUIET_S = 5 * QUICK.lease
 A_MOMENT_S = 0.15
+BACK_IN = 8
+"""Moments, which are two leases."""
 
 nodes = st.sampled_from(NAMES)
 services = st.sets(st.sampled_from(["shop", "cart"]), min_size=1).map(sorted)
@@ -69,15 +71,18 @@ class RegistryMachine(RuleBasedStateMachine):
         self.leases: dict[str, Lease] = {}
         self.over: list[tuple[str, Lease]] = []
         self.muted: set[str] = set()  # in the life that runs
+        self.returning: set[str] = set()  # were silent since all was quiet last, so may have been removed
         self.ghosts: set[str] = set()  # died in silence: it may take long until they are given up
 
     def _run(self, work: Any) -> Any:
         return self._loop.run_until_complete(work)
 
-    @initialize()
-    def begin(self) -> None:
-        """Four nodes, of which the last only watches."""
+    @initialize(first=st.sets(nodes, min_size=2))
+    def begin(self, first: set[str]) -> None:
+        """Four nodes, of which at least two are announced, and one more that only watches."""
         self._run(self._begin())
+        for node in sorted(first):
+            self._run(self._announce(node, self._members[node].record("shop")))
 
     async def _begin(self) -> None:
         if self._virtual:
@@ -136,7 +141,16 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def die(self, data: Any) -> None:
         """A node's process ends without a word."""
-        node = data.draw(st.sampled_from(sorted(self.leases)))
+        self._die(data.draw(st.sampled_from(sorted(self.leases))))
+
+    @precondition(lambda self: self._virtual and self.leases)
+    @rule(data=st.data())
+    def die_and_be_missed(self, data: Any) -> None:
+        """A node's process ends without a word, and after a while all know: chance alone seldom has these two in a row."""
+        self._die(data.draw(st.sampled_from(sorted(self.leases))))
+        self.settle()
+
+    def _die(self, node: str) -> None:
         self._run(self._members[node].die())
         self._forget(node)
         self.ghosts |= {node} & self.muted
@@ -147,6 +161,7 @@ class RegistryMachine(RuleBasedStateMachine):
         """Nothing a node says is heard any more, but nothing was seen to end."""
         self._members[node].seat.mute = True
         self.muted.add(node)
+        self.returning.add(node)
 
     @rule(node=nodes)
     def speak_again(self, node: str) -> None:
@@ -166,6 +181,16 @@ class RegistryMachine(RuleBasedStateMachine):
         if not self._members[node].seat.mute:
             self._run(self._stale(node, lease))
 
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def be_followed(self, data: Any) -> None:
+        """A node is announced anew, and something that it sent before comes after."""
+        node = data.draw(st.sampled_from(sorted(self.leases)))
+        if not self._members[node].seat.mute:
+            before = self.leases[node]
+            self._run(self._announce(node, self.there[node]))
+            self._run(self._stale(node, before))
+
     async def _stale(self, node: str, lease: Lease) -> None:
         with contextlib.suppress(Unavailable):
             await lease.update(self._members[node].record("stale"))
@@ -179,18 +204,29 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         """All are heard again and nothing happens for a while: every view is right."""
+        self._hear_all()
+        self._run(self._settle(patient=self._virtual))
+
+    def _hear_all(self) -> None:
         for member in self._members.values():
             member.seat.mute = False
-        self._run(self._settle())
 
-    async def _settle(self) -> None:
+    async def _settle(self, *, patient: bool) -> None:
         for _ in range(10):
             await self._tend()
             await asyncio.sleep(QUIET_S / 10)
+            if not patient and not self._wrong():  # real seconds: only at the end all of them are waited for
+                break
+        wrong = self._wrong()
+        assert not wrong, wrong
+        self.returning.clear()
+
+    def _wrong(self) -> str:
         known = {node: each for node, each in self._observer.view.nodes.items() if each.until is None}
         well = {node: each.record for node, each in known.items() if not each.doubt}
-        assert well == self.there, f"{sorted(well)} are known, {sorted(self.there)} are there"
-        assert set(known) - set(well) <= self.ghosts, f"doubts were left: {known}"
+        if well != self.there:
+            return f"{sorted(well)} are known, {sorted(self.there)} are there"
+        return "" if set(known) - set(well) <= self.ghosts else f"doubts were left: {known}"
 
     # ---- what always holds -------------------------------------------------------------------------------------------
     async def _tend(self) -> None:
@@ -208,16 +244,26 @@ class RegistryMachine(RuleBasedStateMachine):
         self._run(self._tend())
         self._run(asyncio.sleep(A_MOMENT_S))
         self._run(self._tend())
-        heard = {node: each for node, each in self.there.items() if not self._members[node].seat.mute}
-        missing = sorted(set(heard) - set(self._observer.view.nodes))
-        assert not missing, f"{missing} are there and not known"
+        missing = self._missing()
+        assert missing <= self.returning, f"{sorted(missing - self.returning)} are there and not known"
+        moments = BACK_IN if missing else 0  # one that was removed for its silence is told of a moment after its return
+        for _ in range(moments):
+            self._run(self._tend())
+            self._run(asyncio.sleep(A_MOMENT_S))
+        missing = self._missing()
+        assert not missing, f"{sorted(missing)} are heard again and not known"
         assert not self._observer.broken, self._observer.broken
+
+    def _missing(self) -> set[str]:
+        heard = {node for node in self.there if not self._members[node].seat.mute}
+        return heard - set(self._observer.view.nodes)
 
     def teardown(self) -> None:
         """At the end all is quiet once more."""
         try:
             if self._members:
-                self.settle()
+                self._hear_all()
+                self._run(self._settle(patient=True))
             self._run(self._company.aclose())
         finally:
             self._time.close()

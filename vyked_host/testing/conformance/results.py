@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from ...contracts import Claim, Environment, Guarantees, Hold, Provider, Record, ResultStore, claimed, renewed, settled
-from ..waiting import WITHIN_S
+from .. import waiting
 from .suite import Suite
 
 STEPS = 400
@@ -115,7 +115,7 @@ class ResultStoreConformance(Suite):
                     over = held.hold if held is not None and rng.random() < 0.3 else None
                     claim = Claim(token=token, digest=rng.choice((b"a", b"a", b"b")), over=over)
                     expected, known[key] = claimed(known.get(key), claim)
-                    assert await store.claim(key, claim, deadline=env.clock.now() + WITHIN_S) == expected, step
+                    assert await store.claim(key, claim, deadline=env.clock.now() + waiting.WITHIN_S) == expected, step
                 case 2:
                     after = renewed(known.get(key), token)
                     assert await store.renew(key, token) == (after is not None), step
@@ -138,7 +138,7 @@ class ResultStoreConformance(Suite):
             await claim(key, "one")
             await store.settle(key, "one", b"1")
 
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(waiting.WITHIN_S):
                 while (await claim(key, "two")).state != "granted":  # noqa: ASYNC110 - the store tells nobody
                     await asyncio.sleep(0.02)
 
@@ -190,6 +190,6 @@ def key_and(env: Environment, store: ResultStore) -> Callable[..., Any]:
 
     async def claim(key: str, token: str, digest: bytes = b"d", over: Hold | None = None) -> Any:
         wanted = Claim(token=token, digest=digest, over=over)
-        return await store.claim(key, wanted, deadline=env.clock.now() + WITHIN_S)
+        return await store.claim(key, wanted, deadline=env.clock.now() + waiting.WITHIN_S)
 
     return claim
