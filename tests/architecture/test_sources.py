@@ -165,6 +165,6 @@ def test_every_place_that_may_start_tasks_does() -> None:
     starting = {
         each.path
         for each in sources()
-        if any(called(n) in {"create_task", "ensure_future"} for n in ast.walk(each.tree))
+        if any(called(n) in {"create_task", "ensure_future", "Task"} for n in ast.walk(each.tree))
     }
     assert set(TASK_PLACES) <= starting

@@ -54,10 +54,7 @@ class Attempts(Outgoing):
                 answer = self._send(call, arguments, instance, way, channel, tried, now)
                 result = await answer.future
             except BaseException as error:
-                if tried is None or tried.counts(error):
-                    self._failed(answer, error, call, clock() - dialling if dialling > 0 else -dialling)
-                elif answer is not None:
-                    self._given_up(answer)
+                self._over(answer, error, call, tried, clock() - dialling if dialling > 0 else -dialling)
                 offered = served(channel, call) if answer is not None and channel is not None else None
                 tried, pause = self._next(error, call, options, tried, offered)
                 if pause is None:
@@ -65,7 +62,6 @@ class Attempts(Outgoing):
                         raise said from error
                     raise
             else:
-                answer.running = None  # it has the answer as its sink: a circle no collector would find
                 self._succeeded(answer)
                 return result
             if pause > 0.0:
@@ -100,6 +96,7 @@ class Attempts(Outgoing):
 
     def _succeeded(self, answer: Answer) -> None:
         """Account for an attempt that was answered: as `_ended`, for each call that goes well."""
+        answer.running = None  # it has the answer as its sink: a circle no collector would find
         clock, instance = self._now, answer.instance
         elapsed = clock() - answer.began
         instance.in_flight -= 1
@@ -118,6 +115,16 @@ class Attempts(Outgoing):
             fault = Fault(code=error.code, message=str(error), executed=error.executed) if error else None
             self._observer.observed(instance, fault, self._now() - answer.began)
 
+    def _over(
+        self, answer: Answer | None, error: BaseException, call: Call, tried: Tried | None, dialling_s: float
+    ) -> None:  # fmt: skip
+        """An attempt failed, or another one has the answer, in which case this one was no failure."""
+        if tried is None or tried.counts(error):
+            self._failed(answer, error, call, dialling_s)
+        elif answer is not None:
+            self._ended(answer, None)
+            answer.abandon(Fault(code="CANCELLED", message="another attempt was answered first", executed="unknown"))
+
     def _failed(self, answer: Answer | None, error: BaseException, call: Call, dialling_s: float) -> None:
         """Account for a failed attempt."""
         known = error if isinstance(error, CallError) else None
@@ -131,11 +138,6 @@ class Attempts(Outgoing):
         answer.abandon(Fault(code="CANCELLED", message="the caller waits no longer", executed="unknown"))
         if known is not None and speaks_against(known.code, known.executed):
             self.client.ejection.failed(answer.instance)
-
-    def _given_up(self, answer: Answer) -> None:
-        """Another attempt has the answer: this one was no failure."""
-        self._ended(answer, None)
-        answer.abandon(Fault(code="CANCELLED", message="another attempt was answered first", executed="unknown"))
 
     # ---- the next one ----------------------------------------------------------------------------------------------
     def _next(
