@@ -85,7 +85,10 @@ class Attempts(Outgoing):
         except (ValueError, TypeError, OverflowError) as error:
             raise unsendable(self.endpoint, error) from error
         answer = Answer(self.endpoint, instance, codecs.decode, self._loop.create_future(), now, call.deadline)
-        self._pending.add(answer)
+        pending = self._pending
+        if len(pending.waiting) >= pending.room:
+            pending.make_room()
+        pending.waiting[answer] = None
         instance.in_flight += 1
         try:
             answer.running = channel.dispatch(call, answer)

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..contracts import Clock, Entered, Running, Sink
+from ..contracts import Clock, Entered, Sink
 from ..errors import Code
 from ..model.description import EndpointDescription, Surface
 from ..model.message import Call, Fault
@@ -102,28 +102,12 @@ class Dispatcher:
         return max(found)[1] if found else None
 
     # ---- per call --------------------------------------------------------------------------------------------------
-    def dispatch(self, call: Call, sink: Sink) -> Running | None:
-        """Run one call. Every refusal is `not_executed`."""
-        invocation = self._admit(call, sink)
-        if invocation is None:
-            return None
-        start = self._start
-        start(invocation)
-        if invocation.ended:
-            return None
-        if not self._sweeping:
-            self._watch()
-        return invocation
-
     def enter(self, call: Call, sink: Sink) -> Entered | None:
         """Let one call in that the task of its transport runs."""
-        invocation = self._admit(call, sink)
-        if invocation is not None and not self._sweeping:
-            self._watch()
-        return invocation
+        return self.dispatch(call, sink, begin=False)
 
-    def _admit(self, call: Call, sink: Sink) -> Invocation | None:
-        """The call as it is counted from now on; None: it is refused."""
+    def dispatch(self, call: Call, sink: Sink, *, begin: bool = True) -> Invocation | None:
+        """Run one call, or only let it in. Every refusal is `not_executed`."""
         route = self._routes.get(call.endpoint)
         if route is None:
             self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {call.endpoint} here")
@@ -140,8 +124,7 @@ class Dispatcher:
             return None
         codecs = route.codecs.get(call.codec)
         if codecs is None:
-            text = f"{route.endpoint.path} can't be called with {call.codec!r}"
-            self._refuse(call, sink, "NOT_SUPPORTED", text, route)
+            self._refuse(call, sink, "NOT_SUPPORTED", f"{route.endpoint.path} can't take {call.codec!r}", route)
             return None
         decode, make = codecs.decode, route.invocation
         try:
@@ -155,6 +138,13 @@ class Dispatcher:
         self.running[invocation] = None
         if pace is None:
             self.pacing.aside += 1
+        if not self._sweeping:
+            self._watch()
+        if begin:
+            start = self._start
+            start(invocation)
+            if invocation.ended:
+                return None
         return invocation
 
     def _watch(self) -> None:

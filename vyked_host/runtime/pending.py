@@ -26,7 +26,8 @@ class Pending:
 
     def __init__(self, *, limit: int | None) -> None:
         self._limit = math.inf if limit is None else limit
-        self._room = 0.0  # the limit while the sweep runs: the first to come begins it
+        self.room = 0.0
+        """When so many wait, who comes asks to `make_room`: at the limit, or before the sweep has begun."""
         self._loop = asyncio.get_running_loop()
         self.waiting: dict[Expiring, None] = {}
         """Who is watched over. Whoever waits no longer is taken out."""
@@ -36,15 +37,16 @@ class Pending:
 
     def add(self, waiting: Expiring) -> None:
         """Watch over `waiting`. Raises Overloaded (`not_sent`) at the limit."""
-        if len(self.waiting) >= self._room:
-            self._make_room()
+        if len(self.waiting) >= self.room:
+            self.make_room()
         self.waiting[waiting] = None
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
+        """Begin the sweep. Raises Overloaded (`not_sent`) at the limit."""
         if len(self.waiting) >= self._limit:
             text = f"{self._limit} calls already wait for answers in this host ([limits] pending)"
             raise Overloaded(text, executed="not_sent")
-        self._room = self._limit
+        self.room = self._limit
         self._loop.call_later(SWEEP_S, self._sweep)
 
     def _sweep(self) -> None:
@@ -55,4 +57,4 @@ class Pending:
         if self.waiting:
             self._loop.call_later(SWEEP_S, self._sweep)
         else:
-            self._room = 0.0
+            self.room = 0.0
