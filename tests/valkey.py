@@ -23,7 +23,7 @@ class Valkey:
         self._folder = tempfile.mkdtemp(prefix="valkey-")  # not tmp_path: a socket's path has 107 bytes at most
         self.path = Path(self._folder, "s")
         self.url = f"unix://{self.path}"
-        self._settings = ("port 0", f"unixsocket {self.path}", 'save ""', "loglevel notice", *settings)
+        self._settings: tuple[str, ...] = ("port 0", f"unixsocket {self.path}", 'save ""', "loglevel notice", *settings)
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> Valkey:
@@ -43,6 +43,10 @@ class Valkey:
                     return self
                 said.append(line)
         raise AssertionError(f"valkey-server did not start: {''.join(said)}")
+
+    def add(self, *settings: str) -> None:
+        """Lines of its configuration more, from its next start on."""
+        self._settings = (*self._settings, *settings)
 
     def kill(self) -> None:
         """SIGKILL; it may be started again under the same address."""

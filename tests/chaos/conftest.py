@@ -17,6 +17,9 @@ LONG_S = 900
 
 def pytest_addoption(parser):
     parser.addoption("--minutes", type=float, default=2.0, help="how long the random run takes")
+    parser.addoption(
+        "--events", type=int, default=100_000, help="how many events outlive their consumers and the broker"
+    )
 
 
 def pytest_collection_modifyitems(items):

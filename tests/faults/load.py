@@ -94,10 +94,11 @@ class Calls:
 
 
 class Events:
-    """W2: publishes `count` events, at most `window` not yet accepted, with an id and a sequence of one's own."""
+    """W2: publishes `count` events, at most `window` not yet accepted, with an id and a sequence of one's own. `tries`: how often
+    each, under the same id, where nobody knows whether it arrived."""
 
-    def __init__(self, host: Host, source: str, *, window: int = 128, timeout: float = 5.0) -> None:
-        self._host, self.source = host, source
+    def __init__(self, host: Host, source: str, *, window: int = 128, timeout: float = 5.0, tries: int = 1) -> None:
+        self._host, self.source, self._tries = host, source, tries
         self._window, self._timeout = asyncio.Semaphore(window), timeout
         self.published: list[Publication] = []
         self.errors: Counter[str] = Counter()
@@ -116,18 +117,26 @@ class Events:
         await asyncio.gather(*self._sending)
 
     async def _one(self, sequence: int, trouble: str, ballast: str) -> None:
-        id, acked = f"{self.source}-{sequence}", False
+        id, payload, acked = f"{self.source}-{sequence}", Made(self.source, sequence, trouble, ballast), False
         try:
-            payload = Made(self.source, sequence, trouble, ballast)
-            await self._host.publish(Source.made, payload, id=id, timeout=self._timeout)
-            acked = True
-        except CallError as error:
-            self.errors[f"{error.executed} {error.code}: {str(error)[:80]}"] += 1
+            for tries in range(self._tries):
+                acked = await self._try(id, payload, is_last=tries == self._tries - 1)
+                if acked:
+                    break
         except Exception as error:
             self.errors[f"no CallError: {error!r}"] += 1
         finally:
             self._window.release()
         self.published.append(Publication(id, acked, time.monotonic(), self.source, "made", sequence))
+
+    async def _try(self, id: str, payload: Made, *, is_last: bool) -> bool:
+        try:
+            await self._host.publish(Source.made, payload, id=id, timeout=self._timeout)
+        except CallError as error:
+            which = "" if is_last else "tried again: "
+            self.errors[f"{which}{error.executed} {error.code}: {str(error)[:80]}"] += 1
+            return False
+        return True
 
     @property
     def acked(self) -> int:

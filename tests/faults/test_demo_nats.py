@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import tomllib
 
 import pytest
 
+from tests.nats import jetstream
+
 from .load import comes
 from .test_demo_thrice import ROOT, TOPIC, WITHIN_S, Demo
 
 MAY_DIFFER = ("registry", "pubsub", "security")
-
-
-def _servers():
-    """Those of the plugin's own tests."""
-    path = ROOT / "plugins" / "vyked-nats" / "tests" / "server.py"
-    spec = importlib.util.spec_from_file_location("vyked_nats_server", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class OnNats(Demo):
@@ -44,8 +36,7 @@ class OnNats(Demo):
 
 @pytest.fixture
 def server():
-    servers = _servers()
-    server = servers.NatsServer(servers.JETSTREAM).start()
+    server = jetstream()
     yield server
     server.close()
 

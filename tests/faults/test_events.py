@@ -54,10 +54,10 @@ def heard(mesh, node):
     ]
 
 
-async def two_publishers(mesh, count, *, pause=0.0, window=128, timeout=5.0):
+async def two_publishers(mesh, count, *, pause=0.0, **how):
     """Half of the events from each of two hosts."""
     drivers = [await mesh.driver(), await mesh.driver()]
-    sources = [Events(each, f"p{at}", window=window, timeout=timeout) for at, each in enumerate(drivers)]
+    sources = [Events(each, f"p{at}", **how) for at, each in enumerate(drivers)]
     sending = asyncio.gather(*(each.send(count // 2, pause=pause) for each in sources))
     return drivers, sources, sending
 

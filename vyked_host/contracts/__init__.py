@@ -19,6 +19,9 @@ from ..model.description import (
     Surface,
 )
 from ..model.message import INITIAL_CREDIT, Call, Event, Fault, GroupLag, Guarantees, Peer, Subscription, Verdict
+from ..model.queues import group_of as queue_group
+from ..model.queues import is_queue
+from ..model.queues import refusal as queue_refusal
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
 from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord, Status
@@ -68,6 +71,6 @@ __all__ = [
     "NoOptions", "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
     "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
     "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
-    "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "message_limit", "pack", "pack_headers", "parse",
-    "renewed", "settled", "unpack", "unpack_headers",
+    "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",
+    "queue_group", "queue_refusal", "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

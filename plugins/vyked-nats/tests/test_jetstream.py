@@ -496,7 +496,7 @@ async def test_what_the_bus_gives_is_what_its_stream_gives(shared, open_bus):
 async def test_a_stream_that_throws_events_away_is_refused_at_start(shared, open_bus):
     bus = open_bus(shared.url)
     client = await nats.connect(shared.url)
-    subjects = [bus.names.all_kept, bus.names.all_again]
+    subjects = [bus.names.all_kept, bus.names.all_again, bus.names.all_later]
     await client.jetstream().add_stream(name=bus.names.events, subjects=subjects)  # discard: old
     await client.close()
     with pytest.raises(StartError, match="discard 'old', which throws events away"):

@@ -32,6 +32,8 @@ JETSTREAM = Guarantees(
     strategies=frozenset({"any", "random"}),
     replay=True,
     dead_letter=True,
+    queues=True,
+    delays=True,
     max_message_bytes=LARGEST,
 )
 

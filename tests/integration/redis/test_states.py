@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.valkey import Valkey
+from tests.valkey import Valkey, command
 from vyked_host.builtin.redis.options import RegistryOptions, StreamOptions
 from vyked_host.builtin.redis.registry.registry import RedisRegistry
 from vyked_host.builtin.redis.streams.bus import StreamsBus
@@ -34,7 +34,7 @@ AN_ATTEMPT = 10
 
 
 class Front:
-    """Between a host and the server; in a `state`, it answers every command itself."""
+    """Between a host and the server; in a `state`, every command is answered by that, after the answers to those before."""
 
     def __init__(self, server: Valkey) -> None:
         self._path, self.state, self.accepted, self.commands = server.path, b"", 0, 0
@@ -52,13 +52,17 @@ class Front:
             self._tasks.add(asyncio.ensure_future(task))
 
     async def _to_server(self, reader, here, writer):
+        hears = False  # a connection that listens has no answers in an order, and its server runs no script
         try:
-            while command := await self._command(reader):
+            while asked := await self._command(reader):
                 self.commands += 1
-                if self.state:
+                if not self.state:
+                    hears = hears or b"SUBSCRIBE" in asked.upper()
+                    here.write(asked)
+                elif hears:
                     writer.write(self.state)
                 else:
-                    here.write(command)
+                    here.write(command("EVAL", "return redis.error_reply(ARGV[1])", "0", self.state[1:-2]))
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -87,6 +88,29 @@ async def test_what_was_accepted_outlives_kill_9_of_a_server_that_logs(durable, 
     await eventually(lambda: set(accepted) <= set(inbox.ids))
     again = [each for each in inbox.deliveries if each.count == 1]
     assert max(Counter(each.event.id for each in again).values()) == 1  # a repetition says so
+
+
+LOADED = 10_000
+"""Commands in its log, each of which takes 0.1 ms: it answers for a second that it is loading."""
+
+
+async def test_D8_what_is_published_while_the_server_loads_waits_for_it(open_streams, published):
+    loading = Valkey("appendonly yes").start()
+    try:
+        bus = open_streams(loading.url)
+        await published(bus)
+        for _ in range(10):
+            loading.ask("EVAL", "for i = 1, ARGV[1] do redis.call('RPUSH', 'load', i) end", "0", str(LOADED // 10))
+        loading.kill()
+        await eventually(lambda: bus._publishing.line is None)
+        loading.add("key-load-delay 100")
+        starting = threading.Thread(target=loading.start)
+        starting.start()
+        sent = [published(bus) for _ in range(20)]
+        assert len(await asyncio.gather(*sent)) == 20
+        starting.join()
+    finally:
+        loading.close()
 
 
 async def test_a_group_that_is_gone_with_its_server_s_data_is_made_anew(server, open_streams, published, caplog):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from contextlib import suppress
 from typing import Any, cast
 
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import AuthenticationError, InvalidResponse
+from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 
 from .address import Place, parsed
@@ -46,12 +47,13 @@ class Server:
         return self.address.kind == "cluster"
 
     async def dial(self, within: float) -> Wire:
-        """A connection that is logged in. Raises Unreachable after `within` seconds at the latest."""
+        """A connection that is logged in, to a server that has its data. Raises Unreachable after `within` seconds at the latest."""
         wire: Wire | None = None
         try:
             async with asyncio.timeout(within):
                 wire = self._wire(await self._finder.found(), self._settings)
                 await wire.connect()
+                await _loaded(wire)
                 if self.address.kind == "sentinel":
                     await self._writable(wire)
         except TimeoutError:
@@ -73,8 +75,7 @@ class Server:
 
     async def _writable(self, wire: Wire) -> None:
         """A Sentinel that has not heard yet names a master that is none any more."""
-        await wire.send_packed_command(wire.pack_commands([("ROLE",)]))
-        role: Any = await wire.read_response(disable_decoding=True, disconnect_on_error=False)
+        role = await _asked(wire, "ROLE")
         if role[0] != b"master":
             raise NoConnection(f"the Sentinels name a server that is a {bytes(role[0]).decode()}")
 
@@ -104,6 +105,19 @@ def _said(error: Exception) -> str:
     if isinstance(cause, ssl.SSLError) or not cause.errno:
         return str(cause)
     return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+
+
+async def _loaded(wire: Wire) -> None:
+    """A server that still loads its data lets everybody in, and answers every command that it does: raises BusyLoadingError then.
+    What else it may say against a PING is said again of the commands that matter."""
+    with suppress(ResponseError):
+        await _asked(wire, "PING")
+
+
+async def _asked(wire: Wire, *words: str) -> Any:
+    """The answer to one command. Raises what redis-py raises."""
+    await wire.send_packed_command(wire.pack_commands([words]))
+    return await wire.read_response(disable_decoding=True, disconnect_on_error=False)
 
 
 async def _ended(wire: Wire | None) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from vyked_host import CallError, NotSupported, StartError, TooLarge, Unavailable
 from vyked_host.contracts import (
-    Backlog,
     Consumer,
     DeadLetters,
     Delivery,
@@ -20,8 +20,10 @@ from vyked_host.contracts import (
     KnowsLag,
     PubSub,
     Subscription,
+    is_queue,
     pack,
     parse,
+    queue_refusal,
 )
 
 from ..bus import failed
@@ -33,13 +35,14 @@ from ..server import Servers
 from .api import Api, Refused
 from .followers import Followers
 from .groups import Groups
+from .later import Later, Worker
 from .letters import Letters
 from .member import Member
 from .names import Names, Topic
+from .queues import Queues
 from .reader import Reader
-from .search import Search
+from .search import start_of
 from .settling import Settling
-from .since import after, beginning
 from .store import Store
 from .stored import Stored
 from .trimmer import Trimmer
@@ -63,7 +66,8 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         self.api = Api(env.timing.dial)
         self.store = Store(self.api, self.names, options)
         self.letters = Letters(self.api, self.store, self.names)
-        self._settling = Settling(env.clock)
+        self._settling, self._ack_wait_s = Settling(env.clock), options.ack_wait * env.timing.scale
+        self._queues = Queues(self.api, self.store, self.names, env, self._ack_wait_s, self._server)
         self._groups = Groups(self.api, self.names, self.letters, env.clock)
         self._trimmer = Trimmer(self.api, self.store, self.names, self._groups, env, options.keep)
         self._listening = Keeper(
@@ -81,6 +85,7 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             Stored(self._absent), TABLE,
         )  # fmt: skip
         self._members: list[Member] = []
+        self._later: set[Later] = set()
         self._followers = Followers(self.api, self.store, self.names, env, options)
         self._closed = False
 
@@ -95,20 +100,21 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     def _joined(self, line: Line) -> None:
         self.api.joined(line)
         self._settling.joined(line)
-        for each in self._readers():
-            each.joined(line)
+        for reader in (*self._taking(), *(each.reader for each in self._followers.all)):
+            reader.joined(line)
 
     def _left(self, cause: str) -> None:
         self.api.left(cause)
         self.store.forget()
+        self._queues.forget()
         self._settling.left(cause)
-        for member in self._members:
-            member.reader.left(cause)
+        for reader in self._taking():
+            reader.left(cause)
         for follower in self._followers.all:
             follower.left(cause)
 
-    def _readers(self) -> list[Reader]:
-        return [member.reader for member in self._members] + [each.reader for each in self._followers.all]
+    def _taking(self) -> list[Reader]:
+        return [member.reader for member in self._members] + [later.reader for later in self._later]
 
     def _can_publish(self, line: Line) -> None:
         self._stop_opening()
@@ -160,57 +166,62 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         self.begin()
         # an id is one topic's: the stream, which has all of them, would take that of another for a repetition
         known_by = f"{topic.subject}:{event.id}"
-        return self._outbox.publish(str(topic), self.names.kept(topic), packed, deadline, known_by)
+        is_later = is_queue(event.name) and (event.not_before_unix_s or 0.0) > self.env.clock.unix()
+        subject = self.names.later(topic) if is_later else self.names.kept(topic)
+        hand_over = partial(self._outbox.publish, str(topic), subject, packed, deadline, known_by)
+        return self._queues.enqueue(topic, deadline, hand_over) if is_queue(event.name) else hand_over()
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
-        """Deliver matching events from now on, or from `since` on. Raises NotSupported for a strategy it has not, Unavailable,
-        PermissionDenied."""
+        """Deliver matching events from now on, or from `since` on; jobs all that there are. Raises NotSupported for a strategy it has
+        not, Unavailable, PermissionDenied."""
         if subscription.group is not None and subscription.strategy not in STRATEGIES:
             raise NotSupported(
                 f"JetStream knows no strategy {subscription.strategy!r}: whoever of a group has room gets an event"
             )
+        not_allowed = queue_refusal(subscription.service, subscription.major, subscription.name, subscription.group)
+        if not_allowed:
+            raise NotSupported(not_allowed)
         self.begin()
-        start = await self._start(subscription)
+        start = await start_of(
+            subscription, self._line, names=self.names, api=self.api, store=self.store, env=self.env
+        )  # fmt: skip
         if subscription.group is not None:
             return await self._member(subscription, start, deliver)
         follower, backlog = self._followers.follow(subscription, start, deliver)
         await self._entered(follower.reader, backlog)
         return backlog
 
-    async def _start(self, wanted: Subscription) -> dict[str, Any]:
-        """Where it begins. Raises NotSupported where that can't be found."""
-        found = beginning(wanted.since)
-        if found is not None:
-            return found
-        topic = Topic(wanted.service, wanted.major, wanted.name)
-        search = Search(topic, str(wanted.since), names=self.names, api=self.api, store=self.store, env=self.env)
-        try:
-            async with asyncio.timeout(self.env.timing.start):
-                await self.store.make()
-                if self._listening.line is None:
-                    raise Unavailable(self._listening.away, executed="not_executed")
-                return after(await search.sequence(self._listening.line))
-        except (Refused, TimeoutError) as error:
-            text = f"{topic} can't be subscribed: the event {wanted.since} was not found in time: {error}"
-            raise Unavailable(text, executed="not_executed") from None
+    def _line(self) -> Line:
+        if self._listening.line is None:
+            raise Unavailable(self._listening.away, executed="not_executed")
+        return self._listening.line
 
     async def _member(
         self, wanted: Subscription, start: dict[str, Any], deliver: Callable[[Delivery], None]
-    ) -> Member:  # fmt: skip
+    ) -> Consumer:  # fmt: skip
         member = Member(
             wanted, start, deliver, names=self.names, api=self.api, store=self.store, settling=self._settling,
-            letters=self.letters, env=self.env, ack_wait_s=self.options.ack_wait * self.env.timing.scale,
-            server=self._server, left=self._gone,
+            letters=self.letters, env=self.env, ack_wait_s=self._ack_wait_s, server=self._server, left=self._gone,
         )  # fmt: skip
         self._members.append(member)
         await self._entered(member.reader, member)
-        return member
+        return await self._worker(member) if is_queue(wanted.name) else member
+
+    async def _worker(self, member: Member) -> Worker:
+        later = Later(
+            member.topic, names=self.names, api=self.api, store=self.store, settling=self._settling, queues=self._queues,
+            env=self.env, ack_wait_s=self._ack_wait_s,
+        )  # fmt: skip
+        self._later.add(later)
+        worker = Worker(member, later, self.env, self._later.discard)
+        await self._entered(later.reader, worker)
+        return worker
 
     def _gone(self, member: Member) -> None:
         self._members = [each for each in self._members if each is not member]
 
-    async def _entered(self, reader: Reader, whose: Member | Backlog) -> None:
+    async def _entered(self, reader: Reader, whose: Consumer) -> None:
         """Wait until the server knows. Raises Unavailable and what the server says."""
         if self._listening.line is not None:
             reader.begin(self._listening.line)
@@ -231,11 +242,7 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     async def letterboxes(self) -> list[tuple[Subscription, int]]:
         """Each group of any topic that has dead letters, and how many. Raises Unavailable, Refused."""
         await self._told()
-        found = [(self.names.told(subject), count) for subject, count in (await self.letters.boxes()).items()]
-        return [
-            (Subscription(service=topic.service, major=topic.major, name=topic.name, group=group, member=""), count)
-            for (topic, group), count in found
-        ]
+        return await self.letters.letterboxes()
 
     async def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
         """(event, cause, deliveries) of each dead letter of the group, oldest first. Raises Unavailable, Refused."""
@@ -276,7 +283,10 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         self._closed = True
         if self._stop_trimming is not None:
             self._stop_trimming()
-        await asyncio.gather(self._followers.aclose(), *(member.aclose() for member in list(self._members)))
+        await asyncio.gather(
+            self._followers.aclose(), *(member.aclose() for member in list(self._members)),
+            *(later.reader.aclose(self.env.timing.pong) for later in list(self._later)),
+        )  # fmt: skip
         await self._outbox.flush(self.env.timing.pong)
         self._outbox.close()
         self._stop_opening()

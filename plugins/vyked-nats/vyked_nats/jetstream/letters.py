@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from vyked_host.contracts import Event, MalformedEnvelope, unpack
+from vyked_host.contracts import Event, MalformedEnvelope, Subscription, unpack
 
 from .api import NO_MESSAGE, Api, Refused
 from .names import Names
@@ -56,6 +56,14 @@ class Letters:
         body = {"subjects_filter": self._names.all_dead}
         found = await self._api.ask(f"STREAM.INFO.{self._names.letters}", body)
         return dict(found["state"].get("subjects") or {})
+
+    async def letterboxes(self) -> list[tuple[Subscription, int]]:
+        """Each group that has some, and how many."""
+        found = [(self._names.told(subject), count) for subject, count in (await self.boxes()).items()]
+        return [
+            (Subscription(service=topic.service, major=topic.major, name=topic.name, group=group, member=""), count)
+            for (topic, group), count in found
+        ]
 
     async def of(self, subject: str) -> AsyncIterator[Letter]:
         """Those of one subject, oldest first."""

@@ -31,14 +31,13 @@ from vyked_host.contracts import (
 
 from .api import NO_CONSUMER, Api, Refused
 from .delivery import GroupDelivery, Place, place_of
+from .durables import DOUBT, SERVER, of_group
 from .letters import Letters
 from .names import Names, Topic, consumer_of
 from .reader import Reader
 from .settling import Settling, Told
 from .store import NS, Store
 
-SERVER, DOUBT = "vyked.server", "vyked.doubt"
-"""Metadata of a consumer: the server that it was last seen at, and the last event of before that one began."""
 BEATS = 3
 """How often within an ack wait the server hears that an event is still being handled."""
 LATE_S = 0.1
@@ -98,14 +97,10 @@ class Member:
         if self.reader.entered.done():
             self._log.warning("group %s of %s is gone at the server and is made anew", self.group, self.topic)
             start, doubt = {"deliver_policy": "all"}, await self._last()
-        return await self._create(
-            {
-                "durable_name": self.consumer, "name": self.consumer, "ack_policy": "explicit", "max_deliver": -1,
-                "ack_wait": int(self._ack_wait_s * NS), "max_ack_pending": -1, "max_waiting": 16_384,
-                "filter_subjects": [self._names.kept(self.topic), self._names.again(self.topic, self.group)],
-                "metadata": {SERVER: here, DOUBT: str(doubt)}, **start,
-            }
+        config = of_group(
+            self._names, self.topic, self.group, self._ack_wait_s, start, server=here, doubt=doubt
         )  # fmt: skip
+        return await self._create(config)
 
     async def _noted(self, config: dict[str, Any], here: str, said: dict[str, str]) -> dict[str, str]:
         if said.get(SERVER) != here:
@@ -128,7 +123,7 @@ class Member:
     def _got(self, message: Msg) -> None:
         place = place_of(message.reply)
         if self._paused or (self._room() <= 0 and message.reply not in self._unsettled):
-            self._say(message.reply, _nak(0.0), self._env.clock.now() + self._ack_wait_s)
+            self._say(message.reply, nak(0.0), self._env.clock.now() + self._ack_wait_s)
             return
         event = self._event(message, place)
         if event is None:
@@ -190,7 +185,7 @@ class Member:
             return _done()
         if verdict.action == "retry":
             self._hold(now + verdict.seconds)
-            return self._say(delivery.reply, _nak(verdict.seconds), delivery.fresh_until)
+            return self._say(delivery.reply, nak(verdict.seconds), delivery.fresh_until)
         return self._do(self._reject(delivery, verdict.cause))
 
     def _say(self, reply: str, payload: bytes, until: float = float("inf")) -> Told:
@@ -214,7 +209,7 @@ class Member:
             await self._letters.bury(subject, sequence, deliveries, cause, packed)
         except (Refused, CallError) as error:
             self._log.error("an event of %s can't become a dead letter, and comes again: %s", self.topic, error)
-            await self._say(reply, _nak(FULL_S), self._env.clock.now() + self._ack_wait_s)
+            await self._say(reply, nak(FULL_S), self._env.clock.now() + self._ack_wait_s)
             return
         await self._say(reply, b"+TERM")
 
@@ -267,7 +262,7 @@ class Member:
         await self.reader.aclose(self._env.timing.pong)
         unsettled, self._unsettled = list(self._unsettled.values()), {}
         for each in unsettled:
-            self._say(each.reply, _nak(0.0), each.fresh_until)
+            self._say(each.reply, nak(0.0), each.fresh_until)
         self._left(self)
         await self.settled()
         await self._settling.flush(self._env.timing.pong)
@@ -284,7 +279,8 @@ async def _told(work: Coroutine[Any, Any, None], told: Told) -> None:
             told.set_result(None)
 
 
-def _nak(seconds: float) -> bytes:
+def nak(seconds: float) -> bytes:
+    """It comes again after so long."""
     return b"-NAK" if seconds <= 0 else b"-NAK " + json.dumps({"delay": int(seconds * NS)}).encode()
 
 

@@ -2,14 +2,18 @@
 
 PREFIX+MESH+events      subjects PREFIX.MESH.kept.SERVICE.MAJOR.EVENT          every event
                         and PREFIX.MESH.again.SERVICE.MAJOR.EVENT.GROUP        dead letters that were brought back for one group
+                        and PREFIX.MESH.later.SERVICE.MAJOR.EVENT              jobs that are not due yet
 PREFIX+MESH+letters     subjects PREFIX.MESH.dead.SERVICE.MAJOR.EVENT.GROUP    dead letters
 
-A consumer is called SERVICE@MAJOR+EVENT+GROUP, with = where the group has a slash, which names of consumers must not have.
+A consumer is called SERVICE@MAJOR+EVENT+GROUP, with = where the group has a slash, which names of consumers must not have; that of
+jobs for later is called later+SERVICE@MAJOR+EVENT.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from vyked_host.contracts import is_queue
 
 
 class Topic(NamedTuple):
@@ -34,7 +38,9 @@ class Names:
     def __init__(self, prefix: str, mesh: str) -> None:
         self._root = f"{prefix}.{mesh}"
         self.events, self.letters = f"{prefix}+{mesh}+events", f"{prefix}+{mesh}+letters"
-        self.all_kept, self.all_again, self.all_dead = (f"{self._root}.{each}.>" for each in ("kept", "again", "dead"))
+        self.all_kept, self.all_again, self.all_later, self.all_dead = (
+            f"{self._root}.{each}.>" for each in ("kept", "again", "later", "dead")
+        )
 
     def kept(self, topic: Topic) -> str:
         """Where events of `topic` are published to."""
@@ -43,6 +49,16 @@ class Names:
     def again(self, topic: Topic, group: str) -> str:
         """Where its dead letters are brought back to."""
         return f"{self._root}.again.{topic.subject}.{group}"
+
+    def later(self, topic: Topic) -> str:
+        """Where its jobs wait until they are due."""
+        return f"{self._root}.later.{topic.subject}"
+
+    def is_queue(self, subject: str) -> bool:
+        """Does `subject` carry jobs, which wait for their group also before it is there?"""
+        return subject.startswith((f"{self._root}.kept.", f"{self._root}.later.")) and is_queue(
+            subject.rpartition(".")[2]
+        )
 
     def dead(self, topic: Topic, group: str) -> str:
         """Where its dead letters are."""
@@ -57,6 +73,11 @@ class Names:
 def consumer_of(topic: Topic, group: str) -> str:
     """The name of a group's consumer."""
     return f"{topic.service}@{topic.major}+{topic.name}+{group.replace('/', '=')}"
+
+
+def consumer_of_later(topic: Topic) -> str:
+    """The name of the consumer of a queue's jobs for later: it is none of a group."""
+    return f"later+{topic.service}@{topic.major}+{topic.name}"
 
 
 def group_of(consumer: str, topic: Topic) -> str | None:

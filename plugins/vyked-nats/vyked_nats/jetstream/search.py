@@ -1,21 +1,26 @@
-"""Finds an event of a topic by its id: reads the names of all that the stream has of it, without their contents."""
+"""Finds where a subscription begins; an event of a topic by its id: reads the names of all that the stream has of it, without their
+contents."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
+from typing import Any
 
 from nats.aio.msg import Msg
 
-from vyked_host import NotSupported
-from vyked_host.contracts import Environment
+from vyked_host import NotSupported, Unavailable
+from vyked_host.contracts import Environment, Subscription, is_queue
 
 from ..line import Line
-from .api import Api
+from .api import Api, Refused
 from .delivery import place_of
 from .letters import ID
 from .names import Names, Topic
+from .queues import ALL
 from .reader import MOST_AT_ONCE, Reader
+from .since import after, beginning
 from .store import NS, Store
 
 FORGOTTEN_S = 5.0
@@ -69,3 +74,22 @@ class Search:
     def _end(self, found: int | None) -> None:
         if not self._found.done():
             self._found.set_result(found)
+
+
+async def start_of(
+    wanted: Subscription, line: Callable[[], Line], *, names: Names, api: Api, store: Store, env: Environment
+) -> dict[str, Any]:
+    """Where it begins, in words of JetStream: a group takes all jobs that there are. Raises NotSupported where that can't be found,
+    Unavailable."""
+    found = beginning(wanted.since)
+    if found is not None:
+        return ALL if wanted.since is None and wanted.group is not None and is_queue(wanted.name) else found
+    topic = Topic(wanted.service, wanted.major, wanted.name)
+    search = Search(topic, str(wanted.since), names=names, api=api, store=store, env=env)
+    try:
+        async with asyncio.timeout(env.timing.start):
+            await store.make()
+            return after(await search.sequence(line()))
+    except (Refused, TimeoutError) as error:
+        text = f"{topic} can't be subscribed: the event {wanted.since} was not found in time: {error}"
+        raise Unavailable(text, executed="not_executed") from None

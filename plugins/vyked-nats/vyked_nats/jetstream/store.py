@@ -65,7 +65,7 @@ class Store:
 
     def _events(self) -> dict[str, Any]:
         return {
-            **self._kept(self._names.events, self._names.all_kept, self._names.all_again),
+            **self._kept(self._names.events, self._names.all_kept, self._names.all_again, self._names.all_later),
             "max_bytes": self._options.max_bytes,
             "duplicate_window": int(self._options.dedupe * NS),
         }

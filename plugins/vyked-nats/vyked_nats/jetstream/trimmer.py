@@ -47,7 +47,7 @@ class Trimmer:
             await self._purge(subject, among, old)
 
     async def _purge(self, subject: str, among: list[Floor], old: int) -> None:
-        sequence = handled(subject, among, old)
+        sequence = handled(subject, among, old, is_queue=self._names.is_queue(subject))
         if sequence > 0:
             body = {"filter": subject, "seq": sequence + 1}
             await self._api.ask(f"STREAM.PURGE.{self._names.events}", body)

@@ -56,9 +56,11 @@ def floors(consumers: Iterable[dict[str, Any]]) -> list[Floor]:
     return found
 
 
-def handled(subject: str, among: Iterable[Floor], old: int) -> int:
-    """Up to which sequence events of `subject` may go, of those that are old enough."""
-    return min((old, *(each.sequence for each in among if matches(each.pattern, subject))))
+def handled(subject: str, among: Iterable[Floor], old: int, *, is_queue: bool = False) -> int:
+    """Up to which sequence events of `subject` may go, of those that are old enough. Jobs wait for their group also where somebody
+    has removed it."""
+    found = [each.sequence for each in among if matches(each.pattern, subject)]
+    return 0 if is_queue and not found else min((old, *found))
 
 
 def matches(pattern: str, subject: str) -> bool:
