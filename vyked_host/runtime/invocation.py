@@ -50,6 +50,7 @@ class Invocation(msgspec.Struct, eq=False):
     ended: bool = False
     reason: Fault | None = None
     task: asyncio.Task[None] | None = None
+    in_line_s: float = 0.0
 
     # ---- Running ---------------------------------------------------------------------------------------------------
     def cancel(self, fault: Fault) -> None:
@@ -78,9 +79,12 @@ class Invocation(msgspec.Struct, eq=False):
     # ---- the handler's task ----------------------------------------------------------------------------------------
     async def run(self) -> None:
         """The body of the task: the handler, and its outcome."""
-        call, route, now = self.call, self.route, self.dispatcher.now
+        call, route, dispatcher = self.call, self.route, self.dispatcher
+        now = dispatcher.now
         begins = now()
-        if (begins >= call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+        if (begins >= call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
+            return
+        if begins >= dispatcher.line.until and not await self._has_turn(begins):
             return
         CURRENT.set(Context(call, route.endpoint, now))
         proceed, encode = route.proceed, self.codecs.encode
@@ -100,7 +104,7 @@ class Invocation(msgspec.Struct, eq=False):
         self.task = asyncio.current_task()
         return self.run()
 
-    def _comes_too_late(self, now: float) -> bool:
+    def comes_too_late(self, now: float) -> bool:
         """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.
         Calls inside this process, and those of the control lane, only end by their time."""
         path, waited = self.route.endpoint.path, now - self.began
@@ -109,10 +113,19 @@ class Invocation(msgspec.Struct, eq=False):
             self._fail(Fault(code="DEADLINE_EXCEEDED", message=text, executed="not_executed"))
         elif self.call.peer is not None and self.route.endpoint.lane == "normal":
             text = f"{path}: it waited for {waited:.1f} s and had not begun"
-            self._fail(
-                Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
-            )
+            late = Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
+            self._fail(late)
         return self.ended
+
+    async def _has_turn(self, begins: float) -> bool:
+        """Whether it is to be begun, once those that came before have had their turn; else its sink has heard why not."""
+        try:
+            self.in_line_s = await self.dispatcher.pacing.turn(self, begins)
+        except asyncio.CancelledError:
+            self.abandoned(self.task)
+            if self.reason is None:
+                raise
+        return not self.ended
 
     def started(self, task: asyncio.Task[None]) -> None:
         """It runs in `task`, and did not end at once."""
@@ -120,7 +133,7 @@ class Invocation(msgspec.Struct, eq=False):
         if self.reason is not None:  # cancelled from within its own first step
             task.cancel()
 
-    def abandoned(self, _task: asyncio.Task[None]) -> None:
+    def abandoned(self, _task: asyncio.Task[None] | None) -> None:
         """The task is over; when it was cancelled before its first line nobody has told the sink."""
         if not self.ended:
             self._fail(msgspec.structs.replace(self.reason or self._cancelled(), executed="not_executed"))
@@ -164,7 +177,7 @@ class Invocation(msgspec.Struct, eq=False):
             took_s = now() - self.began
             self.ended = True
             if self.task is not None:
-                self._has_waited(took_s)
+                self._has_waited(took_s - self.in_line_s)  # the line has a bound of its own
             self.dispatcher.leave(self)
             self.route.counters.succeeded(took_s)
             self.sink.respond(self.call, body)
@@ -186,7 +199,7 @@ class Invocation(msgspec.Struct, eq=False):
             self.route.counters.fault(fault.code, elapsed)
             if self.pace is not None and fault.executed != "not_executed" and self.began >= self.pace.since:
                 self.pace.ended += 1
-                self.pace.total_s += elapsed
+                self.pace.total_s += elapsed - self.in_line_s
             queued = elapsed if fault.executed == "not_executed" else 0.0
             self.dispatcher.failures.served(self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued)
             self.sink.fail(self.call, fault)
@@ -211,10 +224,8 @@ class Streaming(Invocation, eq=False):
         if self.ended:
             return True
         if self._closed or len(self._queue) >= 2 * INITIAL_CREDIT:
-            message = (
-                f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
-            )
-            self.cancel(Fault(code="INVALID_ARGUMENT", message=message, executed="executed"))
+            text = f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
+            self.cancel(Fault(code="INVALID_ARGUMENT", message=text, executed="executed"))
             return False
         try:
             self._queue.append(self.codecs.decode_item(body))
@@ -255,7 +266,7 @@ class Streaming(Invocation, eq=False):
     async def run(self) -> None:
         """The body of the task."""
         begins = self.dispatcher.now()
-        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
         CURRENT.set(Context(self.call, self.route.endpoint, self.dispatcher.now))
         kind = self.route.endpoint.kind
