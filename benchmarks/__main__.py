@@ -52,6 +52,7 @@ HELP = {
     "only": "benchmarks to take the figures of, with commas",
     "payload": "small: a row of 95 bytes; k1: 10 of them; k64: 700 of them; 64K: a string of 64 KiB",
     "handler": "suspends: gives way once",
+    "variants": "which of ours, with commas; the first is shown function by function",
     "variant": "ours with one semantic switched off",
 }
 
