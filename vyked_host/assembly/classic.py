@@ -121,7 +121,7 @@ class ClassicHost:
 
 def _started(host: Any, seconds: float) -> None:
     where = ", ".join(address.uri for address in host.addresses if address.transport != "local")
-    names = ", ".join(hosted.name for hosted in host.node.hosted)
+    names = ", ".join(hosted.name for hosted in host.node.hosted) or "no service"
     log.info("serving %s on %s (ready in %d ms)", names, where, seconds * 1000)
 
 
