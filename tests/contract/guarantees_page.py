@@ -81,8 +81,8 @@ that it passes for it, all of them part of our tests; `declared` stands where no
 asking for it raises `NotSupported`; an empty cell where it is not declared and there is nothing to refuse. A test fails
 when this page is no longer true.
 
-`vyked-host check` and `vyked-host run` compare what services use with what the chosen back end declares, and refuse with the place in
-`vyked.toml` and the remedy. `vyked-host plugins verify NAME` runs the kit on another one, or on these with your server.
+`vyked-host check` and `vyked-host run` compare what services use, and what they say they need (`EventNeeds`), with what the chosen back end
+declares, and refuse with the place in `vyked.toml` and the remedy. `vyked-host plugins verify NAME` runs the kit on another one, or on these with your server.
 """
 
 

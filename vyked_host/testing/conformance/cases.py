@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ...contracts import Guarantees
+from ...routing.delivery import LASTS
 
 Case = TypeVar("Case", bound=Callable[..., Any])
 
@@ -19,7 +20,6 @@ REFUSED = "refused"
 NOT_WRITTEN = "there is no fixture "
 _SINCE, _NEEDS, _ASKS = "__kit_since__", "__kit_needs__", "__kit_asks__"
 FIRST = "1.0"
-LASTS = ("memory", "process", "disk")
 
 
 def since(version: str) -> Callable[[Case], Case]:
