@@ -39,7 +39,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS) || failed=" tests"; \
 	for suite in $(if $(ARGS),,$(SUITES)); do \
 	    echo "== $$suite"; \
-	    (cd "$$suite" && "$(abspath $(BIN))/python" -m pytest) || failed="$$failed $$suite"; \
+	    (cd "$$suite" && "$(abspath $(BIN))/python" -m pytest -n $(WORKERS) --dist loadgroup) || failed="$$failed $$suite"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 

@@ -56,7 +56,8 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Identity(Service, name="identity", version="1.0.0"):
-    """Users and their passwords, in memory."""
+    """Users and their passwords, in the memory of this process: each host has its own. Where several hosts are to know the
+    same users, a service keeps them in a database."""
 
     options: Options
 

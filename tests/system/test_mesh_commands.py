@@ -138,6 +138,8 @@ def test_ps_shows_every_node_and_calls_spread_over_them(shops):
     _, out, _ = shops("ps", "-o", "wide")
     assert out.splitlines()[0].split()[:4] == ["NODE", "SERVICE", "VERSION", "STATUS"]
     assert hosts[0].address(0) in out
+    assert "1024" in out.split("PLACES")[1]
+    assert {each["places"]["most"] for each in shops.json("ps")["nodes"]} == {1024}
 
 
 def test_a_node_that_does_not_answer_is_shown_with_the_reason(shops):

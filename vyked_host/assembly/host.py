@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
@@ -90,6 +90,7 @@ class Host(ClassicHost):
     _ready: Prepared | None = None
     _loaded: Loaded | None = None
     _alone, _serves, _keeps = False, True, False
+    before_serving: Callable[[], None] | None = None
 
     # ---- life ------------------------------------------------------------------------------------------------------
     async def start(self) -> Host:
@@ -102,6 +103,7 @@ class Host(ClassicHost):
         warn_of_exposure(settings, log)
         warn_of_reach(settings, (each.description for each in self._composition.planned), log)
         watch_certificates(self._composition.workshop, self._node)
+        self._node.before_serving = self.before_serving
         try:
             await self._node.start()
         except Unfit as error:

@@ -11,14 +11,14 @@ import click
 from ..assembly import Host
 from ..catalog.findings import Silent
 from ..errors import VykedError
-from ..model.report import Behind, InstanceReport, NodeReport
+from ..model.report import Behind, InFlight, InstanceReport, NodeReport
 from ..model.version import parse
 from .durations import age, mib, span
 from .meshes import Reach, joined, mesh_options, others, reports
 from .printing import print_json, print_table
 
 HEADER = ("NODE", "SERVICE", "VERSION", "STATUS", "SINCE", "RUNNING", "OLDEST", "LAG")
-WIDE = ("BEHIND", "ADDRESSES", "LABELS", "GENERATION", "MEMORY")
+WIDE = ("PLACES", "BEHIND", "ADDRESSES", "LABELS", "GENERATION", "MEMORY")
 EPILOG = """\b
 Examples:
   vyked-host ps
@@ -29,12 +29,13 @@ Examples:
 
 
 @click.command("ps", epilog=EPILOG)
-@click.option("-o", "--output", type=click.Choice(["text", "wide", "json"]), default="text", show_default=True, help="wide adds how far events wait, addresses, labels, generation and memory.")  # fmt: skip
+@click.option("-o", "--output", type=click.Choice(["text", "wide", "json"]), default="text", show_default=True, help="wide adds the places for calls, how far events wait, addresses, labels, generation and memory.")  # fmt: skip
 @mesh_options
 def command(reach: Reach, output: str) -> None:
     """Show each instance of a mesh: its status and since when, calls that run and the oldest of them, the loop's lag.
 
-    Each node is asked itself; one that does not answer is shown with the reason. BEHIND is about the groups of the service, over all
+    Each node is asked itself; one that does not answer is shown with the reason. PLACES are of the node: calls that run, how many may at
+    once now (and by its configuration, where that is more), how many were refused for want of one. BEHIND is about the groups of the service, over all
     its instances: events that wait + those with a handler, how long ago the oldest was published, dead letters.
     """
     found, silent, behind = asyncio.run(_asked(reach, with_groups=output != "text"))
@@ -71,7 +72,7 @@ def rows(
             report.node,
             *_instance(report, each),
             span(report.lag_s),
-            *((backlog(each, behind), *_wide(report)) if is_wide else ()),
+            *((places(report.places), backlog(each, behind), *_wide(report)) if is_wide else ()),
         )
         for report in found
         for each in report.instances or (None,)
@@ -101,6 +102,15 @@ def backlog(each: InstanceReport | None, behind: Behind | None) -> str:
     oldest = max(group.oldest_s for group in of_service)
     told = [f"{waiting}+{in_flight}"] + [age(oldest)] * (oldest > 0) + [f"{dead} dead"] * (dead > 0)
     return ", ".join(told)
+
+
+def places(found: InFlight | None) -> str:
+    """Calls that run of those that may: ``3/12 (1024), 40 refused``."""
+    if found is None:
+        return "-"
+    most = f" ({found.most or 'any'})" if found.limit != found.most else ""
+    refused = f", {found.refused} refused" if found.refused else ""
+    return f"{found.running}/{found.limit or 'any'}{most}{refused}"
 
 
 def status(each: InstanceReport) -> str:

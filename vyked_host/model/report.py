@@ -66,8 +66,19 @@ class SubscriptionReport(Value):
     gaps: int = 0
 
 
+class InFlight(Value):
+    """The places of a node: calls that are `running`, how many may at once by now, and at `most` by its configuration (None: any
+    number); how many calls were `refused` since its start because it had too much to do."""
+
+    running: int = 0
+    limit: int | None = None
+    most: int | None = None
+    refused: int = 0
+
+
 class NodeReport(Value):
-    """One node. `lag_s`: how late its event loop is; `memory` is its resident size in bytes, 0 where it can't be told."""
+    """One node. `lag_s`: how late its event loop is; `memory` is its resident size in bytes, 0 where it can't be told. `places` None:
+    its release does not say."""
 
     node: str
     host: str
@@ -92,6 +103,7 @@ class NodeReport(Value):
     generation: str = ""
     registry: str = ""
     pubsub: str = ""
+    places: InFlight | None = None
 
 
 # ---- what a node knows of the others -----------------------------------------------------------------------------------

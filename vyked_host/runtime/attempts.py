@@ -11,6 +11,7 @@ from typing import Any
 
 from ..contracts import Channel
 from ..errors import CallError
+from ..model.description import EndpointDescription
 from ..model.message import Call, Fault
 from ..routing.candidates import another
 from ..routing.outliers import speaks_against
@@ -52,8 +53,8 @@ class Attempts(Outgoing):
                     self._failed(answer, error, call, perf_counter() - dialling if dialling > 0 else -dialling)
                 elif answer is not None:
                     self._given_up(answer)
-                kept = results_at(channel, call) if answer is not None and channel is not None else ""
-                tried, pause = self._next(error, call, options, tried, kept)
+                offered = served(channel, call) if answer is not None and channel is not None else None
+                tried, pause = self._next(error, call, options, tried, offered)
                 if pause is None:
                     if tried is not None and (said := tried.outcome(error)) is not error:
                         raise said from error
@@ -73,8 +74,11 @@ class Attempts(Outgoing):
         self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None
     ) -> Answer:  # fmt: skip
         call.endpoint, call.codec = way.agreed(channel, self.endpoint)
-        if tried is not None and tried.doubt is not None and results_at(channel, call) != tried.results:
-            raise tried.doubt
+        if tried is not None and (tried.doubt is not None or not self.endpoint.idempotent):
+            offered = served(channel, call)
+            tried.idempotent = offered is not None and offered.idempotent
+            if tried.doubt is not None and results_at(offered, call) != tried.results:
+                raise tried.doubt
         codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
         try:
             call.body = codecs.encode(arguments)
@@ -119,18 +123,22 @@ class Attempts(Outgoing):
 
     # ---- the next one ----------------------------------------------------------------------------------------------
     def _next(
-        self, error: BaseException, call: Call, options: CallOptions | None, tried: Tried | None, kept: str
+        self, error: BaseException, call: Call, options: CallOptions | None, tried: Tried | None,
+        offered: EndpointDescription | None,
     ) -> tuple[Tried | None, float | None]:  # fmt: skip
-        """Whom the call has tried, and seconds until its next attempt; None: there is none. `kept`: where results of the attempt are."""
+        """Whom the call has tried, and seconds until its next attempt; None: there is none. `offered`: what the node that was asked
+        says of the endpoint: a caller that knows it by name only knows nothing else of it."""
         if not isinstance(error, CallError) or error.instance is None or not self.client.target.instances:
             return tried, None
         tried = tried or Tried(error.instance)
-        if kept and error.executed == "unknown" and tried.doubt is None and not self.endpoint.idempotent:
+        idempotent = self.endpoint.idempotent or (offered is not None and offered.idempotent)
+        kept = results_at(offered, call)
+        if kept and error.executed == "unknown" and tried.doubt is None and not idempotent:
             tried.doubt, tried.results = error, kept
         pause = self.client.retries.pause(
             Failure(code=error.code, executed=error.executed, retry_after=error.retry_after),
             attempt=max(call.attempt, len(tried.nodes)),
-            repeatable=may_run_twice(idempotent=self.endpoint.idempotent, has_key=tried.doubt is not None, keyed=bool(tried.results)),
+            repeatable=may_run_twice(idempotent=idempotent, has_key=tried.doubt is not None, keyed=bool(tried.results)),
             elsewhere=(options is None or not options.instance) and self.has_another(tried),
             chance=self.client.chance(),
         )  # fmt: skip
@@ -143,6 +151,8 @@ class Attempts(Outgoing):
 
     def may_double(self, tried: Tried) -> bool:
         """May there be an attempt beside the one that runs? Counts it."""
+        if not (self.endpoint.idempotent or tried.idempotent):
+            return False
         if not self.has_another(tried) or len(tried.nodes) >= self.client.retries.attempts:
             return False
         if not self.client.extra_attempt(self._now(), self.counters):
@@ -165,10 +175,12 @@ class Attempts(Outgoing):
         return chosen
 
 
-def results_at(channel: Channel, call: Call) -> str:
-    """The store where the node keeps what `call` gives under its idempotency key; "" where it has none, or the call no key."""
-    if call.idempotency_key is None:
-        return ""
+def served(channel: Channel, call: Call) -> EndpointDescription | None:
+    """The endpoint of `call` as the node says it serves it, which it tells who connects."""
     endpoints = channel.surface.endpoints
-    found = endpoints[call.endpoint] if call.endpoint < len(endpoints) else None
-    return found.results if found is not None else ""
+    return endpoints[call.endpoint] if call.endpoint < len(endpoints) else None
+
+
+def results_at(offered: EndpointDescription | None, call: Call) -> str:
+    """The store where the node keeps what `call` gives under its idempotency key; "" where it has none, or the call no key."""
+    return offered.results if offered is not None and call.idempotency_key is not None else ""

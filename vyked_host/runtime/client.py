@@ -12,7 +12,7 @@ from ..model.description import EndpointDescription
 from ..routing.backoff import Backoff
 from ..routing.budget import RetryBudget
 from ..routing.retries import Retries
-from ..service.clients import Invoke
+from ..service.clients import Invoke, unhedgeable
 from .attempts import Attempts
 from .codecs import Codecs
 from .directory import Target
@@ -68,7 +68,7 @@ class ServiceClient:
         attempts = Attempts(self, endpoint, counters, endpoint.timeout_s or self.target.settings.timeout)
         call: Invoke = attempts.call
         hedge_after = self.target.settings.hedge_after
-        if hedge_after is not None and endpoint.idempotent:
+        if hedge_after is not None and not unhedgeable(endpoint):
             call = Hedged(attempts, hedge_after).call
         call = self._guards.before(endpoint, call, counters, attempts.deadline)
         if fallback is not None:

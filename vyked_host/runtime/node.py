@@ -89,10 +89,10 @@ class Node:
         self.verify_registry: Callable[[], Awaitable[None]] = _nothing_to_verify
         groups = [each.subscription.group for each in subscribers if each.subscription.group is not None]
         self._behind = Behind(pubsub, groups, tasks, clock, log)
-        self._phase = Phase.NEW
-        self.began = clock.now()
+        self._phase, self.began = Phase.NEW, clock.now()
         self.watching: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self.stop_asked: Callable[[], None] | None = None  # set by what ends this process when it is told to
+        self.before_serving: Callable[[], None] | None = None  # what takes long, and would hold up the first callers
         self._stack = AsyncExitStack()
 
     # ---- contracts.HostView ----------------------------------------------------------------------------------------
@@ -133,6 +133,7 @@ class Node:
                 "groups": self._behind.latest(),
             },
             "connections": {name: getattr(listener, "connections", 0) for name, listener in self.listeners.items()},
+            "in_flight": self.dispatcher.pacing.statistics(),
             "loop_lag_s": self.lag.lag_s,
             "loop_late": self.lag.late,
         }
@@ -148,8 +149,7 @@ class Node:
         self.phase_changed(old.value, phase.value)
 
     async def start(self) -> None:
-        """Back ends verified, lifespans, services, listeners, subscriptions, registry last. What was started is stopped again when a step
-        fails. Raises StartError and its kin."""
+        """Back ends verified, lifespans, services, listeners, subscriptions, registry last; undone when a step fails. Raises StartError."""
         self.enter(Phase.STARTING)
         try:
             await self._start()
@@ -169,10 +169,11 @@ class Node:
             await self._enter_lifespan(name, manager)
         for hosted in self.hosted:
             await hosted.start()
+        if self.before_serving is not None:
+            self.before_serving()
         for name, transport in self.transports.items():
-            self.listeners[name] = await transport.serve(
-                self.dispatcher, self.dispatcher.surface(name, self.settings.transports[name].use)
-            )
+            surface = self.dispatcher.surface(name, self.settings.transports[name].use)
+            self.listeners[name] = await transport.serve(self.dispatcher, surface)
         for subscriber in self.subscribers:
             await subscriber.start(self.pubsub)
         await self.membership.join(self.addresses)

@@ -66,6 +66,7 @@ class Observer:
             memory=resident(), published=node.publisher.published, publish_failed=node.publisher.failed,
             generation=f"{generation.epoch:x}.{generation.counter}" if generation is not None else "",
             registry=node.settings.registry.use, pubsub=node.settings.pubsub.use,
+            places=node.dispatcher.pacing.report(),
         )  # fmt: skip
 
     def _instance(self, found: Instance, running: list[Invocation]) -> InstanceReport:

@@ -28,12 +28,13 @@ PLAIN = CallOptions()
 
 class Tried:
     """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up. `doubt`: an
-    attempt that may have run, under the call's idempotency key: others are only for instances that share its store, `results`."""
+    attempt that may have run, under the call's idempotency key: others are only for instances that share its store, `results`.
+    `idempotent`: who was asked says that the method may run twice."""
 
-    __slots__ = ("doubt", "is_over", "nodes", "results")
+    __slots__ = ("doubt", "idempotent", "is_over", "nodes", "results")
 
     def __init__(self, *nodes: str) -> None:
-        self.nodes, self.is_over = list(nodes), False
+        self.nodes, self.is_over, self.idempotent = list(nodes), False, False
         self.results = ""
         self.doubt: CallError | None = None
 

@@ -14,9 +14,12 @@ import math
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from ..errors import Code
 from ..model.description import Kind
 from ..model.message import Call
+from ..model.report import InFlight
 from ..routing.concurrency import Concurrency, Pace, Seen
 from ..routing.priority import LOW_SHARE, Order
 from .lag import BLOCKED_S, LATE_S, LoopLag
@@ -32,13 +35,13 @@ Refusal = tuple[Code, str]
 
 class Pacing:
     """Of one dispatcher, whose calls are `running`. `most` calls at once are what the configuration allows; `adaptive`: fewer
-    where calls would only wait. `aside` counts the calls that have no part in that."""
+    where calls would only wait. `aside` counts the calls that have no part in that, `refused` those that were not begun."""
 
     def __init__(
         self, running: Collection[Invocation], *, most: int | None, adaptive: bool, lag: LoopLag,
         now: Callable[[], float], log: logging.Logger,
     ) -> None:  # fmt: skip
-        self.lag, self.aside = lag, 0
+        self.lag, self.aside, self.refused = lag, 0, 0
         self._running, self._log, self._now = running, log, now
         self._most: float = math.inf if most is None else most
         self._limit = Concurrency(self._most, now()) if adaptive else None
@@ -52,6 +55,16 @@ class Pacing:
     def limit(self) -> float:
         """How many calls may run at once now."""
         return self._limit.limit if self._limit is not None else self._most
+
+    def report(self) -> InFlight:
+        """Places, as they are now."""
+        return InFlight(
+            running=len(self._running), limit=_bounded(self.limit), most=_bounded(self._most), refused=self.refused
+        )
+
+    def statistics(self) -> dict[str, int | None]:
+        """The same as plain data."""
+        return structs.asdict(self.report())
 
     def add(self, route: Route) -> None:
         """One more endpoint is served."""
@@ -74,7 +87,9 @@ class Pacing:
             return "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: {route.limit} calls of it run (concurrency)"
         if route.endpoint.lane != "normal":
             return None
-        return self._late(route, call, now) or self._full(route, call, now)
+        found = self._late(route, call, now) or self._full(route, call, now)
+        self.refused += found is not None
+        return found
 
     def _late(self, route: Route, call: Call, now: float) -> Refusal | None:
         """What came while the loop was blocked may have waited in its socket for as long as that."""
@@ -137,3 +152,7 @@ class Pacing:
                 "more calls come than get done: %.0f at once for now, others are refused at once ([limits] adaptive)",
                 limit.limit,
             )
+
+
+def _bounded(limit: float) -> int | None:
+    return None if limit == math.inf else int(limit)

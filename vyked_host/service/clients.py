@@ -36,6 +36,9 @@ class CallOptions(Value):
     instance: str | None = None
 
 
+BY_NAME: Any = dict[str, Any]
+"""The arguments of a method that its caller knows by name only: whether it may run twice, who serves it says."""
+
 Invoke = Callable[[Any, Any, CallOptions | None], Any]
 """(arguments, inbound stream or None, options or None) -> a coroutine of the result, or a Reply."""
 
@@ -61,7 +64,7 @@ def unhedgeable(endpoint: EndpointDescription) -> str:
     """Why there may be no second attempt beside the first one of `endpoint`; "" when there may be."""
     if endpoint.kind is not Kind.UNARY:
         return f"{endpoint.path} has a stream or a raw answer, so it is called once"
-    if not endpoint.idempotent:
+    if not endpoint.idempotent and endpoint.arguments != BY_NAME:  # of that one the node that is asked first tells
         return f"{endpoint.path} is not declared @api(idempotent=True), and two attempts may both run"
     return ""
 
@@ -255,7 +258,7 @@ class DynamicClient:
             raise AttributeError(f"{self._service} can't have a method {method!r}: names with '_' first are private")
         endpoint = EndpointDescription(
             service=self._service, version=self._version or "", name=method, kind=Kind.UNARY,
-            arguments=dict[str, Any], result=Any,
+            arguments=BY_NAME, result=Any,
         )  # fmt: skip
         found: DynamicRemote[..., Any] = DynamicRemote(endpoint, self._invoker.bind(endpoint))
         vars(self)[method] = found

@@ -191,6 +191,7 @@ class OldService:
     # ---- serving ---------------------------------------------------------------------------------------------------
     def served(self, packet, wire):
         if packet["type"] == "ping":
+            say(pinged=packet["node_id"])
             wire.send({"pid": str(uuid.uuid4()), "type": "pong", "node_id": packet["node_id"]})
         elif (packet[self.key], packet["version"]) == (self.name, self.version):  # else dropped, as it was
             keep(self.answer(packet, wire))

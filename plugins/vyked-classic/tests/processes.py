@@ -50,7 +50,7 @@ class Process:
             [sys.executable, *words], cwd=folder, env=(env or os.environ) | {"PYTHONUNBUFFERED": "1"}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        self.facts, self.lines = [], []
+        self.facts, self.lines, self.calls = [], [], 0
         self._more, self._readers = threading.Condition(), 2
         for pipe, take in ((self.process.stdout, self._fact), (self.process.stderr, self.lines.append)):
             threading.Thread(target=self._read, args=(pipe, take), daemon=True).start()
@@ -101,9 +101,10 @@ class Process:
 
     def call(self, service, version, endpoint, payload=None, **more):
         """Call, and give the answer."""
-        id = len(self.facts) + 1000 * len(self.lines)
-        self.tell(do="call", id=id, service=service, version=version, endpoint=endpoint, payload=payload or {}, **more)
-        return self.said(id=id)
+        self.calls += 1
+        order = {"service": service, "version": version, "endpoint": endpoint, "payload": payload or {}, **more}
+        self.tell(do="call", id=self.calls, **order)
+        return self.said(id=self.calls)
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)

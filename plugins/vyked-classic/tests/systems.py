@@ -25,32 +25,38 @@ class System:
         self.registry.close()
         self.registry = self.start_registry()
 
-    def service(self, kind, **more):
+    def service(self, kind, vendor="echo"):
+        """A service that is started; it is there once `served` gives it."""
         if kind == "new":
-            return self.new("echo.py")
-        started = self.run(old_service("echo", "1", **self.at, **more))
-        started.said(up=...)
-        return started
+            return self._new("echo.py", vendor)
+        return self.run(old_service(vendor, "1", **self.at))
 
-    def consumer(self, kind, **more):
+    def consumer(self, kind, vendors=("echo",), name="bench"):
+        """A consumer that is started; it is there once its `ready` gives it."""
         if kind == "new":
-            return NewConsumer(self.new("bench.py"))
-        events = {"subscribe": [["echo", "1", "ticked"]], "xsubscribe": [["echo", "1", "ticked", "LEADER"]]}
-        needs = {"needs": [["echo", "1"]], **events, **self.at}
-        return OldConsumer(self.run(old_service("bench", "1.0", **needs, **more)))
+            return NewConsumer(self._new("bench.py", name, *vendors), vendors)
+        subscribe = [[vendor, "1", "ticked"] for vendor in vendors]
+        xsubscribe = [[*event, "LEADER"] for event in subscribe]
+        needs = [[vendor, "1"] for vendor in vendors]
+        more = {"needs": needs, "subscribe": subscribe, "xsubscribe": xsubscribe, **self.at}
+        return OldConsumer(self.run(old_service(name, "1.0", **more)), vendors)
 
-    def new(self, file):
+    def _new(self, file, *words):
         ports = (str(free_port()), str(self.port), str(self.redis.port))
-        started = self.run(Process("-m", "vyked", f"old_code/{file}", *ports))
-        started.logged("serving")
-        return started
+        return self.run(Process("-m", "vyked", f"old_code/{file}", *ports, *words))
+
+
+def served(kind, process):
+    """A service, once it is there."""
+    process.logged("serving") if kind == "new" else process.said(up=...)
+    return process
 
 
 class Consumer:
-    """What a test asks of either kind."""
+    """What a test asks of either kind. Where a vendor is not said it is the first."""
 
-    def __init__(self, process):
-        self.process = process
+    def __init__(self, process, vendors):
+        self.process, self.vendors = process, vendors
 
     def events(self, how, n):
         """Those with this number that came this way so far."""
@@ -59,17 +65,24 @@ class Consumer:
 
 class OldConsumer(Consumer):
     def ready(self):
+        for vendor in self.vendors:
+            self.process.said(
+                lambda fact, vendor=vendor: any(name == vendor and at for name, _, at in fact["registered"]),
+                registered=...,
+            )
+            self.process.said(
+                lambda fact, vendor=vendor: fact["subscribed"].startswith(f"{vendor}/1/ticked/"), subscribed=...
+            )
         self.process.said(connected=...)
-        self.process.said(lambda fact: fact["subscribed"].count("/") == 3, subscribed=...)
         return self
 
-    def call(self, endpoint, **payload):
+    def call(self, endpoint, vendor=None, **payload):
         more = {name: payload.pop(name) for name in ("entity",) if name in payload}
-        return self.process.call("echo", "1", endpoint, payload, **more)
+        return self.process.call(vendor or self.vendors[0], "1", endpoint, payload, **more)
 
-    def failed(self, endpoint, **payload):
+    def failed(self, endpoint, vendor=None, **payload):
         """(kind of failure, text)."""
-        answer = self.call(endpoint, **payload)
+        answer = self.call(endpoint, vendor, **payload)
         return ("failed" if answer.get("failed") else "handled"), answer["error"]
 
 
@@ -80,12 +93,12 @@ class NewConsumer(Consumer):
         self.process.said(active=True)
         return self
 
-    def call(self, endpoint, **payload):
+    def call(self, endpoint, vendor=None, **payload):
         self.last += 1
-        self.process.tell(endpoint=endpoint, payload=payload, id=self.last)
+        self.process.tell(vendor=vendor or self.vendors[0], endpoint=endpoint, payload=payload, id=self.last)
         return self.process.said(id=self.last)
 
-    def failed(self, endpoint, **payload):
+    def failed(self, endpoint, vendor=None, **payload):
         """(kind of failure, text)."""
-        answer = self.call(endpoint, **payload)
+        answer = self.call(endpoint, vendor, **payload)
         return ("handled" if answer["kind"] == "RequestException" else "failed"), answer["error"]

@@ -179,8 +179,8 @@ def test_modules_are_found_by_name_without_being_imported(file, monkeypatch):
 
 def test_it_is_a_command_of_vyked_host():
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("vyked-host")), "classic", "check", "old_code/echo.py"],
+        [str(Path(sys.executable).with_name("vyked-host")), "classic", "check", "old_code/early.py"],
         cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "found  Echo: TCPService echo 1: @api echo" in done.stdout
+    assert "found  Early: TCPService early 1: @api shout" in done.stdout

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from processes import HERE, Process, eventually, free_port
-from systems import System
+from systems import System, served
 
 GUIDE = HERE.parents[2] / "docs" / "moving-from-vyked.md"
 PROGRAM = str(Path(sys.executable).with_name("vyked-host"))
@@ -38,8 +38,7 @@ def test_the_first_table_of_the_guide_is_right(tmp_path):
 
 def test_the_guide_is_followed_on_three_old_processes(running, redis, tmp_path):
     system = System(running, redis, "old")
-    service, consumer = system.service("old"), system.consumer("old")
-    consumer.ready()
+    service, consumer = served("old", system.service("old")), system.consumer("old").ready()
 
     def works():
         return consumer.call("echo", data="tea").get("result") == "tea"
@@ -56,11 +55,10 @@ def test_the_guide_is_followed_on_three_old_processes(running, redis, tmp_path):
     assert works()
 
     # 2: the service, then the consumer
-    moved = system.service("new")
+    moved = served("new", system.service("new"))
     service.close()
     eventually(works)
-    successor = system.consumer("new")
-    successor.ready()
+    successor = system.consumer("new").ready()
     consumer.process.close()
     consumer = successor
     eventually(works)

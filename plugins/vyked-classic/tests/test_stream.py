@@ -7,7 +7,7 @@ from captured import segments, silent
 from vyked_classic.wire import speech
 from vyked_classic.wire.packets import Packet
 from vyked_classic.wire.scanner import DEPTH
-from vyked_classic.wire.stream import FORK, Closed, Malformed, Stream
+from vyked_classic.wire.stream import ENDLESS, FORK, Closed, Malformed, Stream
 
 PING = b'{"pid": "1", "type": "ping", "node_id": "a"},'
 PONG = b'{"pid": "2", "type": "pong", "node_id": "a"},'
@@ -97,6 +97,14 @@ def test_a_packet_that_never_ends_is_not_kept():
         stream.receive(b"x" * 100)
         assert stream.held <= 1000
     assert types(stream.receive(b'"},' + PING)) == ["Malformed", "ping"]
+
+
+def test_a_packet_that_lost_the_end_of_a_list_does_not_take_all_that_follows():
+    stream = Stream(largest=1000)
+    stream.receive(b'{"pid": "1", "type": "a", "n": [')
+    found = [types(stream.receive(PING)) for _ in range(ENDLESS * 1000 // len(PING) + 3)]
+    assert found[0] == []
+    assert found[-2:] == [["Malformed", "ping"], ["ping"]]
 
 
 def test_half_a_packet_and_then_a_new_one_is_told_where_the_new_one_begins():

@@ -6,13 +6,14 @@ import json
 import random
 
 from captured import segments, streams
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from vyked_classic.wire.packets import FAULTS, PARAMS, Packet, params_of
-from vyked_classic.wire.stream import FORK, Malformed, Stream
+from vyked_classic.wire.stream import ENDLESS, FORK, Malformed, Stream
 
 CAPTURED = [data for data in streams().values() if data]
 PACKETS = [each.data for each in segments()]
+LIST = b'{"pid": "1", "type": "registered", "params": {"dependencies": []}},'
 PING = b'{"pid": "1", "type": "ping", "node_id": "a"},'
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -73,6 +74,7 @@ def _readable(text):
     st.lists(st.tuples(st.integers(min_value=0), st.sampled_from(["flip", "cut", "twice", "put"]), st.binary(max_size=6)), min_size=1, max_size=5),
     st.lists(st.integers(min_value=0), max_size=8),
 )  # fmt: skip
+@example([LIST], [(LIST.index(b"]"), "cut", b"")], [])  # it has lost its end, and takes all that comes for elements
 def test_any_mutation_is_survived_and_what_follows_in_a_segment_of_its_own_is_read(packets, mutations, cuts):
     data = bytearray(b"".join(packets))
     for where, how, what in mutations:
@@ -98,8 +100,9 @@ def test_any_mutation_is_survived_and_what_follows_in_a_segment_of_its_own_is_re
 
 
 def _to_the_end(stream):
-    """Segments until the half packet has become impossible or too large; then each is read again."""
-    for _ in range(100):
+    """Segments until the half packet is whole after all, has become impossible, or is taken for one without an end; then each is
+    read again."""
+    for _ in range(ENDLESS * 2000 // len(PING) + 2):
         if any(isinstance(item, Malformed) for item in stream.receive(PING)):
             break
     return stream.receive(PING)

@@ -49,6 +49,7 @@ STATISTICS: dict[str, Any] = {
         ],
     },
     "connections": {"tcp": 6, "http": 0},
+    "in_flight": {"running": 3, "limit": 12, "most": 1024, "refused": 40},
     "loop_lag_s": 0.002,
     "loop_late": 3,
 }
@@ -110,6 +111,16 @@ async def test_events_connections_and_loop_lag() -> None:
     assert found.at("vyked_connections", "http") == 0
     assert found.at("vyked_loop_lag_seconds") == 0.002
     assert found.at("vyked_loop_late_total") == 3
+
+
+async def test_places_for_calls() -> None:
+    found = await samples()
+    assert found.at("vyked_in_flight_calls") == 3
+    assert found.at("vyked_in_flight_limit") == 12
+    assert found.at("vyked_in_flight_limit_configured") == 1024
+    assert found.at("vyked_overload_refused_total") == 40
+    unbounded = await samples(STATISTICS | {"in_flight": {"running": 3, "limit": None, "most": None, "refused": 0}})
+    assert ("vyked_in_flight_limit", frozenset()) not in unbounded
 
 
 async def test_how_far_groups_are_behind() -> None:

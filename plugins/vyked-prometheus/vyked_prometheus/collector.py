@@ -22,6 +22,11 @@ GROUP = (
     ("oldest_s", "vyked_group_oldest_event_age_seconds", "How long ago the oldest of both was published"),
     ("dead", "vyked_group_dead_letters", "Events that the group has given up"),
 )
+PLACES = (
+    ("running", "vyked_in_flight_calls", "Calls that run now"),
+    ("limit", "vyked_in_flight_limit", "Calls that may run at once now"),
+    ("most", "vyked_in_flight_limit_configured", "Calls that may run at once by the configuration"),
+)
 
 
 class HostCollector(Collector):
@@ -35,6 +40,7 @@ class HostCollector(Collector):
         statistics = self._statistics()
         yield from _calls([*statistics["calls"].items(), *statistics["clients"].items()])
         yield from _events(statistics["events"])
+        yield from _places(statistics.get("in_flight", {}))
         yield _connections(statistics["connections"])
         yield GaugeMetricFamily(
             "vyked_loop_lag_seconds", "How late the event loop runs its timers", statistics["loop_lag_s"]
@@ -91,6 +97,17 @@ def _groups(groups: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
             if each[field] >= 0:  # -1: the bus can't say
                 family.add_metric([each["topic"], each["group"]], each[field])
         yield family
+
+
+def _places(found: Mapping[str, Any]) -> Iterator[Metric]:
+    """Of the host as a whole. Where there is no limit there is no metric of one; hosts before these had a report say nothing."""
+    for field, name, what in PLACES:
+        if found.get(field) is not None:
+            yield GaugeMetricFamily(name, what, found[field])
+    if "refused" in found:
+        yield CounterMetricFamily(
+            "vyked_overload_refused", "Calls that were not begun for want of a place", found["refused"]
+        )
 
 
 def _connections(connections: Mapping[str, int]) -> Metric:

@@ -107,6 +107,26 @@ async def test_who_has_too_much_to_do_is_left_and_another_one_asked_who_hears_th
     await held
 
 
+@pytest.mark.parametrize("transport", ["tcp", "http"])
+async def test_a_client_by_name_loses_no_idempotent_call_with_its_connection(party: Party, transport: str) -> None:
+    lost = Shop()
+    lost.holding = True
+    first = await party.host(lost, transport=transport)
+    await party.host(Shop(), transport=transport)
+    caller = await party.host(transport=transport, more=IN_TURN)
+    shop: Any = caller.client("shop")
+    await eventually(lambda: len(caller.node.clients[0].target.instances) == 2)
+    looks = [asyncio.ensure_future(shop.look(item="tea")) for _ in range(4)]
+    buys = asyncio.ensure_future(shop.hold.using(instance=first.node.record.node_id)())
+    await eventually(lambda: len(first.node.dispatcher.running) >= 3)
+    await first.node.listeners[transport].aclose()
+    assert sorted([(await each)[1] for each in looks]) == ["1", "1", "2", "2"]
+    with pytest.raises(Unavailable) as failed:
+        await buys
+    assert failed.value.executed == "unknown"
+    lost.released.set()
+
+
 async def test_a_second_attempt_beside_the_first_is_answered_first(party: Party) -> None:
     slow, quick = Shop(), Shop()
     await party.host(slow)

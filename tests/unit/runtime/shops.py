@@ -22,6 +22,7 @@ from vyked_host.runtime.directory import Target
 from vyked_host.runtime.links import Link
 from vyked_host.runtime.pending import Pending
 from vyked_host.runtime.tasks import TaskScope
+from vyked_host.service.clients import DynamicClient
 
 Item = msgspec.defstruct("Item", [("n", int)], forbid_unknown_fields=True)
 Script = Callable[[Call, Any], None]
@@ -68,12 +69,15 @@ class Channel:
         self.generation: Generation | None = None
         self.retired: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
         self.results = ""
+        self.idempotent = False
         self.asked: list[tuple[float, int]] = []
         self.cancelled = 0
 
     @property
     def surface(self) -> Surface:
-        served = msgspec.structs.replace(endpoint(), keyed=bool(self.results), results=self.results)
+        served = msgspec.structs.replace(
+            endpoint(), keyed=bool(self.results), results=self.results, idempotent=self.idempotent
+        )
         return Surface(revision=1, endpoints=(served,))
 
     def endpoint(self, _wanted: EndpointDescription) -> int:
@@ -140,6 +144,12 @@ class Shops:
         """The method as a function of its options."""
         call = self.client.bind(endpoint(name, idempotent=idempotent))
         return lambda options=None: call(Item(1), None, options)
+
+    def by_name(self, *, idempotent: bool) -> Any:
+        """The method through a client that knows its name only; what it is, its instances say."""
+        for each in self.instances:
+            each.idempotent = idempotent
+        return DynamicClient(self.client, "shop").buy
 
     @property
     def asked(self) -> list[int]:

@@ -95,6 +95,14 @@ async def test_what_may_have_run_is_repeated_for_idempotent_methods_only() -> No
         await shops.bind("buy")(CallOptions(idempotency_key="k"))
 
 
+async def test_a_client_by_name_repeats_what_its_service_says_is_idempotent() -> None:
+    shops = Shops(fails(executed="unknown"), answers)
+    assert await shops.by_name(idempotent=True)(n=1) == 2
+    with pytest.raises(Unavailable) as failed:
+        await shops.by_name(idempotent=False)(n=1)
+    assert (failed.value.executed, shops.asked, shops.left) == ("unknown", [2, 1], (0, 0))
+
+
 KEY = CallOptions(idempotency_key="k")
 
 

@@ -51,6 +51,21 @@ async def test_what_takes_long_is_called_elsewhere_too_and_the_loser_is_cancelle
     assert shops.client.counters["shop.buy"].report()["codes"] == {}  # who lost a race did not fail
 
 
+async def test_a_client_by_name_hedges_what_its_service_says_is_idempotent() -> None:
+    shops = Shops(later(0.15, answers), answers)
+    assert await shops.by_name(idempotent=True).using(hedge_after=0.1)(n=1) == 2
+    await settled(shops)
+    assert await shops.by_name(idempotent=False).using(hedge_after=0.1)(n=1) == 1
+    await settled(shops)
+    assert (shops.asked, shops.decisions) == ([2, 1], {"hedges": 1})
+
+
+async def test_with_a_table_that_hedges_a_client_by_name_does_too() -> None:
+    shops = Shops(later(0.15, answers), answers, hedge_after=0.1)
+    assert await shops.by_name(idempotent=True)(n=1) == 2
+    await settled(shops)
+
+
 async def test_the_first_one_may_win_all_the_same() -> None:
     shops = Shops(later(0.12, answers), hangs)
     assert await shops.bind(idempotent=True)(SOON) == 1

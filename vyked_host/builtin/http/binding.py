@@ -44,7 +44,9 @@ class Binder:
         self._fields = {source.key: source for source in fields}
         self._body_shape = self._part(fields, found)
         self._body_codecs = codecs(self._body_shape) if self._body_shape is not None else {}
+        self._nothing = None if found or self._shape is None else self._shape()  # of a method without parameters
         self._whole = next((source for source in found if source.place == "body"), None)
+        self._is_body = bool(fields) and self._body_shape is self._shape
         self._whole_codecs = codecs(self._whole.field.type) if self._whole is not None else {}
 
     @property
@@ -72,14 +74,14 @@ class Binder:
         if request.rel_url.raw_query_string or self._required:
             check_required(request, self._required)
             self._refuse_unknown(request)
-        if self._shape is None:
-            return None
+        if self._shape is None or self._nothing is not None:
+            return self._nothing
+        if self._is_body:
+            return self._from_body(body, serializer)
         texts = self._from_texts(request) if self._text_shape is not None else None
         if self._text_shape is self._shape and texts is not None:
             return texts
         found = self._from_body(body, serializer)
-        if self._body_shape is self._shape and self._shape is not None and self._fields:
-            return found
         values = msgspec.structs.asdict(texts) if texts is not None else {}
         if self._whole is not None:
             values[self._whole.name] = found

@@ -130,6 +130,13 @@ class Connection(web.RequestHandler):
         """The request that runs turns the connection into something else."""
         self._upgraded_to, self._watch_body = upgraded, False
 
+    def send(self, data: bytes) -> None:
+        """Write an answer. Raises ConnectionError when the peer is gone."""
+        link = self._link
+        if link is None or link.is_closing():
+            raise ConnectionResetError("the client closed the connection")
+        link.write(data)
+
     def write(self, data: bytes) -> None:
         """Write a frame of the protocol it was upgraded to, unless the peer is gone."""
         if self._link is not None and not self._link.is_closing():

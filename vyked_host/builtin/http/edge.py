@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from http import HTTPStatus
+from itertools import chain
+from operator import itemgetter
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -23,8 +26,8 @@ from .routes import Makes
 from .running import Runner
 from .table import CALLS, RESERVED, Found, Table
 from .websocket.census import Sockets
+from .whole import PRODUCT
 
-PRODUCT = "vyked-host"
 WEB_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"})
 """The verbs that routes may have."""
 _CODES: dict[int, Code] = {
@@ -34,6 +37,7 @@ _CODES: dict[int, Code] = {
     413: "TOO_LARGE",
     503: "UNAVAILABLE",
 }
+_first = itemgetter(0)
 
 
 class Edge:
@@ -47,6 +51,7 @@ class Edge:
         self._runner = Runner(calls, env)
         self._since = f"@{int(env.clock.unix())}"  # RFC 9745 wants a date: what is deprecated is so at least since now
         self._cors = CrossOrigin(options)
+        self._is_plain = not self._cors.concerns(NOBODY)
         self.sockets = Sockets(env, options)
         limits = env.limits
         self._header_bytes = None if limits.header_bytes == "none" else limits.header_bytes
@@ -89,9 +94,20 @@ class Edge:
         finally:
             connection.ended()
 
-    async def _answer(self, request: EdgeRequest) -> web.StreamResponse:
+    def _answer(self, request: EdgeRequest) -> Awaitable[web.StreamResponse]:
         self._check_headers(request)
         self._hosts.check(request.headers.get(hdrs.HOST))
+        found = self.table.known(request)
+        if found is None or self._guard is not None or self.draining:
+            return self._sought(request)
+        route = found.route
+        assert route is not None
+        request.origins, request.exposed, request._match_info = route.origins, route.exposed, found.match
+        request.is_plain = found.is_plain and self._is_plain
+        return route.answer(request)
+
+    async def _sought(self, request: EdgeRequest) -> web.StreamResponse:
+        """What there is more to say of: a path of the host itself, of a template, or of nobody."""
         control = self.control.paths.get(path := request.path)
         if self._guard is not None:
             await self._admit(self._guard, request, own=control is not None)
@@ -155,11 +171,10 @@ class Edge:
         raise Refused("NOT_SUPPORTED", text, status=405, headers={"Allow": taken}, details={"allow": sorted(verbs)})
 
     def _check_headers(self, request: EdgeRequest) -> None:
-        size = 0
-        for name, value in request.raw_headers:
-            size += len(name) + len(value) + 4
-            if name[0] in headers.BEGINNINGS:
-                request.says_more = True
+        raw = request.raw_headers
+        if not headers.BEGINNINGS.isdisjoint(map(_first, map(_first, raw))):
+            request.says_more = True
+        size = sum(map(len, chain.from_iterable(raw))) + 4 * len(raw)
         if self._header_bytes is not None and size > self._header_bytes:
             text = f"{size} bytes of headers are over [limits] header_bytes = {self._header_bytes}"
             raise Refused("TOO_LARGE", text, status=431, headers={"Connection": "close"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...contracts import Serializer
-from .refusal import Refused
+from .refusal import JSON, Refused
 
 DEFAULT = "json"
 
@@ -16,6 +16,7 @@ class Negotiation:
     def __init__(self, serializers: Mapping[str, Serializer]) -> None:
         self.serializers = dict(serializers)
         self._names = {each.content_type: name for name, each in serializers.items()}
+        self.of_json = self._names.get(JSON, DEFAULT)  # bodies that say so are nearly all there are
         self._names.setdefault("application/x-msgpack", "msgpack" if "msgpack" in serializers else DEFAULT)
 
     def content_type(self, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -29,6 +29,8 @@ class Answer(Protocol):
 class Stamper(Protocol):
     """Puts on an answer what every answer carries."""
 
+    draining: bool
+
     def stamp(self, request: EdgeRequest, response: Answer) -> None:
         """Add headers to `response` before they are sent."""
         ...
@@ -37,7 +39,7 @@ class Stamper(Protocol):
 class EdgeRequest(web.Request):
     """aiohttp's request, with our headers on whatever answers it, also on what a handler prepares itself."""
 
-    ATTRS = web.Request.ATTRS | frozenset({"exposed", "origins", "peer", "says_more", "seal", "stamper"})
+    ATTRS = web.Request.ATTRS | frozenset({"exposed", "is_plain", "origins", "peer", "says_more", "seal", "stamper"})
     stamper: Stamper
     exposed: Exposed | None = None
     """What it calls, once that is known."""
@@ -49,11 +51,13 @@ class EdgeRequest(web.Request):
     """The mesh secret that it is signed with."""
     origins: frozenset[str] = NOBODY
     """The pages that may read the answer, beside those of `cors`: the route says so."""
+    is_plain: bool = False
+    """`stamp` puts nothing on its answer but who made it, unless the host drains."""
 
     @property
     def connection(self) -> Connection:
         """What it came over."""
-        return cast(Connection, self._protocol)
+        return self._protocol  # type: ignore[return-value]
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         self.stamper.stamp(self, response)

@@ -12,16 +12,17 @@ from ...model.version import compatible, parse
 from . import headers
 from .binding import FORM, Binder, check_required
 from .cors import NOBODY
+from .exchange import Exchange
 from .exposed import Exposed, codecs_of
 from .framing import FRAMES, NDJSON, Events, Framing, Lines, framing_for, splitter_for
 from .negotiation import DEFAULT, Negotiation, wants_events
 from .reading import Inlet, content_type, invite, whole_already, whole_body
-from .refusal import Refused, failure
+from .refusal import JSON, Refused, failure
 from .request import EdgeRequest
 from .running import Incoming, Runner, as_response
 from .websocket.census import Sockets
 from .websocket.route import SocketRoute, endless
-from .whole import answer
+from .whole import Whole, answer, comes_whole
 
 
 class Route(Protocol):
@@ -50,7 +51,8 @@ def make_route(exposed: Exposed, binding: HttpBinding, makes: Makes) -> Route:
         return SocketRoute(exposed, binding, makes.runner, makes.sockets)
     if exposed.endpoint.kind.is_raw:
         return RawRoute(exposed, binding, makes.runner, makes.sockets)
-    return TypedRoute(exposed, binding, makes.runner, makes.negotiation)
+    streams = exposed.endpoint.kind.streams_in or exposed.endpoint.kind.streams_out
+    return (StreamingRoute if streams else TypedRoute)(exposed, binding, makes.runner, makes.negotiation)
 
 
 class RawRoute:
@@ -84,42 +86,59 @@ class TypedRoute:
         self._answers = {
             name: (codec.encode, negotiation.content_type(name)) for name, codec in exposed.results.items()
         }
-        self._reads_body = self._binder.reads_body
-        result = exposed.endpoint.result
-        self._streams_in, self._streams_out = exposed.endpoint.kind.streams_in, exposed.endpoint.kind.streams_out
-        self._silent = result in (None, type(None)) and binding.status == 200 and not self._streams_out
+        self._reads_body, self._negotiates = self._binder.reads_body, not self._binder.takes_anything
+        self._result = exposed.endpoint.result
+        self._whole = comes_whole(binding.status)
+        self._silent = self._result in (None, type(None)) and binding.status == 200
 
     async def answer(self, request: EdgeRequest) -> web.StreamResponse:
         """The result, encoded as the client accepts it."""
-        incoming = self._incoming(request) if self._streams_in else None
         arguments = await self._arguments(request) if self._reads_body else self._binder.bind(request, b"", DEFAULT)
-        call = self._runner.call(request, self.exposed, "object", arguments)
-        accept = request.headers.get(hdrs.ACCEPT, "")
-        if self._streams_out:
-            return await self._stream(request, call, accept, incoming)
-        exchange = await self._runner.unary(call, incoming)
+        exchange = await self._runner.unary(self._runner.call(request, self.exposed, "object", arguments))
+        return self._answered(request, exchange)
+
+    def _answered(self, request: EdgeRequest, exchange: Exchange) -> web.StreamResponse:
         if exchange.fault is not None:
             return failure(exchange.fault, raises=self.exposed.endpoint.raises)
         result = exchange.body
-        if self._silent or isinstance(result, web.StreamResponse):
+        if self._silent or (result.__class__ is not self._result and isinstance(result, web.StreamResponse)):
             return self._unencoded(result)
-        name = self._negotiation.of_answer(accept) if accept else DEFAULT
-        encode, said = self._answers[name]
+        accept = request.headers.get(hdrs.ACCEPT)
+        encode, said = self._answers[self._negotiation.of_answer(accept) if accept else DEFAULT]
         try:
             body = encode(result)
         except (TypeError, ValueError) as error:
             return failure(self._runner.unencodable(error))
+        if self._whole and request.method != "HEAD":
+            return Whole(self.binding.status, body, said)  # type: ignore[return-value]
         return answer(request, self.binding.status, body, said)
 
     async def _arguments(self, request: web.Request) -> Any:
-        said = content_type(request)
-        form = said == FORM or self._binder.takes_anything
-        serializer = FORM if form else self._negotiation.of_body(said)
+        if request.headers.get(hdrs.CONTENT_TYPE) == JSON and self._negotiates:
+            serializer = self._negotiation.of_json
+        else:
+            said = content_type(request)
+            form = said == FORM or not self._negotiates
+            serializer = FORM if form else self._negotiation.of_body(said)
         body = whole_already(request)
         return self._binder.bind(request, await whole_body(request) if body is None else body, serializer)
 
-    def _incoming(self, request: EdgeRequest) -> Incoming:
-        return _incoming(request, self.exposed, "object", DEFAULT)
+    def _unencoded(self, result: Any) -> web.StreamResponse:
+        return as_response(result) if isinstance(result, web.StreamResponse) else web.Response(status=204)
+
+
+class StreamingRoute(TypedRoute):
+    """The same where the request, the answer or both are streams."""
+
+    async def answer(self, request: EdgeRequest) -> web.StreamResponse:
+        """The items as they come, or what became of those of the request."""
+        streams_in, streams_out = self.exposed.endpoint.kind.streams_in, self.exposed.endpoint.kind.streams_out
+        incoming = _incoming(request, self.exposed, "object", DEFAULT) if streams_in else None
+        arguments = await self._arguments(request) if self._reads_body else self._binder.bind(request, b"", DEFAULT)
+        call = self._runner.call(request, self.exposed, "object", arguments)
+        if streams_out:
+            return await self._stream(request, call, request.headers.get(hdrs.ACCEPT, ""), incoming)
+        return self._answered(request, await self._runner.unary(call, incoming))
 
     async def _stream(
         self, request: web.Request, call: Any, accept: str, incoming: Incoming | None
@@ -129,9 +148,6 @@ class TypedRoute:
             return web.Response(content_type=framing.content_type)
         encode = self.exposed.results[DEFAULT].encode
         return await self._runner.stream(request, self.exposed, call, framing, encode, incoming)
-
-    def _unencoded(self, result: Any) -> web.StreamResponse:
-        return as_response(result) if isinstance(result, web.StreamResponse) else web.Response(status=204)
 
 
 class CallRoute:

@@ -49,9 +49,9 @@ class Runner:
         self._next_id += 1
         peer, now = request.peer or request.connection.peer, self._now()
         if not request.says_more:
+            deadline = now + exposed.timeout_s
             return Call(
-                id=self._next_id, endpoint=exposed.index, codec=codec, body=body, deadline=now + exposed.timeout_s,
-                peer=peer, request=request,
+                self._next_id, exposed.index, codec, body, deadline, peer, None, 1, None, None, "", request
             )  # fmt: skip
         said = request.headers
         return Call(

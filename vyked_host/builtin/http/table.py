@@ -22,14 +22,16 @@ NEAREST = 5
 
 
 class Found:
-    """What a request met: a route, or only the verbs that its path has."""
+    """What a request met: a route, or only the verbs that its path has. `is_plain`: answers of it say nothing that others don't."""
 
-    __slots__ = ("match", "route", "verbs")
+    __slots__ = ("is_plain", "match", "route", "verbs")
 
     def __init__(
         self, route: Route | CallRoute | None, match: web.UrlMappingMatchInfo | None = None, verbs: Verbs = MappingProxyType({})
     ) -> None:  # fmt: skip
         self.route, self.match, self.verbs = route, match, verbs
+        exposed = None if route is None else route.exposed
+        self.is_plain = route is not None and exposed is not None and not (route.origins or exposed.endpoint.deprecated)
 
 
 class Table:

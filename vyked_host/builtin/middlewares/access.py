@@ -35,6 +35,7 @@ class AccessLog(Middleware):
             return proceed
         made = EndOfSocket if endpoint.kind is Kind.WEBSOCKET else Line
         line, now = made(endpoint, side, self._options, self._log), self._now
+        always, slow_s = self._options.every or made is EndOfSocket, self._options.slow_ms / 1000
 
         async def logged(arguments: Any) -> Any:
             began = now()
@@ -43,7 +44,9 @@ class AccessLog(Middleware):
             except BaseException as error:
                 line.write(arguments, code_of(error), now() - began, error)
                 raise
-            line.write(arguments, OK, now() - began)
+            elapsed_s = now() - began
+            if always or elapsed_s >= slow_s:
+                line.write(arguments, OK, elapsed_s)
             return result
 
         return logged

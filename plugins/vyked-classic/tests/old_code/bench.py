@@ -1,4 +1,5 @@
-"""The consumer of the matrix, as people wrote them; what it is told on stdin it does, and says on stdout what happens."""
+"""The consumer of the matrix, as people wrote them; what it is told on stdin it does, and says on stdout what happens:
+`bench.py TCP_PORT REGISTRY_PORT REDIS_PORT NAME VENDOR ...`."""
 
 import asyncio
 import json
@@ -12,8 +13,8 @@ def say(**what):
 
 
 class EchoClient(TCPServiceClient):
-    def __init__(self):
-        super().__init__("echo", 1)
+    def __init__(self, vendor):
+        super().__init__(vendor, 1)
 
     @request
     def echo(self, data):
@@ -50,8 +51,8 @@ class EchoClient(TCPServiceClient):
 
 
 class Once(TCPServiceClient):
-    def __init__(self):
-        super().__init__("echo", 1)
+    def __init__(self, vendor):
+        super().__init__(vendor, 1)
 
     @xsubscribe(strategy="LEADER")
     def ticked(self, n, who):
@@ -59,10 +60,10 @@ class Once(TCPServiceClient):
 
 
 class Bench(TCPService):
-    def __init__(self, port):
-        super().__init__("bench", "1.0", "127.0.0.1", port)
-        self.echo = EchoClient()
-        self.clients = [self.echo, Once()]
+    def __init__(self, port, name, *vendors):
+        super().__init__(name, "1.0", "127.0.0.1", port)
+        self.vendors = {vendor: EchoClient(vendor) for vendor in vendors}
+        self.clients = [*self.vendors.values(), *map(Once, vendors)]
 
     async def on_active(self):
         say(active=True)
@@ -75,9 +76,9 @@ class Bench(TCPService):
             order = json.loads(line)
             self.spawn(self.call(**order), name="order")
 
-    async def call(self, endpoint, payload, id, **more):
+    async def call(self, vendor, endpoint, payload, id, **more):
         try:
-            say(id=id, result=await getattr(self.echo, endpoint)(**payload, **more))
+            say(id=id, result=await getattr(self.vendors[vendor], endpoint)(**payload, **more))
         except RequestException as error:
             say(id=id, error=error.error, kind="RequestException")
         except Exception as error:
@@ -92,5 +93,5 @@ if __name__ == "__main__":
         pubsub_host="127.0.0.1",
         pubsub_port=int(sys.argv[3]),
     )
-    Host.attach_tcp_service(Bench(int(sys.argv[1])))
+    Host.attach_tcp_service(Bench(int(sys.argv[1]), *sys.argv[4:]))
     Host.run()

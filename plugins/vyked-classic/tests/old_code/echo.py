@@ -1,4 +1,4 @@
-"""The vendor of the matrix, as people wrote them: `echo.py TCP_PORT [REGISTRY_PORT REDIS_PORT]`."""
+"""The vendor of the matrix, as people wrote them: `echo.py TCP_PORT REGISTRY_PORT REDIS_PORT [NAME]`."""
 
 import asyncio
 import sys
@@ -7,8 +7,8 @@ from vyked import Host, TCPService, VykedServiceException, api, apideprecated, p
 
 
 class Echo(TCPService):
-    def __init__(self, port):
-        super().__init__("echo", 1, "127.0.0.1", port)
+    def __init__(self, port, name="echo"):
+        super().__init__(name, 1, "127.0.0.1", port)
 
     @api
     def echo(self, data):
@@ -27,7 +27,7 @@ class Echo(TCPService):
     def old_echo(self, data):
         return data
 
-    @api(timeout=1)
+    @api(timeout=0.5)
     def slow(self, seconds):
         yield from asyncio.sleep(seconds)
         return "slept"
@@ -53,5 +53,5 @@ if __name__ == "__main__":
         pubsub_host="127.0.0.1",
         pubsub_port=int(sys.argv[3]),
     )
-    Host.attach_tcp_service(Echo(int(sys.argv[1])))
+    Host.attach_tcp_service(Echo(int(sys.argv[1]), *sys.argv[4:]))
     Host.run()

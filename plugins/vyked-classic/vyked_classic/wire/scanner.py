@@ -51,6 +51,11 @@ class Scanner:
         self._in_text = self._escaped = self._in_word = False
         self.too_deep = False
 
+    @property
+    def at_rest(self) -> bool:
+        """Is what was read so far not the beginning of a string or of a bare word?"""
+        return not self._in_text and not self._in_word
+
     def scan(self, data: bytes | bytearray, at: int, end: int) -> int | None:
         """Go on from `at`; the answer is the place after the object, or None when it goes on after `end`. Raises NotJson."""
         while at < end:

@@ -3,7 +3,8 @@
 The stream is the inside of one endless JSON array: objects, each followed by a comma; the fork of 1mg separates them with ``!<^>!``
 instead. Whatever comes, `receive` returns what could be read and what could not, never raises, and holds at most one packet's
 limit of bytes. After bytes that can't become a packet, what is left of the same segment is passed over, as the original did;
-a packet that is whole but wrong (too large, too deep, a field of another type) costs itself alone.
+a packet that is whole but wrong (too large, too deep, a field of another type) costs itself alone. One that has lost the end of
+a list would take every later packet for one more element: beyond ENDLESS times the limit, a segment that begins as packets do is one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from .scanner import DEPTH, NotJson, Scanner
 COMMA = b","
 FORK = b"!<^>!"
 LARGEST = 1 << 20
+ENDLESS = 4
+"""Limits after which a packet may be one that never ends."""
 SLICE = 16 << 10
 """Bytes that are given to the decoder at once: so many packets of the usual size have fewer brackets than DEPTH."""
 TRIES = 3
@@ -57,6 +60,7 @@ class Stream:
         self._held = bytearray()
         self._scanner = Scanner()
         self._inside = self._passing = False  # in a packet; of one that is too large
+        self._length = 0  # bytes of it so far, held or not
         self._partial = b""  # of a delimiter that came in pieces
 
     @property
@@ -124,6 +128,10 @@ class Stream:
 
     def _go_on(self, data: bytes, at: int, found: list[Item]) -> int | None:
         """Inside a packet. None: the segment is used up, or what is left of it can't be read."""
+        if at == 0 and self._begins_anew(data):
+            found.append(Malformed(f"a packet that has no end within {self._length} bytes"))
+            self._reset()
+            return at
         try:
             after = self._scanner.scan(data, at, len(data))
         except NotJson as error:
@@ -136,12 +144,17 @@ class Stream:
             self._reset()
         return after
 
+    def _begins_anew(self, data: bytes) -> bool:
+        """Is this segment a packet, rather than one more element of a packet that has lost its end?"""
+        return self._length > ENDLESS * self._largest and self._scanner.at_rest and data.startswith(BEGIN[2:])
+
     def _next_delimiter(self, data: bytes, at: int) -> int | None:
         """Where reading can go on within this segment. A comma may stand anywhere; the fork's delimiter is one for certain."""
         found = data.find(FORK, at) if self.delimiter is FORK else -1
         return None if found < 0 else found
 
     def _hold(self, data: bytes, at: int, end: int) -> None:
+        self._length += end - at
         if self._passing or len(self._held) + end - at > self._largest:
             self._passing = True
             self._held.clear()
@@ -162,3 +175,4 @@ class Stream:
     def _reset(self) -> None:
         self._held.clear()
         self._inside = self._passing = False
+        self._length = 0
