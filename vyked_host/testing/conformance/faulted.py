@@ -206,12 +206,11 @@ class UnderFaults(Suite):
             for _ in range(BURST // 10):
                 accepted.append((await tried.persist()).id)
 
-        async with asyncio.TaskGroup() as burst:
-            for _ in range(10):
-                burst.create_task(publish())
-            await eventually(lambda: len(accepted) >= KILLED_AT)
-            await faults.kill()
-            await faults.restore()
+        burst = asyncio.gather(*(publish() for _ in range(10)))
+        await eventually(lambda: len(accepted) >= KILLED_AT)
+        await faults.kill()
+        await faults.restore()
+        await burst
         await self._settled(inbox, set(accepted))
         firsts = Counter(each.event.id for each in inbox.deliveries if each.count == 1)
         assert max(firsts.values()) == 1  # what comes again says so
