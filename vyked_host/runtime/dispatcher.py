@@ -44,6 +44,7 @@ class Dispatcher:
         self.pacing = Pacing(
             self.running, most=in_flight_limit, adaptive=adaptive, lag=self.lag, now=clock.now, log=log
         )  # fmt: skip
+        self.line = self.pacing.line
         self.draining = False
         self.statistics: Callable[[], dict[str, Any]] | None = (
             None  # both are the node's, for transports that show them

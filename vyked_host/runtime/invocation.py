@@ -38,7 +38,7 @@ class Invocation:
     """A unary call, or the base of a stream."""
 
     __slots__ = (
-        "_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "pace", "route", "task",
+        "_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "in_line_s", "pace", "route", "task",
     )  # fmt: skip
     arguments: Any
     """Of a call that was let in and not begun."""
@@ -49,7 +49,7 @@ class Invocation:
         self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, now
         self.route, self.call = route, call
         self.pace = route.pace if call.peer is not None else None
-        self.ended = False
+        self.ended, self.in_line_s = False, 0.0
         self._reason: Fault | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -82,7 +82,9 @@ class Invocation:
         """The body of the task: the handler, and its outcome."""
         dispatcher = self._dispatcher
         begins = dispatcher.now()
-        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
+            return
+        if begins >= dispatcher.line.until and not await self._has_turn(begins):
             return
         CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
         try:
@@ -101,7 +103,7 @@ class Invocation:
         self.task = asyncio.current_task()
         return self.run(self.arguments)
 
-    def _comes_too_late(self, now: float) -> bool:
+    def comes_too_late(self, now: float) -> bool:
         """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.
         Calls inside this process, and those of the control lane, only end by their time."""
         path, waited = self.route.endpoint.path, now - self.began
@@ -110,10 +112,19 @@ class Invocation:
             self._fail(Fault(code="DEADLINE_EXCEEDED", message=text, executed="not_executed"))
         elif self.call.peer is not None and self.route.endpoint.lane == "normal":
             text = f"{path}: it waited for {waited:.1f} s and had not begun"
-            self._fail(
-                Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
-            )
+            late = Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
+            self._fail(late)
         return self.ended
+
+    async def _has_turn(self, begins: float) -> bool:
+        """Whether it is to be begun, once those that came before have had their turn; else its sink has heard why not."""
+        try:
+            self.in_line_s = await self._dispatcher.pacing.turn(self, begins)
+        except asyncio.CancelledError:
+            self.abandoned(self.task)
+            if self._reason is None:
+                raise
+        return not self.ended
 
     def started(self, task: asyncio.Task[None]) -> None:
         """It runs in `task`, and did not end at once."""
@@ -122,7 +133,7 @@ class Invocation:
         if self._reason is not None:  # cancelled from within its own first step
             task.cancel()
 
-    def abandoned(self, _task: asyncio.Task[None]) -> None:
+    def abandoned(self, _task: asyncio.Task[None] | None) -> None:
         """The task is over; when it was cancelled before its first line nobody has told the sink."""
         if not self.ended:
             self._fail(msgspec.structs.replace(self._reason or self._cancelled(), executed="not_executed"))
@@ -163,13 +174,11 @@ class Invocation:
     def _respond(self, body: Any) -> None:
         if not self.ended:
             took_s, pace = self._dispatcher.now() - self.began, self.pace
-            if (
-                pace is not None and self.task is not None and self.began >= pace.since
-            ):  # who never suspends never waits
-                pace.ended += 1
-                pace.total_s += took_s
-                if took_s < pace.fastest_s:
-                    pace.fastest_s = took_s
+            if pace is not None and self.task is not None and self.began >= pace.since:
+                pace.ended += 1  # one without a task never suspended, so it never waited
+                pace.total_s += took_s - self.in_line_s  # the line has a bound of its own
+                if took_s - self.in_line_s < pace.fastest_s:
+                    pace.fastest_s = took_s - self.in_line_s
             self.ended, self.task = True, None  # the task's context leads back here: a circle
             self._dispatcher.leave(self)
             self.route.counters.succeeded(took_s)
@@ -183,7 +192,7 @@ class Invocation:
             self.route.counters.fault(fault.code, elapsed)
             if self.pace is not None and fault.executed != "not_executed" and self.began >= self.pace.since:
                 self.pace.ended += 1
-                self.pace.total_s += elapsed
+                self.pace.total_s += elapsed - self.in_line_s
             queued = elapsed if fault.executed == "not_executed" else 0.0
             self._dispatcher.failures.served(
                 self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued
@@ -207,18 +216,15 @@ class Streaming(Invocation):
         super().__init__(dispatcher, route, codecs, call, sink, now)
         self._queue: deque[Any] = deque()
         self._ready, self._granted = asyncio.Event(), asyncio.Event()
-        self._closed = False
-        self._taken = 0
+        self._closed, self._taken = False, 0
 
     def item(self, body: Any) -> bool:
         """One item of the caller's stream; False when it has to wait for credit."""
         if self.ended:
             return True
         if self._closed or len(self._queue) >= 2 * INITIAL_CREDIT:
-            message = (
-                f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
-            )
-            self.cancel(Fault(code="INVALID_ARGUMENT", message=message, executed="executed"))
+            text = f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
+            self.cancel(Fault(code="INVALID_ARGUMENT", message=text, executed="executed"))
             return False
         try:
             self._queue.append(self._codecs.decode_item(body))
@@ -260,7 +266,7 @@ class Streaming(Invocation):
         """The body of the task."""
         dispatcher = self._dispatcher
         begins = dispatcher.now()
-        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self._comes_too_late(begins):
+        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
         CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
         kind = self.route.endpoint.kind

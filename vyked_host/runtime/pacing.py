@@ -9,6 +9,7 @@ For each call there is one comparison with `room`; what is asked beyond that is 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable, Collection
@@ -21,8 +22,9 @@ from ..model.description import Kind
 from ..model.message import Call
 from ..model.report import InFlight
 from ..routing.concurrency import Concurrency, Pace, Seen
-from ..routing.priority import LOW_SHARE, Order
+from ..routing.priority import LOW_SHARE, Order, Priority
 from .lag import BLOCKED_S, LATE_S, LoopLag
+from .line import IMPATIENT_S, PATIENT_S, Line
 from .statistics import CallCounters
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from .routes import Route
 
 TOLD_EVERY_S = 10.0
+PATIENCE: dict[Priority, float] = {"low": 0.75, "normal": 1.0, "high": 1.2}
+"""Of the longest line, for calls of each priority."""
 Refusal = tuple[Code, str]
 
 
@@ -49,7 +53,9 @@ class Pacing:
         self._sockets: list[CallCounters] = []
         self._order = Order()
         self._refused, self._told_at = False, -math.inf
-        self.room = max(1.0, LOW_SHARE * self._most)
+        self._is_line = False
+        self.line = Line(asyncio.get_running_loop(), now, IMPATIENT_S if adaptive else PATIENT_S, self._lined_up)
+        self._room = self.room = max(1.0, LOW_SHARE * self._most)
 
     @property
     def limit(self) -> float:
@@ -65,6 +71,10 @@ class Pacing:
     def statistics(self) -> dict[str, int | None]:
         """The same as plain data."""
         return structs.asdict(self.report())
+
+    def _lined_up(self, is_there: bool) -> None:
+        """While calls wait in line, whoever comes is looked at."""
+        self._is_line, self.room = is_there, 0.0 if is_there else self._room
 
     def add(self, route: Route) -> None:
         """One more endpoint is served."""
@@ -113,6 +123,8 @@ class Pacing:
             found = f"enough to do: {ran} calls run ([limits] in_flight)"
         elif self._limit is not None and route.pace is not None and call.peer is not None:
             found = self._crowded(self._limit, route, route.pace, call.deadline, now)
+        if found is None and self._is_line and call.peer is not None:
+            found = self._behind(priority, call.deadline - now)
         if found is None:
             return None
         self._refused = True
@@ -126,6 +138,25 @@ class Pacing:
             return f"calls of it take {pace.takes_s:.2f} s now, and {left:.2f} s were left"
         return None
 
+    def _behind(self, priority: Priority, left_s: float) -> str | None:
+        waits_s = self.line.seconds
+        if waits_s <= min(self.line.longest_s * PATIENCE[priority], left_s):
+            return None
+        return f"{waits_s:.2f} s of other calls are before it, and {left_s:.2f} s were left"
+
+    async def turn(self, invocation: Invocation, begins: float) -> float:
+        """Wait until `invocation` may be begun, or has heard why not; the answer is for how long. Calls inside this process, and those
+        of the control lane, don't wait."""
+        call = invocation.call
+        if call.peer is None or invocation.route.endpoint.lane != "normal":
+            return 0.0
+        is_next = await self.line.wait(begins)
+        now = self._now()
+        self.refused += not is_next
+        if not is_next or now >= call.deadline or now - invocation.began >= BLOCKED_S:
+            invocation.comes_too_late(now)
+        return now - begins
+
     # ---- twenty times a second ---------------------------------------------------------------------------------------
     def tick(self, late_s: float, now: float) -> None:
         """Look at what has ended since; the loop came so late."""
@@ -137,7 +168,8 @@ class Pacing:
         limit.look(self._paces, Seen(now=now, late_s=late_s, ran=ran, refused=self._refused, older=self._older))
         self._refused = False
         waits = limit.is_cut and any(each.takes_s for each in self._paces)
-        self.room = 0.0 if waits else max(1.0, LOW_SHARE * limit.limit)
+        self._room = 0.0 if waits else max(1.0, LOW_SHARE * limit.limit)
+        self.room = 0.0 if self._is_line else self._room
         if limit.limit < before:
             self._tell(limit, now)
 

@@ -112,7 +112,8 @@ async def test_calls_that_would_only_wait_are_refused_as_not_executed_and_that_p
     assert {each.executed for each in crowd.refused} == {"not_executed"}
     assert all(each.retry_after for each in crowd.refused)
     told = server.node.statistics()["in_flight"]
-    assert (told["limit"], told["most"], told["refused"]) == (int(limit(server)), 1024, len(crowd.refused))
+    assert (told["limit"], told["most"]) == (int(limit(server)), 1024)
+    assert told["refused"] >= len(crowd.refused)  # who was cancelled did not hear of it
     await eventually(lambda: limit(server) == 1024, WITHIN_S)
     await shop.buy()
 

@@ -132,7 +132,7 @@ class Bench:
     def __init__(self, runner: str) -> None:
         self.in_request = runner == REQUEST
         runner = "auto" if self.in_request else runner
-        self.loop, self.raised = asyncio.get_running_loop(), Raised()
+        self.loop, self.raised, self.runner = asyncio.get_running_loop(), Raised(), runner
         log = logging.Logger("semantics")
         log.addHandler(self.raised)
         self.complaints: list[dict[str, Any]] = []
