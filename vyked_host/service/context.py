@@ -16,6 +16,7 @@ from ..errors import UsageError, VykedError
 from ..model.description import EndpointDescription, SubscriptionDescription
 from ..model.message import Call
 from ..model.values import Value
+from ..routing.priority import PRIORITY, Priority, lower
 from ..wire.metadata import pack, unpack
 from ..wire.trace import TRACEPARENT, inherited, joined
 
@@ -120,22 +121,35 @@ class Context(msgspec.Struct):
         return self.headers
 
     @property
+    def priority(self) -> Priority:
+        """Of this call: what its method is declared with, or the lower one that its caller asked for."""
+        found = self.description
+        most = found.priority if isinstance(found, EndpointDescription) else "normal"
+        return lower(most, self.metadata.get(PRIORITY) if self.call.metadata else None)
+
+    @property
     def traceparent(self) -> str:
         """The W3C trace header, empty when there is none that is valid."""
         return self.inherited.get(TRACEPARENT, "")
 
     @property
     def inherited(self) -> Mapping[str, str]:
-        """What of the metadata goes on by itself to calls and events made here: ``traceparent tracestate baggage``."""
+        """What goes on by itself to calls and events made here: ``traceparent tracestate baggage``, and a priority that is low, or
+        that was asked for."""
         if self.trace is None:
             self.trace = inherited(self.metadata) if self.call.metadata else {}
+            if self.priority == "low" or (self.call.metadata and self.metadata.get(PRIORITY) == "normal"):
+                self.trace[PRIORITY] = self.priority
             self.packed_trace = pack(self.trace)
         return self.trace
 
     def onward(self, own: Mapping[str, str] | None) -> bytes | None:
         """The metadata, packed, of a call made here: `own`, and what it inherits."""
         outer = self.inherited
-        return pack(joined(outer, own)) if own else self.packed_trace
+        if not own:
+            return self.packed_trace
+        kept = {PRIORITY: outer[PRIORITY]} if PRIORITY in outer else {}  # also where the trace begins anew
+        return pack(kept | joined(outer, own))
 
     @property
     def idempotency_key(self) -> str | None:
