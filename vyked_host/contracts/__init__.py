@@ -24,7 +24,7 @@ from ..model.queues import is_queue
 from ..model.queues import refusal as queue_refusal
 from ..model.settings import LimitsTable, TimingTable
 from ..model.shapes import message_limit
-from ..model.topology import Address, Change, Doubt, Generation, Instance, NodeRecord, Status
+from ..model.topology import GUEST, Address, Change, Doubt, Generation, Instance, NodeRecord, Status
 from ..model.values import Value
 from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
@@ -63,7 +63,7 @@ from .provider import SPI_VERSION, NoOptions, Provider
 from .trust import Trust
 
 __all__ = [
-    "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
+    "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
