@@ -25,12 +25,18 @@ class Valkey:
         self.url = f"unix://{self.path}"
         self._settings: tuple[str, ...] = ("port 0", f"unixsocket {self.path}", 'save ""', "loglevel notice", *settings)
         self._process: subprocess.Popen[str] | None = None
+        self.environ: dict[str, str] | None = None
 
     def start(self) -> Valkey:
         """Start it, and wait until it says that it takes connections."""
         self.path.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            [get_binary_path(), "-"], cwd=self._folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [get_binary_path(), "-"],
+            cwd=self._folder,
+            env=self.environ,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

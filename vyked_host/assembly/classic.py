@@ -104,10 +104,11 @@ class ClassicHost:
     @classmethod
     def tables(cls, services: Mapping[str, ClassicService]) -> str:
         """The vyked.toml for what is attached: "tcp" and "http" -> service, in the order of attaching."""
+        registry = "none" if cls.ronin else f"{cls.registry_host}:{cls.registry_port}"
         tables = [
             f"[host]\nname = {json.dumps(cls.name or next(iter(services.values())).name)}",
             "[transports.local]",
-            f'[registry]\nuse = "embedded"\n[registry.embedded]\naddress = "{cls.registry_host}:{cls.registry_port}"',
+            f'[registry]\nuse = "embedded"\n[registry.embedded]\naddress = "{registry}"',
         ]
         for kind, service in services.items():
             tables.append(f"[transports.{kind}]\nhost = {json.dumps(service.host or '127.0.0.1')}")
@@ -120,7 +121,7 @@ class ClassicHost:
 
 def _started(host: Any, seconds: float) -> None:
     where = ", ".join(address.uri for address in host.addresses if address.transport != "local")
-    names = ", ".join(hosted.name for hosted in host.node.hosted)
+    names = ", ".join(hosted.name for hosted in host.node.hosted) or "no service"
     log.info("serving %s on %s (ready in %d ms)", names, where, seconds * 1000)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from ..model.report import NodeReport
+from ..model.topology import Instance
 from ..model.values import Value
 
 Fact = str | int | float
@@ -27,10 +28,11 @@ class Finding(Value):
 
 
 class Silent(Value):
-    """A node that did not answer, and why."""
+    """A node that did not answer, and why. `instances`: of a guest, which can't, what the registry has of it."""
 
     node: str
     reason: str
+    instances: tuple[Instance, ...] = ()
 
 
 def found(kind: str, *because: Finding, **about: Fact) -> Finding:

@@ -14,7 +14,7 @@ import msgspec
 from ..assembly import Host
 from ..assembly.environment import mesh_name
 from ..assembly.prepare import find, prepare
-from ..contracts import Channel, EndpointDescription
+from ..contracts import Channel, EndpointDescription, Kind
 from ..errors import NotFound, StartError, UsageError, VykedError
 from ..model import unix
 from ..model.report import is_own
@@ -120,6 +120,10 @@ async def _known(host: Host, node_id: str) -> None:
 
 def endpoint(channel: Channel, service: str, method: str) -> EndpointDescription:
     """What `service.method` is over there, with untyped arguments and result. Raises NotFound naming what exists."""
+    if not channel.surface.endpoints:  # a guest: it does not say what it has
+        return EndpointDescription(
+            service=service, version="", name=method, kind=Kind.UNARY, arguments=dict[str, Any], result=Any
+        )
     served = [each for each in channel.surface.endpoints if each is not None and not is_own(each.service)]
     by_method = {each.name: each for each in served if each.service == service}
     if not by_method:

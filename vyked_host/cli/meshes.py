@@ -19,7 +19,7 @@ from ..catalog.findings import Silent, nearest
 from ..errors import Away, StartError, UsageError, VykedError
 from ..model.report import NodeReport
 from ..model.settings import Settings
-from ..model.topology import NodeRecord
+from ..model.topology import GUEST, NodeRecord
 from ..model.values import Value
 from .client import DEFAULT, checked, listening
 from .failures import say
@@ -198,6 +198,8 @@ async def ask_all(host: Host, question: Callable[[Control], Awaitable[T]]) -> tu
 
 
 async def _asked(host: Host, record: NodeRecord, question: Callable[[Control], Awaitable[T]]) -> T | Silent:
+    if (guest := record.labels.get(GUEST)) is not None:
+        return Silent(node=record.node_id, reason=f"a guest: {guest}", instances=record.instances)
     try:
         return await question(host.ask(record))
     except VykedError as error:

@@ -66,7 +66,7 @@ async def _behind(host: Host) -> Behind | None:
 def rows(
     found: list[NodeReport], silent: list[Silent], behind: Behind | None = None, *, is_wide: bool = False
 ) -> list[tuple[str, ...]]:  # fmt: skip
-    """A line for each instance, one for a node without any, one for a node that is silent."""
+    """A line for each instance, those of guests too, one for a node without any, one for a node that is silent."""
     lines = [
         (
             report.node,
@@ -78,7 +78,11 @@ def rows(
         for each in report.instances or (None,)
     ]
     blank = ("-",) * (len(HEADER) - 4 + len(WIDE) * is_wide)
-    return lines + [(each.node, "-", "-", f"no answer: {each.reason}", *blank) for each in silent]
+    for each in silent:
+        lines += [(each.node, at.service, at.version, f"{at.status}, {each.reason}", *blank) for at in each.instances]
+        if not each.instances:
+            lines.append((each.node, "-", "-", f"no answer: {each.reason}", *blank))
+    return lines
 
 
 def _instance(report: NodeReport, each: InstanceReport | None) -> tuple[str, ...]:

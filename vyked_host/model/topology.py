@@ -43,6 +43,11 @@ class Instance(Value):
     weight: float = 1.0
 
 
+GUEST = "guest"
+"""A label, by which a node is a foreign process that a host announces on its behalf; its value says of what kind. It serves its
+services and nothing else: it can't be asked about itself."""
+
+
 class NodeRecord(Value):
     """What ONE lease per running host process keeps alive."""
 

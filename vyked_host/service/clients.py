@@ -94,7 +94,8 @@ class BoundRemote(BoundEndpoint[P, R_co]):
             arguments = self._arguments(*args, **kwargs)
         except TypeError as error:
             raise misfit(self._endpoint, error) from None
-        return self._call(arguments, None, self._options)
+        call = self._call
+        return call(arguments, None, self._options)
 
     def using(self, **options: Any) -> BoundRemote[P, R_co]:
         """The same method with options for this call."""

@@ -68,14 +68,12 @@ class Delivery(Value):
 
 
 class Context(msgspec.Struct):
-    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events, `request`
-    for calls that came over HTTP (the web framework's request)."""
+    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events."""
 
     call: Call
     description: EndpointDescription | SubscriptionDescription
     now: Callable[[], float]
     delivery: Delivery | None = None
-    request: Any = None
     headers: dict[str, str] | None = None
     trace: dict[str, str] | None = None
     packed_trace: bytes | None = None
@@ -87,6 +85,11 @@ class Context(msgspec.Struct):
             return self.delivery.id
         peer = self.call.peer
         return f"{peer.node_id or peer.address if peer else 'local'}-{self.call.id}"
+
+    @property
+    def request(self) -> Any:
+        """The web framework's request, where the call came as one; else None."""
+        return self.call.request
 
     @property
     def endpoint(self) -> str:

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 from processes import HERE, Process, eventually, free_port
@@ -66,22 +65,24 @@ def test_the_guide_is_followed_on_three_old_processes(running, redis, tmp_path):
     # 3: both in one mesh: a modern host takes the place of the registry
     system.registry.close()
     (tmp_path / "shop.py").write_text(SHOP)
-    step = tables()[1].replace("4502", str(free_port())).replace("4503", "0").replace("4500", str(system.port))
-    native = tomllib.loads(step)["transports"]["tcp"]["port"]
-    step = step.replace("redis://127.0.0.1:6379", redis.url)
-    (tmp_path / "vyked.toml").write_text(
-        f'[plugins]\nautoload = false\n[registry]\nuse = "embedded"\n[registry.embedded]\naddress = "none"\n{step}[services.shop]\nuse = "shop:Shop"\n'
-    )
+    step = tables()[1].replace("4502", "0").replace("4503", "0").replace("4500", str(system.port))
+    step = step.replace("4499", str(free_port())).replace("redis://127.0.0.1:6379", redis.url)
+    (tmp_path / "vyked.toml").write_text(f'[plugins]\nautoload = false\n{step}[services.shop]\nuse = "shop:Shop"\n')
     host = running(Process("-m", "vyked_host", "run", folder=tmp_path))
     host.logged("ready in")
     assert works(), "what has moved goes on while its registry is replaced"
 
+    def vyked_host(*words):
+        return subprocess.run([PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
     def modern_calls_old():
-        words = [PROGRAM, "call", "shop.price", "item=tea", "--address", f"tcp://127.0.0.1:{native}"]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-        return done.stdout.strip() == '"tea"'
+        return vyked_host("call", "shop.price", "item=tea").stdout.strip() == '"tea"'
 
     eventually(modern_calls_old)
+    listed = vyked_host("ps").stdout
+    assert re.search(r"echo +1\.0\.0 +active, a guest: Vyked 2\.x", listed), listed
+    called = vyked_host("call", "echo.echo", "data=tea")
+    assert called.stdout.strip() == '"tea"', called.stderr
 
     # 4: leave
     words = [sys.executable, "-m", "vyked.registry", "--list", f"127.0.0.1:{system.port}"]

@@ -8,7 +8,7 @@ import signal
 import pytest
 from processes import free_port, old_service
 
-from vyked_host import Host, Service, Unavailable, api, client, publish, subscribe, xsubscribe
+from vyked_host import Host, Service, StartError, Unavailable, api, client, publish, subscribe, xsubscribe
 from vyked_host.testing import eventually
 
 MESH = """
@@ -207,6 +207,15 @@ async def test_an_event_for_one_of_old_and_new_instances_of_a_service_is_handled
 
     await eventually(lambda: len(handled()) >= n + 1 - first)
     assert handled() == list(range(first, n + 1)), (mesh.shop.once, old.facts)
+
+
+async def test_where_the_hosts_of_the_mesh_meet_old_processes_can_t_register(redis):
+    """Both want port 4500 where nothing else is said."""
+    port = free_port()
+    text = MESH.format(port=port, redis=redis.url).replace('address = "none"', f'address = "127.0.0.1:{port}"')
+    with pytest.raises(StartError, match=rf"127\.0\.0\.1:{port} is in use.*\[registry.embedded\] address"):
+        async with Host(Shop(), text=text):
+            pass
 
 
 async def test_restart_of_the_receiving_host_old_processes_come_back(redis, running):

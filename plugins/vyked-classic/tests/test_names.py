@@ -194,6 +194,12 @@ def test_an_old_file_runs_alone_and_is_drained(running):
     assert process.end(signal.SIGTERM) == 0
 
 
+def test_the_registry_is_run_without_a_warning():
+    words = [sys.executable, "-W", "error", "-m", "vyked.registry", "127.0.0.1", "no-port"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stderr.startswith("'no-port' is no port"), done.stderr
+
+
 @pytest.mark.parametrize(("words", "code", "told"), [([], 2, "usage"), (["nothing.py"], 2, "is no file")])
 def test_what_can_t_be_run_is_told(words, code, told):
     done = subprocess.run([sys.executable, "-m", "vyked", *words], capture_output=True, text=True, timeout=30)

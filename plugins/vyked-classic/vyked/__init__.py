@@ -6,6 +6,10 @@ longer has: old code wrote its coroutines with it.
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
 from vyked_classic import shim as _shim
 
 _shim.install()
@@ -34,10 +38,21 @@ from vyked_host import (  # noqa: E402 - old code may be imported by what follow
 
 from .decorators.tcp import api, apideprecated, xsubscribe  # noqa: E402
 from .host import Host  # noqa: E402
-from .registry import Registry  # noqa: E402
 from .services import HTTPService, HTTPServiceClient  # noqa: E402
 from .utils import log  # noqa: E402
 from .utils.log import setup_logging  # noqa: E402
+
+if TYPE_CHECKING:
+    from .registry import Registry
+
+
+def __getattr__(name: str) -> _Any:
+    """The registry, when it is asked for: `python -m vyked.registry` runs that module, which must not have been imported before."""
+    if name not in ("Registry", "registry"):
+        raise AttributeError(f"module 'vyked' has no attribute {name!r}")
+    module = _import_module("vyked.registry")
+    return module if name == "registry" else module.Registry
+
 
 __version__ = "2.1.91"
 """The release whose names these are; that of the code is the one of vyked-classic."""

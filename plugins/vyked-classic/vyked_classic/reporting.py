@@ -23,7 +23,7 @@ async def reporting(env: Environment, host: HostView) -> AsyncIterator[None]:
 
     Stats.hostname = socket.gethostname()
     Stats.service_name = ",".join(dict.fromkeys(each.service for each in host.node.instances))
-    scale = env.timing.heartbeat / HEARTBEAT_S
+    scale = min(1.0, env.timing.scale)
     ending = [
         env.tasks(_write(TOTALS_S * scale, lambda: [Stats.summary()]), "totals of calls"),
         env.tasks(_write(ENDPOINTS_S * scale, Aggregator.endpoints), "figures of endpoints"),
@@ -33,10 +33,6 @@ async def reporting(env: Environment, host: HostView) -> AsyncIterator[None]:
     finally:
         for cancel in ending:
             cancel()
-
-
-HEARTBEAT_S = 5.0
-"""`[timing] heartbeat` as it is by default: tests scale all times alike."""
 
 
 async def _write(seconds: float, lines: Lines) -> None:

@@ -216,6 +216,19 @@ async def test_who_dies_with_events_in_hand_leaves_them_to_the_others_after_the_
     assert {each.count for each in inbox.deliveries} == {2}
 
 
+async def test_D12_what_is_held_comes_in_time_where_the_clock_of_the_server_was_set_back(shared, open_streams, env):
+    bus, inbox = open_streams(shared.url), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "m", concurrency=8), inbox)
+    for _ in range(2):
+        await bus.publish(event(), deadline=env.clock.now() + 5)
+    await eventually(lambda: len(inbox.ids) == 2)
+    await inbox.deliveries[0].settle(Verdict(action="retry", seconds=3600.2))  # said when the clock was an hour ahead
+    its = of_group(stream(env), "g")
+    shared.ask("HSET", its.clock, "ms", str(int((time.time() + 3600) * 1000)))
+    await eventually(lambda: all(inbox.ids.count(each) >= 2 for each in inbox.ids[:2]), 10)
+    assert min(each.count for each in inbox.deliveries[2:]) == 2
+
+
 async def test_an_ack_that_comes_late_takes_back_a_dead_letter(shared, open_streams, published, env):
     bus, slow = open_streams(shared.url), Inbox(lambda _delivery: None)
     await bus.subscribe(to("g", "slow", concurrency=1), slow)

@@ -277,7 +277,7 @@ if __name__ == "__main__":
     http = Http("127.0.0.1", %(http)d)
     tcp = Tcp("127.0.0.1", %(tcp)d)
     tcp.clients = [Missing()]
-    Host.configure("Identity", registry_host="127.0.0.1", registry_port=4500)
+    Host.configure("Identity", registry_host="127.0.0.1", registry_port=%(stranger)d)
     Host.ronin = True
     Host.attach_tcp_service(tcp)
     Host.attach_http_service(http)
@@ -292,25 +292,34 @@ def free_port() -> int:
         return port
 
 
-def test_40_old_code_runs_in_ronin_mode_and_sigterm_drains_it(tmp_path: Path) -> None:
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """Where the registry would be there is something else."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def test_40_old_code_runs_in_ronin_mode_and_sigterm_drains_it(tmp_path: Path, stranger: int) -> None:
     http, tcp = free_port(), free_port()
     script = tmp_path / "identity.py"
-    script.write_text(textwrap.dedent(OLD_CODE) % {"http": http, "tcp": tcp})
+    script.write_text(textwrap.dedent(OLD_CODE) % {"http": http, "tcp": tcp, "stranger": stranger})
     process = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
+        said = []
         while "serving" not in (line := process.stderr.readline()):
-            assert line, "it ended before it served"
-        with urllib.request.urlopen(f"http://127.0.0.1:{http}/users/ada", timeout=5) as answer:
+            assert line, f"it ended before it served: {''.join(said)}"
+            said.append(line)
+        with urllib.request.urlopen(f"http://127.0.0.1:{http}/users/ada", timeout=60) as answer:
             assert answer.read() == b"Hello ada"
         called = subprocess.run(
             [sys.executable, "-m", "vyked_host", "call", "identityservice.create", "user_name=ada", "password=x",
              "--address", f"tcp://127.0.0.1:{tcp}"],
-            capture_output=True, text=True, timeout=20, cwd=tmp_path, check=False,
+            capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False,
         )  # fmt: skip
         assert (called.returncode, called.stdout.strip()) == (0, '"ada"'), called.stderr
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()

@@ -30,8 +30,9 @@ _IMPORTED = ("api", "apideprecated", "publish", "subscribe", "xsubscribe", "clie
 
 
 def _service(service: OldClass, clients: list[OldClass]) -> str:
-    name, version = service.name or "name", _semantic(service.version)
-    lines = [f'class {service.node.name}(Service, name="{name}", version="{version}"):']
+    name, version = service.name or service.node.name.lower(), _semantic(service.version)
+    unknown = "" if service.name else "  # the name is not written in the old class"
+    lines = [f'class {service.node.name}(Service, name="{name}", version="{version}"):{unknown}']
     lines += [
         f'    {_attribute(each)} = client("{each.name or "name"}", version="{each.version or "1"}")' for each in clients
     ]

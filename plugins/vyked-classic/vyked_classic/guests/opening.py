@@ -25,7 +25,14 @@ async def receiving(options: TransportOptions, env: Environment, host: HostView)
         )
     reception = Reception(options, env, host.registry)
     bridge = Bridge(options.redis, env, host.pubsub, reception) if options.redis is not None else None
-    await reception.open(where.strip("[]"), int(port), certificate(options, env))
+    shown = certificate(options, env)
+    try:
+        await reception.open(where.strip("[]"), int(port), shown)
+    except StartError as error:
+        raise StartError(
+            f"[transports.{env.name}] registry: {error}. Where the hosts of this mesh meet there: "
+            '[registry.embedded] address = "127.0.0.1:4499", the same in each of them'
+        ) from error
     try:
         yield
     finally:

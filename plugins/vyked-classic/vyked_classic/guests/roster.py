@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vyked_host import UsageError
-from vyked_host.contracts import Address, Instance, NodeRecord, Status, compatible, parse
+from vyked_host.contracts import GUEST, Address, Instance, NodeRecord, Status, compatible, parse
 
 from ..address import TRANSPORT, OldAddress, bracketed, read
 from ..wire import speech
@@ -75,7 +75,11 @@ class Guest:
         else:
             at = _http(spot)
         return NodeRecord(
-            node_id=spot.node_id, namespace=namespace, addresses=(at,), instances=(instance,), labels={"vyked": "2"}
+            node_id=spot.node_id,
+            namespace=namespace,
+            addresses=(at,),
+            instances=(instance,),
+            labels={"vyked": "2", GUEST: "Vyked 2.x"},
         )
 
 

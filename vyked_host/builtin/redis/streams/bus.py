@@ -264,6 +264,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
             its.order,
             its.number,
             its.later,
+            its.clock,
             self._index,
             self._groups.index,
         )

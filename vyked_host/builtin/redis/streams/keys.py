@@ -5,6 +5,7 @@ vyked:MESH:SERVICE@MAJOR:EVENT                  the stream: every event, under a
 ...:GROUP:again                                 a second stream of one group: dead letters that were brought back
 ...:GROUP:held, ...:GROUP:again:held            sorted sets: entries that come again at a time, not when the ack wait is over
 ...:GROUP:later                                  a sorted set: jobs that are not due, by the time when they are
+...:GROUP:clock                                  what the server's clock said last, so that one that is set back is seen
 ...:GROUP:dead, :dead:order, :dead:number       dead letters of the group, their order, and a counter for it
 vyked:MESH:dead                                 a set: the names up to GROUP that have had dead letters
 vyked:MESH:groups                               a set: the names up to GROUP of all groups
@@ -30,6 +31,7 @@ class GroupKeys(NamedTuple):
     order: str
     number: str
     later: str
+    clock: str
     base: str
 
 
@@ -68,4 +70,5 @@ def told(base: str, prefix: str, mesh: str) -> tuple[str, int, str, str]:
 def of_base(base: str, stream: str) -> GroupKeys:
     """The same from what the index holds."""
     lanes = (Lane(stream, f"{base}:held"), Lane(f"{base}:again", f"{base}:again:held"))
-    return GroupKeys(lanes, f"{base}:dead", f"{base}:dead:order", f"{base}:dead:number", f"{base}:later", base)
+    letters = (f"{base}:dead", f"{base}:dead:order", f"{base}:dead:number")
+    return GroupKeys(lanes, *letters, f"{base}:later", f"{base}:clock", base)

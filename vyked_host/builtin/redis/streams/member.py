@@ -77,7 +77,7 @@ class Member:
         if now >= self._look_at:
             self._look_at = now + self._look_s
             wait = str(int(self._ack_wait_s * 1000))
-            keys = (stream, held, again, again_held, self.keys.later)
+            keys = (stream, held, again, again_held, self.keys.later, self.keys.clock)
             return ("EVALSHA", AGAIN.digest, str(len(keys)), *keys, self.group, self.name, wait, str(room))
         block = max(1, int((self._look_at - now) * 1000))
         return (

@@ -3,6 +3,9 @@ milliseconds of one clock, so hosts need not agree. Each may run twice: the seco
 
 An entry that is delivered stays in the group's list of pending entries with who has it and how often it was delivered. A verdict
 counts only while both are still as they were: whoever is too late changes nothing, except that an ack always counts.
+
+A clock that is set back would make what is pending or held young for as long: so the group notes what it said last, and where it says
+less than that, whatever is pending counts as delivered now, and what is held is due so much earlier.
 """
 
 from __future__ import annotations
@@ -42,7 +45,17 @@ return 1
 AGAIN = Script(
     _CLOCK
     + """
--- KEYS: stream, held, stream, held, later. ARGV: group, member, ack wait in ms, room.
+-- KEYS: stream, held, stream, held, later, clock. ARGV: group, member, ack wait in ms, room.
+local last = tonumber(redis.call('HGET', KEYS[6], 'ms') or now)
+if now < last - 1000 then
+  for at = 1, 3, 2 do
+    for _, each in ipairs(redis.call('XPENDING', KEYS[at], ARGV[1], '-', '+', 100000)) do
+      redis.call('XCLAIM', KEYS[at], ARGV[1], each[2], 0, each[1], 'JUSTID')
+    end
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[at + 1], 0, -1)) do redis.call('ZINCRBY', KEYS[at + 1], now - last, id) end
+  end
+end
+if now < last or now > last + 1000 or now == last then redis.call('HSET', KEYS[6], 'ms', now) end
 -- Puts jobs that are due into the first stream. Takes what is due: held until now, or with somebody for longer than the ack wait and not held; then what was brought back.
 for _, job in ipairs(redis.call('ZRANGE', KEYS[5], '-inf', now, 'BYSCORE', 'LIMIT', 0, 256)) do
   redis.call('XADD', KEYS[1], '*', 'e', job)
@@ -203,12 +216,13 @@ return redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f-%.0f', ms, seq)
 )
 END = Script(
     """
--- KEYS: stream, held, stream of what was brought back, held of that, dead, order, number, later, index of dead letters, index of groups.
+-- KEYS: stream, held, stream of what was brought back, held of that, dead, order, number, later, clock, index of dead letters, index of
+-- groups.
 -- ARGV: group, base. It never was.
 redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
-for at = 2, 8 do redis.call('DEL', KEYS[at]) end
-redis.call('SREM', KEYS[9], ARGV[2])
+for at = 2, 9 do redis.call('DEL', KEYS[at]) end
 redis.call('SREM', KEYS[10], ARGV[2])
+redis.call('SREM', KEYS[11], ARGV[2])
 return 1
 """
 )
