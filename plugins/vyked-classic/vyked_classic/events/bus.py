@@ -48,6 +48,7 @@ class ClassicBus(PubSub):
         self._outbox = Outbox(options.url, options.outbox, env)
         self._feed = Feed(options.url, env, self._take, self._missed)
         self._heard: list[Heard] = []
+        self._turn = 0
 
     async def verify(self) -> None:
         """Is the server there? Raises StartError that says what to do."""
@@ -146,6 +147,16 @@ class ClassicBus(PubSub):
             event = self._event(channel, payload)
             for each in wanted:
                 each.backlog.accept(event)
+
+    def take_one(self, channel: Channel, payload: bytes) -> bool:
+        """An event for this instance that came without Redis, as release 2.1.91 sends it: is there a handler? It does not say which
+        service of this process is meant; where several wait for it as many are sent, so each gets one in turn."""
+        wanted = [each for each in self._heard if each.nodes and each.wants(channel._replace(node=min(each.nodes)))]
+        if not wanted:
+            return False
+        self._turn += 1
+        wanted[self._turn % len(wanted)].backlog.accept(self._event(channel, payload))
+        return True
 
     def _event(self, channel: Channel, payload: bytes) -> Event:
         return Event(

@@ -134,6 +134,11 @@ def pong(node_id: str | None) -> bytes:
     return packet("pong", node_id=node_id)
 
 
+def ack(publish_id: str | None) -> bytes:
+    """The event came: what release 2.1.91 waits for after `publish`."""
+    return packet("ack", request_id=publish_id)
+
+
 # ---- calls -----------------------------------------------------------------------------------------------------------
 def fresh_id() -> str:
     """Eight hexadecimal digits."""
