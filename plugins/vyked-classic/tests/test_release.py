@@ -3,7 +3,8 @@
 import json
 import socket
 
-from processes import eventually
+import pytest
+from processes import eventually, old_service
 from systems import System, served
 
 
@@ -39,3 +40,18 @@ def test_an_event_for_one_instance_is_handled_and_acknowledged(running, redis):
         answer = said(link, {"pid": "2", "type": "ping", "node_id": "x"})
         assert answer["type"] == "pong", "what nobody takes is not acknowledged"
     consumer.process.logged("event echo/1/nothing of 127.0.0.1")
+
+
+@pytest.mark.parametrize("dialect", ["N", "S"])
+def test_an_event_for_one_instance_reaches_one_of_the_release(running, redis, dialect):
+    system = System(running, redis, "new")
+    events = {"subscribe": [["echo", "1", "ticked"]], "xsubscribe": [["echo", "1", "ticked", "LEADER"]]}
+    vendor = served("new", system.service("new"))
+    more = {"needs": [["echo", "1"]], "release": True, "dialect": dialect, **events, **system.at}
+    old = running(old_service("bench", "1.0", **more))
+    old.said(connected=...)
+    old.said(subscribed="echo/1/ticked")
+    assert old.call("echo", "1", "tick", {"n": 9})["result"] is None
+    assert old.said(event="ticked", how="xsubscribe")["payload"] == {"n": 9, "who": "new"}
+    assert old.said(event="ticked", how="subscribe")["payload"] == {"n": 9, "who": "new"}
+    assert vendor.end() == 0

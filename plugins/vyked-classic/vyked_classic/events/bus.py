@@ -13,6 +13,7 @@ from ..joined import ClassicRegistry, short
 from ..options import BusOptions
 from ..wire.speech import in_ascii
 from .channels import Channel, pattern
+from .direct import handed_over
 from .feed import Feed
 from .groups import NAMES, groups, turns
 from .outbox import Outbox
@@ -91,13 +92,19 @@ class ClassicBus(PubSub):
     async def _to_one(
         self, event: Event, version: str, payload: bytes, members: Sequence[Any], deadline: float
     ) -> None:  # fmt: skip
-        """To the one whose turn it is; to the next where that one is not connected."""
+        """To the one whose turn it is; to the next where that one is not connected; over its port where none is."""
         for each in turns(members, self._env.rng.random):
             channel = Channel(event.service, version, event.name, each.node_id)
             if await self._outbox.publish(str(channel), payload, deadline):
                 return
+        channel = Channel(event.service, version, event.name)
+        for each in turns(members, self._env.rng.random):  # release 2.1.91 does not listen to them
+            if await handed_over(each.host, each.port, channel, payload, self._env):
+                return
         name, version = members[0].of
-        text = f"event {event.service}.{event.name}: none of {len(members)} instances of {name} {version} is connected to Redis"
+        text = (
+            f"event {event.service}.{event.name}: none of {len(members)} instances of {name} {version} can be reached"
+        )
         raise Unavailable(text, executed="executed")
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
