@@ -7,6 +7,7 @@ VENV    ?= .venv
 WORKERS ?= 2
 ARGS    ?=
 MINUTES ?= 2
+EVENTS  ?= 100000
 SECONDS ?= 60
 
 BIN     := $(VENV)/bin
@@ -73,9 +74,10 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks semantics
 	$(BIN)/python -m benchmarks goals
 
-# Root, ip, iptables and libfaketime; about ten minutes. MINUTES is for the random run; FAULTS_SEED=n repeats one.
+# Root, ip, iptables and libfaketime; about twenty minutes. MINUTES is for the random run, EVENTS for those that outlive their
+# consumers and brokers; FAULTS_SEED=n repeats one.
 chaos: $(VENV)/.installed-test
-	$(BIN)/python -m pytest tests/chaos -n 0 --minutes $(MINUTES) $(ARGS)
+	$(BIN)/python -m pytest tests/chaos -n 0 --minutes $(MINUTES) --events $(EVENTS) $(ARGS)
 
 # SECONDS is for each target; ARGS="open --keep" names targets, and keeps what was found. Where atheris can't be installed the
 # corpus is replayed, as the suite does.

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "rpc": "echo over loopback TCP: throughput, CPU per call, latency",
     "semantics": "the same, ours alone, with each semantic switched off in turn",
     "profile": "the same, ours alone: which functions hold how much of the CPU of a call",
+    "path": "the same, ours alone: bytecodes and calls of functions per call, which no clock disturbs",
     "local": "a call inside one process, over a bare await",
     "memory": "a server idle, after all calls, at its peak; an idle connection; the demo",
     "fairness": "p99 of small calls beside a big stream, and beside a long handler and idle connections",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .errors import UsageError as UsageError
     from .errors import VersionMismatch as VersionMismatch
     from .errors import VykedError as VykedError
+    from .model.description import EventNeeds as EventNeeds
     from .model.http import Body as Body
     from .model.http import Cookie as Cookie
     from .model.http import Header as Header
@@ -113,6 +114,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "NotSupported", "Overloaded", "PermissionDenied", "RemoteFailure", "ServiceError", "StartError", "TooLarge",
         "Unauthenticated", "Unavailable", "UsageError", "VersionMismatch", "VykedError",
     ),
+    "vyked_host.model.description": ("EventNeeds",),
     "vyked_host.model.http": ("Body", "Cookie", "Header", "Query"),
     "vyked_host.service.base": ("Contract", "Service"),
     "vyked_host.service.calls": ("BoundEndpoint", "BoundStream", "Reply"),

@@ -17,7 +17,7 @@ from tests.nats import jetstream
 from tests.valkey import Valkey
 from vyked_host.testing.waiting import eventually
 
-TIMING = "[timing]\nscale = 0.2\nhello = 25\ndial = 10\nstart = 150\nstop = 150\n"
+TIMING = "[timing]\nscale = 0.2\nhello = 25\ndial = 50\nstart = 150\nstop = 150\n"
 """What depends on the machine is as it is."""
 KILL_EVERY_S = 2.0
 CONSUMERS = 3
@@ -25,6 +25,7 @@ TRIES = 5
 """Publications of which nobody knows whether they arrived go out again under their id, as docs/semantics.md tells publishers."""
 PAUSE_S = 0.002
 """Of each of two publishers after each event: about 900 a second together, so that the killing takes its time too."""
+START_S = 120.0
 LOOK_EVERY_S = 2.0
 """The whole history is read each time."""
 
@@ -71,8 +72,16 @@ class Run:
         self.killed = self.broken = 0
 
     async def add(self):
-        self._count += 1
-        self.nodes.append(await self._mesh.start(f"c{self._count}", "stock"))
+        """One more consumer; one that finds no broker just now ends and says so, and somebody starts it again."""
+        while True:
+            self._count += 1
+            node = self._mesh.spawn(f"c{self._count}", "stock")
+            await eventually(lambda node=node: node.is_ready or not node.is_alive, START_S)
+            if node.is_ready:
+                self.nodes.append(node)
+                return
+            assert node.code == 3, node.log
+            self._timeline.note(f"{node.name} ends: {node.lines[-1][:200]}")
 
     async def kill_a_consumer(self):
         holder = self._holder()

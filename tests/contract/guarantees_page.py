@@ -81,8 +81,8 @@ that it passes for it, all of them part of our tests; `declared` stands where no
 asking for it raises `NotSupported`; an empty cell where it is not declared and there is nothing to refuse. A test fails
 when this page is no longer true.
 
-`vyked-host check` and `vyked-host run` compare what services use with what the chosen back end declares, and refuse with the place in
-`vyked.toml` and the remedy. `vyked-host plugins verify NAME` runs the kit on another one, or on these with your server.
+`vyked-host check` and `vyked-host run` compare what services use, and what they say they need (`EventNeeds`), with what the chosen back end
+declares, and refuse with the place in `vyked.toml` and the remedy. `vyked-host plugins verify NAME` runs the kit on another one, or on these with your server.
 """
 
 
@@ -95,7 +95,8 @@ def declared(catalogue: Catalogue, column: Column) -> Guarantees:
 def counted(given: Guarantees, kind: str) -> Counter[str]:
     """How many cases of the suite are about each guarantee, of those that are asked of a back end that gives all this."""
     suite = installed.SUITES[kind]
-    about = [cases.of(getattr(suite, name)) for name in dir(suite) if name.startswith("test_")]
+    found = [getattr(suite, name) for name in dir(suite) if name.startswith("test_")]
+    about = [cases.of(each) for each in found if not cases.asked_for(each)]
     asked = [each for each in about if all(cases.declares(given, guarantee) for guarantee in each)]
     return Counter(guarantee for each in asked for guarantee in each)
 

@@ -9,6 +9,9 @@ import msgspec
 import pytest
 from hypothesis import settings
 
+from tests.contract.test_under_faults import Streams, provider_of
+from tests.faults.mesh import free_port
+from tests.valkey import Valkey
 from vyked_host.builtin.balancers.spread import RoundRobin
 from vyked_host.builtin.embedded import ledger
 from vyked_host.builtin.embedded.events.bus import EmbeddedBus
@@ -17,6 +20,8 @@ from vyked_host.builtin.embedded.events.parcel import Parcel
 from vyked_host.builtin.embedded.options import BusOptions, RegistryOptions
 from vyked_host.builtin.embedded.provider import guarantees
 from vyked_host.builtin.embedded.registry import EmbeddedRegistry
+from vyked_host.builtin.redis.options import StreamOptions
+from vyked_host.builtin.redis.streams.bus import StreamsBus
 from vyked_host.builtin.serializers.codecs import Json
 from vyked_host.builtin.tcp.options import Options
 from vyked_host.builtin.tcp.provider import vyked_transports
@@ -25,13 +30,16 @@ from vyked_host.catalog.state import Disconnected, Lost, Swept, Told, Withdrawn
 from vyked_host.contracts import Guarantees, LimitsTable, Provider, Verdict
 from vyked_host.testing import (
     BalancerConformance,
+    Proxy,
     PubSubConformance,
     RegistryConformance,
     SerializerConformance,
+    ServerFaults,
     TransportConformance,
+    UnderFaults,
     waiting,
 )
-from vyked_host.testing.conformance import pubsub
+from vyked_host.testing.conformance import faulted, pubsub
 
 
 @pytest.fixture(autouse=True)
@@ -500,6 +508,124 @@ class TestSaysThatItSurvives(Declaring):
 
 class TestSaysThatItReplays(Declaring):
     less = {"replay": True}
+
+
+class Replaying(BusSuite):
+    @pytest.fixture
+    def options(self, env):
+        return BusOptions(ack_wait=0.2, path=f"{env.folder}/events.db", keep=60.0)
+
+
+class ReplaysTheWhole(EmbeddedBus):
+    """Whatever the place, it begins at the beginning."""
+
+    async def subscribe(self, subscription, deliver):
+        since = "0" if subscription.since is not None else None
+        return await super().subscribe(msgspec.structs.replace(subscription, since=since), deliver)
+
+
+class EndsAReplay(EmbeddedBus):
+    """What is published later is left out."""
+
+    async def subscribe(self, subscription, deliver):
+        found = self.env.clock.unix()
+        return await super().subscribe(subscription, lambda each: each.event.published_unix_s > found or deliver(each))
+
+    def publish(self, event, *, deadline):
+        now = self.env.clock.unix()
+        return super().publish(msgspec.structs.replace(event, published_unix_s=now), deadline=deadline)
+
+
+class TestReplaysTheWhole(Replaying):
+    provider = pytest.fixture(lambda self: bus(ReplaysTheWhole))
+
+
+class TestEndsAReplay(Replaying):
+    provider = pytest.fixture(lambda self: bus(EndsAReplay))
+
+
+# ---- buses over a server that is taken away ------------------------------------------------------------------------------
+class OverAServer(UnderFaults):
+    """Streams in a server that writes nothing down unless it is told to."""
+
+    settings_of_server = ("appendonly yes",)
+    planted = StreamsBus
+
+    @pytest.fixture(autouse=True)
+    def patient(self, impatient, monkeypatch):
+        """Sockets at both ends of a proxy take longer to close."""
+        monkeypatch.setattr(waiting, "WITHIN_S", 2.0)
+        monkeypatch.setattr(faulted, "WITHIN_S", 2.0)
+
+    @pytest.fixture
+    def server(self):
+        port = free_port()
+        server = Valkey(f"port {port}", "bind 127.0.0.1", *self.settings_of_server).start()
+        server.address = f"127.0.0.1:{port}"
+        yield server
+        server.close()
+
+    @pytest.fixture
+    async def way(self, server):
+        async with Proxy(server.address) as way:
+            yield way
+
+    @pytest.fixture
+    def faults(self, server, way):
+        return ServerFaults(server, way)
+
+    @pytest.fixture
+    def peek(self, server):
+        return Streams(server)
+
+    @pytest.fixture
+    def provider(self):
+        return msgspec.structs.replace(provider_of("redis-streams"), build=self.planted)
+
+    @pytest.fixture
+    def options(self, way):
+        return StreamOptions(url=f"redis://{way.address}/0", ack_wait=0.5)
+
+
+class WaitsForEver(StreamsBus):
+    """Its publishers are not told while the server is away."""
+
+    def publish(self, event, *, deadline):
+        return super().publish(event, deadline=deadline + 3600)
+
+
+class AcksWhatItHandsOut(StreamsBus):
+    """As AcksEarly, which comes out when the server is asked."""
+
+    async def subscribe(self, subscription, deliver):
+        def hasty(delivery):
+            delivery.settle(Verdict(action="ack"))
+            deliver(Deafened(delivery))
+
+        return await super().subscribe(subscription, hasty)
+
+
+class KeepsNoJunk(StreamsBus):
+    """What is no event is gone."""
+
+    async def letterboxes(self):
+        return [(box, 0) for box, _ in await super().letterboxes()]
+
+
+class TestWaitsForEver(OverAServer):
+    planted = WaitsForEver
+
+
+class TestAcksWhatItHandsOut(OverAServer):
+    planted = AcksWhatItHandsOut
+
+
+class TestKeepsNoJunk(OverAServer):
+    planted = KeepsNoJunk
+
+
+class TestDiesWithItsServer(OverAServer):
+    settings_of_server = ()
 
 
 # ---- registries ------------------------------------------------------------------------------------------------------

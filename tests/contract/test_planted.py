@@ -53,6 +53,12 @@ CAUGHT_BY = {
     "TestHasDeadLettersThoughItDeclaresNone": "test_what_is_not_declared_is_refused",
     "TestSaysThatItSurvives": "test_what_waits_for_a_group_is_there_for_the_next_process",
     "TestSaysThatItReplays": "test_from_the_beginning_gives_what_was_there_before",
+    "TestReplaysTheWhole": "test_a_replay_goes_on_after_an_event_and_never_ends",
+    "TestEndsAReplay": "test_a_replay_goes_on_after_an_event_and_never_ends",
+    "TestWaitsForEver": "test_publishers_hear_in_time_that_the_server_is_away_and_then_all_goes_on[cut]",
+    "TestAcksWhatItHandsOut": "test_the_server_has_what_was_not_acknowledged_and_nothing_else",
+    "TestKeepsNoJunk": "test_what_is_no_event_ends_nothing_and_is_kept_where_dead_letters_are",
+    "TestDiesWithItsServer": "test_nothing_that_was_accepted_dies_with_the_server",
     "TestStartsAnewUnderAnOldEpoch": "test_any_sequence_of_events_leaves_views_that_are_right",
 }
 MIDDLEWARES_CAUGHT_BY = {

@@ -22,6 +22,7 @@ from benchmarks import (
     old_wire,
     over_nats,
     overload,
+    path,
     profile,
     registry,
     report,
@@ -44,6 +45,15 @@ def test_the_rpc_benchmark_measures_the_host_beside_the_raw_limit(capsys: pytest
         assert measured.server_mib > 5
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["peer", "vyked", "raw"]
+
+
+def test_the_path_of_a_call_is_counted_at_either_end() -> None:
+    found = path.run(path.Settings(calls=64, in_flight=4)).rounds
+    counted = {(half, each.function): each for half, costs in found.items() for each in costs}
+    assert round(counted["server", "runtime/dispatcher.py Dispatcher.dispatch"].entries) == 1
+    assert round(counted["client", "tcp/client.py ClientLink.dispatch"].entries) == 1
+    assert counted["client", "tcp/client.py ClientLink.dispatch"].opcodes > 50
+    assert ("client", "runtime/dispatcher.py Dispatcher.dispatch") not in counted
 
 
 @pytest.mark.parametrize("case", [Case(handler="suspends", connections=2), Case(payload="k1", loop="asyncio")])

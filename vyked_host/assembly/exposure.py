@@ -1,11 +1,15 @@
-"""A warning at each start for what is bound beyond loopback because the file says that it is meant."""
+"""Warnings at each start: of what is bound beyond loopback because the file says that it is meant, and of events that stay on this
+machine where calls do not."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from ..config.addresses import binds, is_loopback
 from ..config.paths import dotted
+from ..config.reach import REMEDY, shortfall
+from ..model.description import ServiceDescription
 from ..model.settings import Settings
 
 
@@ -19,3 +23,10 @@ def warn_of_exposure(settings: Settings, log: logging.Logger) -> None:
         if not is_loopback(bind.host):
             text = '%s: "%s" can be reached from other machines, %s ([security] insecure = true)'
             log.warning(text, dotted(bind.host_path), bind.host, lacking)
+
+
+def warn_of_reach(settings: Settings, services: Iterable[ServiceDescription], log: logging.Logger) -> None:
+    """Log that events reach less far than calls, where that is so and the file does not say that it is meant."""
+    text = shortfall(settings, services)
+    if text:
+        log.warning("%s; %s", text, REMEDY)

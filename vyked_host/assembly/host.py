@@ -34,7 +34,7 @@ from .build import Composition, compose
 from .classic import ClassicHost
 from .control import Control
 from .environment import mesh_name
-from .exposure import warn_of_exposure
+from .exposure import warn_of_exposure, warn_of_reach
 from .prepare import Prepared, prepare
 from .services import Planned, described, plan, prepared, without_waiting
 from .trust import watch_certificates
@@ -99,7 +99,9 @@ class Host(ClassicHost):
             raise UsageError("this host runs already: stop it first, or make another one")
         self._made.clear()
         self._composition, self._node = self._compose()
-        warn_of_exposure(self._composition.settings, self._composition.log)
+        settings, log = self._composition.settings, self._composition.log
+        warn_of_exposure(settings, log)
+        warn_of_reach(settings, (each.description for each in self._composition.planned), log)
         watch_certificates(self._composition.workshop, self._node)
         self._node.before_serving = self.before_serving
         try:

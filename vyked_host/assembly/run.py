@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import EXIT_FAILED, EXIT_OK
 from ..model.settings import Settings
+from ..runtime.turns import driven
 from ..runtime.watchdog import Watchdog
 from .environment import node_name
 from .host import Host
@@ -175,4 +176,4 @@ def _stack(task: asyncio.Task[Any]) -> Iterator[FrameType]:
         if frame is not None:
             yield frame
         inner = (getattr(waiting, name, None) for name in ("cr_await", "gi_yieldfrom", "ag_await"))
-        waiting = next(filter(None, inner), None)
+        waiting = next(filter(None, inner), None) or (driven(frame) if frame is not None else None)

@@ -23,7 +23,7 @@ from ..model.settings import (
     TimingTable,
     TransportTable,
 )
-from . import addresses, services
+from . import addresses, reach, services
 from .choices import Choices
 from .document import Document
 from .effective import told
@@ -173,6 +173,7 @@ class Binding:
         services.check_transports(settings.services.items(), {*settings.transports, _LOCAL}, self.tables)
         services.check_cycles(found, self.tables)
         self._choices.check_bus(settings.pubsub, found)
+        self._reach(settings, found)
         self._choices.check_streams(settings.transports, found)
         binds = list(addresses.binds(settings))
         addresses.check_ports(binds, self.document)
@@ -182,6 +183,13 @@ class Binding:
 
             security.check(settings, found, self.document)
         self._hooks(told(settings, found))
+
+    def _reach(self, settings: Settings, found: list[Service]) -> None:
+        text = reach.shortfall(settings, (each.description for each in found))
+        if text and not self.document.findings.touches(("pubsub",)):
+            is_said = "use" in self.document.data.get("pubsub", {})
+            path: Path = ("pubsub", "use") if is_said else ("registry", "use")
+            self.document.findings.add(path, text, reach.REMEDY, severity="warning")
 
     def _hooks(self, plain: Mapping[str, Any]) -> None:
         """What plugins have to say."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ..catalog.news import News
 from ..catalog.sightings import Departing, Sightings
 from ..catalog.state import Rules
-from ..errors import Code, Executed
+from ..errors import Away, Code, Executed, Unfit
 from ..model.description import (
     DeclaredError,
     Dependency,
@@ -63,14 +63,14 @@ from .provider import SPI_VERSION, NoOptions, Provider
 from .trust import Trust
 
 __all__ = [
-    "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
+    "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
     "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
     "NoOptions", "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
     "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
-    "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Value",
+    "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Unfit", "Value",
     "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",
     "queue_group", "queue_refusal", "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

@@ -144,6 +144,15 @@ class SubscriptionDescription(Value):
     queue: bool = False
 
 
+class EventNeeds(Value):
+    """What a service asks of the bus beyond what its methods do: `durability` of what waits (``"process"``: it outlives the process that
+    keeps it, ``"disk"``: and the machine), `ordered`: events of one publisher come in order, `largest`: bytes of one event."""
+
+    durability: Literal["memory", "process", "disk"] = "memory"
+    ordered: bool = False
+    largest: int = 0
+
+
 class Dependency(Value):
     """``self.identity = client(Identity, version="1")``: the attribute, the service, the wanted version."""
 
@@ -174,6 +183,7 @@ class ServiceDescription(Value):
     events: tuple[EventDescription, ...] = ()
     enqueues: tuple[EventDescription, ...] = ()
     subscriptions: tuple[SubscriptionDescription, ...] = ()
+    event_needs: EventNeeds = EventNeeds()
     dependencies: tuple[Dependency, ...] = ()
     periodic: tuple[Periodic, ...] = ()
     background: tuple[str, ...] = ()

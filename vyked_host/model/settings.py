@@ -28,9 +28,9 @@ class HostTable(Table):
         Literal["auto", "uvloop", "asyncio"], Meta(description="event loop; auto: uvloop when installed")
     ] = "auto"
     runner: Annotated[
-        Literal["auto", "task", "eager"],
+        Literal["auto", "task", "turn", "eager"],
         Meta(
-            description="how handlers run; eager: begun at once (Python 3.12 and later); auto: the best of this Python"
+            description="how handlers run; task: in a task each; turn: those of one turn of the loop share one until they suspend; eager: begun at once (Python 3.12 and later); auto: the best of this Python"
         ),
     ] = "auto"
     debug: Annotated[bool, Meta(description="asyncio's debug mode")] = False

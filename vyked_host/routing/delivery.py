@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..model.description import EventDescription, ServiceDescription, Strategy, SubscriptionDescription
+from ..model.description import EventDescription, EventNeeds, ServiceDescription, Strategy, SubscriptionDescription
 from ..model.message import Guarantees
 from .affinity import Rendezvous
+
+LASTS = ("memory", "process", "disk")
 
 
 class Group:
@@ -72,10 +74,28 @@ def lack(wanted: SubscriptionDescription, given: Guarantees) -> str:
 
 
 def lacks(service: ServiceDescription, given: Guarantees) -> list[str]:
-    """What a service asks of a bus beyond what that one gives: each with the method that asks."""
-    found = [(wanted.handler, lack(wanted, given)) for wanted in service.subscriptions]
+    """What a service asks of a bus beyond what that one gives: each with the method or attribute that asks."""
+    found = [("event_needs", lacking) for lacking in _lacks_of_needs(service.event_needs, given)]
+    found += [(wanted.handler, lack(wanted, given)) for wanted in service.subscriptions]
     found += [(job.attribute, _lack_of_job(job, given)) for job in service.enqueues]
     return [f"{service.name}.{method}: {lacking}" for method, lacking in found if lacking]
+
+
+def _lacks_of_needs(needs: EventNeeds, given: Guarantees) -> list[str]:
+    found = []
+    if LASTS.index(given.durability) < LASTS.index(needs.durability):
+        more = {
+            "process": '[pubsub.embedded] path = "events.db" makes that one keep them in a file',
+            "disk": '[pubsub.redis-streams] durability = "disk" sees to it that its server does',
+        }[needs.durability]
+        found.append(
+            f"events have to be kept with durability {needs.durability!r}, it has {given.durability!r} ({more})"
+        )
+    if needs.ordered and given.ordered != "publisher":
+        found.append("events of one publisher have to come in order")
+    if needs.largest > given.max_message_bytes:
+        found.append(f"events of {needs.largest} bytes have to go through, it takes {given.max_message_bytes}")
+    return found
 
 
 def _lack_of_job(job: EventDescription, given: Guarantees) -> str:

@@ -9,6 +9,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from ..contracts import Running
 from ..errors import DeadlineExceeded, Executed
 from ..model.description import EndpointDescription
@@ -34,36 +36,36 @@ def _otherwise(endpoint: EndpointDescription, what: str) -> Fault:
     return Fault(code="NOT_SUPPORTED", message=text, executed="executed")
 
 
-class Answer:
-    """The sink of one unary call."""
+class Answer(msgspec.Struct, eq=False):
+    """The sink of one unary call. `began`: when its channel was at hand; `deadline`: until when it waits, both in monotonic seconds."""
 
-    __slots__ = ("_decode", "_endpoint", "began", "deadline", "future", "instance", "running")
-
-    def __init__(
-        self, endpoint: EndpointDescription, instance: Instance, deadline: float, decode: Callable[[Any], Any],
-        future: asyncio.Future[Any],
-    ) -> None:  # fmt: skip
-        self._endpoint, self.instance, self._decode = endpoint, instance, decode
-        self.deadline, self.future, self.began = deadline, future, perf_counter()
-        self.running: Running | None = None
+    endpoint: EndpointDescription
+    instance: Instance
+    decode: Callable[[Any], Any]
+    future: asyncio.Future[Any]
+    began: float
+    deadline: float
+    running: Running | None = None
 
     def respond(self, call: Call, body: Any) -> None:
-        """The result came."""
-        if self.future.done():
-            return
+        """The result came. It may come in the turn in which nobody waits for it any more."""
+        decode = self.decode
         try:
-            self.future.set_result(self._decode(body))
+            self.future.set_result(decode(body))
         except (ValueError, TypeError) as error:
-            self.future.set_exception(invalid_result(self._endpoint, self.instance.node_id, error))
+            if not self.future.done():
+                self.future.set_exception(invalid_result(self.endpoint, self.instance.node_id, error))
+        except asyncio.InvalidStateError:
+            return
 
     def fail(self, call: Call, fault: Fault) -> None:
         """A fault came."""
         if not self.future.done():
-            self.future.set_exception(to_error(fault, self._endpoint, self.instance.node_id))
+            self.future.set_exception(to_error(fault, self.endpoint, self.instance.node_id))
 
     def item(self, call: Call, body: Any) -> bool:
         """A stream where one result was expected: the two contracts differ."""
-        fault = _otherwise(self._endpoint, "a stream, and one result was expected")
+        fault = _otherwise(self.endpoint, "a stream, and one result was expected")
         self.fail(call, fault)
         self.abandon(fault)
         return False
@@ -79,7 +81,7 @@ class Answer:
     def expire(self) -> None:
         """The deadline passed."""
         if not self.future.done():
-            self.future.set_exception(_late(self._endpoint, self.instance.node_id))
+            self.future.set_exception(_late(self.endpoint, self.instance.node_id))
         self.abandon(Fault(code="DEADLINE_EXCEEDED", message="the deadline passed", executed="unknown"))
 
 
@@ -151,7 +153,7 @@ class Reply:
             self._failures.called(
                 self._endpoint, self._call, error, self.instance, waiting_s=perf_counter() - self._began
             )
-        self._pending.discard(self)
+        self._pending.waiting.pop(self, None)
         self._arrived.set()
         if self._pump is not None:
             self._pump.cancel()
@@ -166,7 +168,7 @@ class Reply:
         try:
             running = await self._start(self)
         except BaseException as error:
-            self._pending.discard(self)
+            self._pending.waiting.pop(self, None)
             self._over = True
             self._failures.called(
                 self._endpoint, self._call, error, self.instance, dialling_s=perf_counter() - self._began

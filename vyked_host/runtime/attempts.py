@@ -6,7 +6,6 @@ The way without failures is the one that counts: whom the call has tried, the bu
 from __future__ import annotations
 
 import asyncio
-from time import perf_counter
 from typing import Any
 
 from ..contracts import Channel
@@ -22,7 +21,7 @@ from .hedging import race
 from .instances import Instance
 from .links import Way
 from .outcomes import unsendable
-from .outgoing import PLAIN, Outgoing, Tried
+from .outgoing import LEAST_S, PLAIN, Outgoing, Tried
 
 
 class Attempts(Outgoing):
@@ -34,25 +33,28 @@ class Attempts(Outgoing):
         """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
         if options is not None and options.hedge_after is not None and tried is None:
             return await race(self, arguments, options, options.hedge_after)
-        call = self._new(options or PLAIN)
+        clock, target = self._now, self._target
+        now = clock()
+        call = self._new(options or PLAIN, now)
         while True:
             answer: Answer | None = None
             dialling = 0.0  # when it began; then, negative, how long it took
             try:
-                instance = self._choose(call, options) if tried is None else self._another(call, options, tried)
+                if tried is None and options is None and call.deadline - now >= LEAST_S:
+                    instance = target.choose(call)
+                else:
+                    instance = self._instance(call, options, tried, now)
                 way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
                 channel = way.channel
                 if channel is None:
-                    dialling = perf_counter()
+                    dialling = clock()
                     channel = await self._dialled(instance, way, call)
-                    dialling -= perf_counter()
-                answer = self._send(call, arguments, instance, way, channel, tried)
+                    now = clock()
+                    dialling -= now
+                answer = self._send(call, arguments, instance, way, channel, tried, now)
                 result = await answer.future
             except BaseException as error:
-                if tried is None or tried.counts(error):
-                    self._failed(answer, error, call, perf_counter() - dialling if dialling > 0 else -dialling)
-                elif answer is not None:
-                    self._given_up(answer)
+                self._over(answer, error, call, tried, clock() - dialling if dialling > 0 else -dialling)
                 offered = served(channel, call) if answer is not None and channel is not None else None
                 tried, pause = self._next(error, call, options, tried, offered)
                 if pause is None:
@@ -60,32 +62,33 @@ class Attempts(Outgoing):
                         raise said from error
                     raise
             else:
-                answer.running = None  # it has the answer as its sink: a circle no collector would find
-                self.counters.succeeded(perf_counter() - answer.began)
-                self._ended(answer, None)
-                if instance.failures:
-                    instance.failures = 0
+                self._succeeded(answer)
                 return result
             if pause > 0.0:
                 await asyncio.sleep(pause)
+            now = clock()
 
     # ---- one attempt -----------------------------------------------------------------------------------------------
     def _send(
-        self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None
+        self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None, now: float
     ) -> Answer:  # fmt: skip
-        call.endpoint, call.codec = way.agreed(channel, self.endpoint)
+        call.endpoint, call.codec = way.known.get(self._key) or way.agreed(channel, self.endpoint)
         if tried is not None and (tried.doubt is not None or not self.endpoint.idempotent):
             offered = served(channel, call)
             tried.idempotent = offered is not None and offered.idempotent
             if tried.doubt is not None and results_at(offered, call) != tried.results:
                 raise tried.doubt
         codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
+        encode = codecs.encode
         try:
-            call.body = codecs.encode(arguments)
+            call.body = encode(arguments)
         except (ValueError, TypeError, OverflowError) as error:
             raise unsendable(self.endpoint, error) from error
-        answer = Answer(self.endpoint, instance, call.deadline, codecs.decode, self._loop.create_future())
-        self.client.pending.add(answer)
+        answer = Answer(self.endpoint, instance, codecs.decode, self._loop.create_future(), now, call.deadline)
+        pending = self._pending
+        if len(pending.waiting) >= pending.room:
+            pending.make_room()
+        pending.waiting[answer] = None
         instance.in_flight += 1
         try:
             answer.running = channel.dispatch(call, answer)
@@ -94,18 +97,41 @@ class Attempts(Outgoing):
             raise
         return answer
 
-    def _ended(self, answer: Answer, error: CallError | None) -> None:
-        instance, elapsed = answer.instance, perf_counter() - answer.began
+    def _succeeded(self, answer: Answer) -> None:
+        """Account for an attempt that was answered: as `_ended`, for each call that goes well."""
+        answer.running = None  # it has the answer as its sink: a circle no collector would find
+        clock, instance = self._now, answer.instance
+        elapsed = clock() - answer.began
         instance.in_flight -= 1
-        self.client.pending.discard(answer)
-        if self.client.observer is not None:
+        self._pending.waiting.pop(answer, None)
+        self.counters.succeeded(elapsed)
+        if self._observer is not None:
+            self._observer.observed(instance, None, elapsed)
+        if instance.failures:
+            instance.failures = 0
+
+    def _ended(self, answer: Answer, error: CallError | None) -> None:
+        instance = answer.instance
+        instance.in_flight -= 1
+        self._pending.waiting.pop(answer, None)
+        if self._observer is not None:
             fault = Fault(code=error.code, message=str(error), executed=error.executed) if error else None
-            self.client.observer.observed(instance, fault, elapsed)
+            self._observer.observed(instance, fault, self._now() - answer.began)
+
+    def _over(
+        self, answer: Answer | None, error: BaseException, call: Call, tried: Tried | None, dialling_s: float
+    ) -> None:  # fmt: skip
+        """An attempt failed, or another one has the answer, in which case this one was no failure."""
+        if tried is None or tried.counts(error):
+            self._failed(answer, error, call, dialling_s)
+        elif answer is not None:
+            self._ended(answer, None)
+            answer.abandon(Fault(code="CANCELLED", message="another attempt was answered first", executed="unknown"))
 
     def _failed(self, answer: Answer | None, error: BaseException, call: Call, dialling_s: float) -> None:
         """Account for a failed attempt."""
         known = error if isinstance(error, CallError) else None
-        waited = perf_counter() - answer.began if answer is not None else 0.0
+        waited = self._now() - answer.began if answer is not None else 0.0
         self.counters.fault(known.code if known is not None else type(error).__name__, waited)
         named = answer.instance.node_id if answer is not None else None
         self.client.failures.called(self.endpoint, call, error, named, dialling_s, waited)
@@ -115,11 +141,6 @@ class Attempts(Outgoing):
         answer.abandon(Fault(code="CANCELLED", message="the caller waits no longer", executed="unknown"))
         if known is not None and speaks_against(known.code, known.executed):
             self.client.ejection.failed(answer.instance)
-
-    def _given_up(self, answer: Answer) -> None:
-        """Another attempt has the answer: this one was no failure."""
-        self._ended(answer, None)
-        answer.abandon(Fault(code="CANCELLED", message="another attempt was answered first", executed="unknown"))
 
     # ---- the next one ----------------------------------------------------------------------------------------------
     def _next(
@@ -164,12 +185,14 @@ class Attempts(Outgoing):
         """Is there an instance that the call has not asked, and that can take it?"""
         return another(self.client.target.instances, tried.nodes, 0.0) is not None
 
-    def _another(self, call: Call, options: CallOptions | None, tried: Tried) -> Instance:
-        """The instance of an attempt after the first, or beside it: one that was not asked yet, where there is one."""
+    def _instance(self, call: Call, options: CallOptions | None, tried: Tried | None, now: float) -> Instance:
+        """The instance of an attempt; after the first, or beside it, one that was not asked yet, where there is one."""
+        if tried is None:
+            return self._choose(call, options, now)
         chosen = None
         if tried.nodes and (options is None or not options.instance):
             chosen = another(self.client.target.instances, tried.nodes, self.client.chance())
-        chosen = chosen or self._choose(call, options)
+        chosen = chosen or self._choose(call, options, now)
         tried.nodes.append(chosen.node_id)
         call.attempt = len(tried.nodes)
         return chosen

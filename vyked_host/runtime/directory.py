@@ -36,6 +36,7 @@ class Target:
         self._warm_up = warm_up or WarmUp(0.0, float, float)
         self._local: Instance | None = None
         self._is_stale = False  # who may be chosen is worked out at the next call, once for all that changed by then
+        self._is_plain = False  # nothing but the balancer has to be asked
         self._found: dict[str, Instance] = {}
         self._known: tuple[str, ...] = ()
         self.instances: tuple[Instance, ...] = ()
@@ -68,7 +69,7 @@ class Target:
 
     def _choose_anew(self) -> None:
         """Who may be chosen changed: the usable ones, or all while none is, since one of those may be back by now."""
-        self._is_stale = False
+        self._is_stale = self._is_plain = False
         candidates = tuple(each for each in self.instances if each.usable) or self.instances
         home = self._found.get(self._home) if self.settings.prefer_local else None
         self._local = home if home is not None and home.usable else None
@@ -78,7 +79,7 @@ class Target:
 
     def _usability_changed(self, instance: Instance) -> None:
         if self._found.get(instance.node_id) is instance:
-            self._is_stale = True
+            self._is_stale, self._is_plain = True, False
             if instance.usable:
                 self._warm_up.begin(instance.node_id)
 
@@ -92,18 +93,21 @@ class Target:
 
     def choose(self, call: Call) -> Instance:
         """The instance for `call`. Raises Unavailable, VersionMismatch or NotFound, saying what is known."""
+        return self._balancer.choose(call) if self._is_plain else self._chosen(call)  # type: ignore[return-value]  # of update()
+
+    def _chosen(self, call: Call) -> Instance:
         if self._is_stale:
             self._choose_anew()
         if self._local is not None:
             return self._local
         if not self.instances:
             raise self._absent()
-        if self._warm_up.is_on and call.entity is None:  # what belongs together stays together
-            return self._warm_up.choose(partial(self._balanced, call))
-        return self._balanced(call)
-
-    def _balanced(self, call: Call) -> Instance:
-        return self._balancer.choose(call)  # type: ignore[return-value]  # it chooses among what update() gave it
+        choose: Callable[[Call], Instance] = self._balancer.choose  # type: ignore[assignment]  # among what update() gave it
+        if not self._warm_up.is_on:
+            self._is_plain = True
+        elif call.entity is None:  # what belongs together stays together
+            return self._warm_up.choose(partial(choose, call))
+        return choose(call)
 
     def named(self, node_id: str) -> Instance:
         """The instance at one node. Raises Unavailable when it is not a candidate."""

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..contracts import Clock, Entered, Running, Sink
+from ..contracts import Clock, Entered, Sink
 from ..errors import Code
 from ..model.description import EndpointDescription, Surface
 from ..model.message import Call, Fault
@@ -35,7 +35,8 @@ class Dispatcher:
         self.clock, self.log, self.now = clock, log, clock.now
         self.lag = lag or LoopLag()  # one that nobody measures is never late
         self.failures = failures or FailureLog(clock, "")
-        self._routes: list[Route | None] = []
+        self._routes: dict[int, Route] = {}
+        self._next = 0
         self._revision = 0
         self._loop = asyncio.get_running_loop()
         self._start = runner(run, self._loop)
@@ -55,23 +56,24 @@ class Dispatcher:
     # ---- composition -----------------------------------------------------------------------------------------------
     def add(self, route: Route) -> int:
         """Serve one more endpoint; its index is never reused."""
-        self._routes.append(route)
+        index, self._next = self._next, self._next + 1
+        self._routes[index] = route
         self._revision += 1
         self.pacing.add(route)
-        return len(self._routes) - 1
+        return index
 
     def remove(self, service: str) -> None:
         """Serve nothing of `service` any more."""
-        for index, route in enumerate(self._routes):
-            if route is not None and route.endpoint.service == service:
-                self._routes[index] = None
+        for index, route in list(self._routes.items()):
+            if route.endpoint.service == service:
+                del self._routes[index]
                 self.pacing.remove(route)
         self._revision += 1
 
     @property
     def routes(self) -> list[Route]:
         """The endpoints that are served."""
-        return [route for route in self._routes if route is not None]
+        return list(self._routes.values())
 
     def surface(self, *names: str) -> Surface:
         """What a listener exposes that goes by any of `names` (its table in vyked.toml, its plugin; none: everything); an
@@ -80,23 +82,20 @@ class Dispatcher:
         def visible(endpoint: EndpointDescription) -> bool:
             return not names or endpoint.transports is None or not endpoint.transports.isdisjoint(names)
 
-        endpoints = tuple(r.endpoint if r is not None and visible(r.endpoint) else None for r in self._routes)
+        found = map(self._routes.get, range(self._next))
+        endpoints = tuple(r.endpoint if r is not None and visible(r.endpoint) else None for r in found)
         return Surface(revision=self._revision, endpoints=endpoints)
 
     def endpoint(self, index: int) -> EndpointDescription:
         """The endpoint that is served under `index`. Raises LookupError."""
-        route = self._routes[index]
-        if route is None:
-            raise LookupError(index)
-        return route.endpoint
+        return self._routes[index].endpoint
 
     def find(self, wanted: EndpointDescription) -> int | None:
         """The index of a compatible endpoint, the highest version first; None: there is none."""
         found = [
             (parse(route.endpoint.version).key(), index)
-            for index, route in enumerate(self._routes)
-            if route is not None
-            and route.endpoint.kind.is_raw == wanted.kind.is_raw
+            for index, route in self._routes.items()
+            if route.endpoint.kind.is_raw == wanted.kind.is_raw
             and route.endpoint.service == wanted.service
             and route.endpoint.name == wanted.name
             and compatible(route.endpoint.version, wanted.version or None)
@@ -104,74 +103,66 @@ class Dispatcher:
         return max(found)[1] if found else None
 
     # ---- per call --------------------------------------------------------------------------------------------------
-    def dispatch(self, call: Call, sink: Sink) -> Running | None:
-        """Run one call. Every refusal is `not_executed`."""
-        admitted = self._admit(call, sink)
-        if admitted is None:
-            return None
-        invocation, arguments = admitted
-        task = self._start(invocation.run(arguments))
-        if invocation.ended:
-            return None
-        invocation.started(task)
-        self._watch()
-        return invocation
-
     def enter(self, call: Call, sink: Sink) -> Entered | None:
         """Let one call in that the task of its transport runs."""
-        admitted = self._admit(call, sink)
-        if admitted is None:
-            return None
-        invocation, arguments = admitted
-        invocation.arguments = arguments
-        self._watch()
-        return invocation
+        return self.dispatch(call, sink, begin=False)
 
-    def _admit(self, call: Call, sink: Sink) -> tuple[Invocation, Any] | None:
-        """The call as it is counted from now on, and its arguments; None: it is refused."""
-        index = call.endpoint
-        route = self._routes[index] if 0 <= index < len(self._routes) else None
+    def dispatch(self, call: Call, sink: Sink, *, begin: bool = True) -> Invocation | None:
+        """Run one call, or only let it in. Every refusal is `not_executed`."""
+        route = self._routes.get(call.endpoint)
         if route is None:
-            self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {index} here")
+            self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {call.endpoint} here")
             return None
-        now = self.now()
-        if route.timeout_s is not None and call.deadline > now + route.timeout_s:
-            call.deadline = now + route.timeout_s
-        if call.deadline <= now:
-            self._refuse(call, sink, "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left", route)
-            return None
-        if not route.open:
-            self._refuse(call, sink, "UNAVAILABLE", route.closed_reason, route)
-            return None
-        if (route.examined or len(self.running) >= self.pacing.room or now >= self.lag.late_at) and (
-            why := self._examined(route, call, now)
-        ) is not None:
+        clock = self.now
+        now = clock()
+        if (
+            not route.is_plain
+            or call.deadline <= now
+            or len(self.running) >= self.pacing.room
+            or now >= self.lag.late_at
+        ) and (why := self._examined(route, call, now)) is not None:
             self._refuse(call, sink, *why, route)
             return None
         codecs = route.codecs.get(call.codec)
         if codecs is None:
-            text = f"{route.endpoint.path} can't be called with {call.codec!r}"
-            self._refuse(call, sink, "NOT_SUPPORTED", text, route)
+            self._refuse(call, sink, "NOT_SUPPORTED", f"{route.endpoint.path} can't take {call.codec!r}", route)
             return None
+        decode, make = codecs.decode, route.invocation
         try:
-            arguments = codecs.decode(call.body)
+            arguments = decode(call.body)
         except ValueError as error:
             self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
             return None
-        invocation = route.invocation(self, route, codecs, call, sink, now)
+        pace = route.pace if call.peer is not None else None
+        invocation = make(self, route, codecs, call, arguments, sink, now, pace)
         route.counters.in_flight += 1
         self.running[invocation] = None
-        if invocation.pace is None:
+        if pace is None:
             self.pacing.aside += 1
-        return invocation, arguments
+        if not self._sweeping:
+            self._watch()
+        if begin:
+            start = self._start
+            start(invocation)
+            if invocation.ended:
+                return None
+        return invocation
 
     def _watch(self) -> None:
-        if not self._sweeping:
-            self._sweeping = True
-            self._loop.call_later(SWEEP_S, self._sweep)
+        self._sweeping = True
+        self._loop.call_later(SWEEP_S, self._sweep)
 
     def _examined(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
-        return forbidden(route, call) or self.pacing.refusal(route, call, now)
+        """Why a call is refused about which something has to be looked at; None: it is not."""
+        if route.timeout_s is not None and call.deadline > now + route.timeout_s:
+            call.deadline = now + route.timeout_s
+        if call.deadline <= now:
+            return "DEADLINE_EXCEEDED", f"{route.endpoint.path}: no time was left"
+        if not route.open:
+            return "UNAVAILABLE", route.closed_reason
+        if route.examined or len(self.running) >= self.pacing.room or now >= self.lag.late_at:
+            return forbidden(route, call) or self.pacing.refusal(route, call, now)
+        return None
 
     def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> None:
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None

@@ -17,6 +17,7 @@ import msgspec
 from ..contracts import CreditSink, Sink
 from ..errors import ServiceError
 from ..model.message import INITIAL_CREDIT, Call, Fault
+from ..routing.concurrency import Pace
 from ..service.context import CURRENT, Context
 from .failures import raised_at
 from .lag import BLOCKED_S
@@ -34,32 +35,30 @@ NEVER_BEGUN = ("no thread was free for it",)
 """What a cancellation says of a blocking handler that had not begun."""
 
 
-class Invocation:
-    """A unary call, or the base of a stream."""
+class Invocation(msgspec.Struct, eq=False):
+    """A unary call, or the base of a stream. `began`: when it came in, in monotonic seconds; `pace`: of its endpoint, where it has a part
+    in it; `reason`: why it was cancelled; `task`: in which it goes on since it suspended."""
 
-    __slots__ = (
-        "_codecs", "_dispatcher", "_reason", "_sink", "arguments", "began", "call", "ended", "in_line_s", "pace", "route", "task",
-    )  # fmt: skip
+    dispatcher: Dispatcher
+    route: Route
+    codecs: BoundCodecs
+    call: Call
     arguments: Any
-    """Of a call that was let in and not begun."""
-
-    def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
-    ) -> None:
-        self._dispatcher, self._sink, self._codecs, self.began = dispatcher, sink, codecs, now
-        self.route, self.call = route, call
-        self.pace = route.pace if call.peer is not None else None
-        self.ended, self.in_line_s = False, 0.0
-        self._reason: Fault | None = None
-        self.task: asyncio.Task[None] | None = None
+    sink: Sink
+    began: float
+    pace: Pace | None
+    ended: bool = False
+    reason: Fault | None = None
+    task: asyncio.Task[None] | None = None
+    in_line_s: float = 0.0
 
     # ---- Running ---------------------------------------------------------------------------------------------------
     def cancel(self, fault: Fault) -> None:
         """End the handler's task; `fault` is what the sink hears when the handler lets itself be cancelled. Once: a second
         one would interrupt the handler's cleaning up."""
-        if self.ended or self._reason is not None:
+        if self.ended or self.reason is not None:
             return
-        self._reason = fault
+        self.reason = fault
         if self.task is not None:
             self.task.cancel()
 
@@ -78,20 +77,22 @@ class Invocation:
         """A unary call sends no items."""
 
     # ---- the handler's task ----------------------------------------------------------------------------------------
-    async def run(self, arguments: Any) -> None:
+    async def run(self) -> None:
         """The body of the task: the handler, and its outcome."""
-        dispatcher = self._dispatcher
-        begins = dispatcher.now()
-        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
+        call, route, dispatcher = self.call, self.route, self.dispatcher
+        now = dispatcher.now
+        begins = now()
+        if (begins >= call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
         if begins >= dispatcher.line.until and not await self._has_turn(begins):
             return
-        CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
+        CURRENT.set(Context(call, route.endpoint, now))
+        proceed, encode = route.proceed, self.codecs.encode
         try:
-            result = await self.route.proceed(arguments)
-            if result.__class__ is not self.route.result_class:
+            result = await proceed(self.arguments)
+            if result.__class__ is not route.result_class:
                 result = self._checked(result)
-            body = self._codecs.encode(result)
+            body = encode(result)
         except BaseException as error:
             if self._ended_by(error):
                 raise
@@ -101,7 +102,7 @@ class Invocation:
     def here(self) -> Coroutine[Any, Any, None]:
         """`run`, in the task of the one who brought the call."""
         self.task = asyncio.current_task()
-        return self.run(self.arguments)
+        return self.run()
 
     def comes_too_late(self, now: float) -> bool:
         """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.
@@ -119,35 +120,34 @@ class Invocation:
     async def _has_turn(self, begins: float) -> bool:
         """Whether it is to be begun, once those that came before have had their turn; else its sink has heard why not."""
         try:
-            self.in_line_s = await self._dispatcher.pacing.turn(self, begins)
+            self.in_line_s = await self.dispatcher.pacing.turn(self, begins)
         except asyncio.CancelledError:
             self.abandoned(self.task)
-            if self._reason is None:
+            if self.reason is None:
                 raise
         return not self.ended
 
     def started(self, task: asyncio.Task[None]) -> None:
         """It runs in `task`, and did not end at once."""
         self.task = task
-        task.add_done_callback(self.abandoned)
-        if self._reason is not None:  # cancelled from within its own first step
+        if self.reason is not None:  # cancelled from within its own first step
             task.cancel()
 
     def abandoned(self, _task: asyncio.Task[None] | None) -> None:
         """The task is over; when it was cancelled before its first line nobody has told the sink."""
         if not self.ended:
-            self._fail(msgspec.structs.replace(self._reason or self._cancelled(), executed="not_executed"))
+            self._fail(msgspec.structs.replace(self.reason or self._cancelled(), executed="not_executed"))
 
     def _ended_by(self, error: BaseException) -> bool:
         """Whatever a handler raises becomes its caller's fault, SystemExit too. True: it goes on from here, as what a person
         (Ctrl-C) or the interpreter wants, or as the task's own cancellation."""
         if isinstance(error, asyncio.CancelledError):
-            reason = self._reason or self._cancelled()
+            reason = self.reason or self._cancelled()
             never = error.args == NEVER_BEGUN
             self._fail(
                 msgspec.structs.replace(reason, executed="not_executed") if never else reason, *error.args[:never]
             )
-            return self._reason is None
+            return self.reason is None
         self._fail(self._fault(error), raised_at(error))
         return isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
@@ -166,38 +166,43 @@ class Invocation:
             try:
                 return application_fault(cast(ServiceError, error))
             except Exception as broken:  # noqa: BLE001 - its fields can't be read or sent: the class is at fault
-                return internal_fault(self.route.endpoint, broken, self._dispatcher.log)
+                return internal_fault(self.route.endpoint, broken, self.dispatcher.log)
         if refuses_own_arguments(error, self.route.endpoint):
             return invalid_fault(self.route.endpoint, cast(Exception, error))
-        return internal_fault(self.route.endpoint, error, self._dispatcher.log)
+        return internal_fault(self.route.endpoint, error, self.dispatcher.log)
 
     def _respond(self, body: Any) -> None:
         if not self.ended:
-            took_s, pace = self._dispatcher.now() - self.began, self.pace
-            if pace is not None and self.task is not None and self.began >= pace.since:
-                pace.ended += 1  # one without a task never suspended, so it never waited
-                pace.total_s += took_s - self.in_line_s  # the line has a bound of its own
-                if took_s - self.in_line_s < pace.fastest_s:
-                    pace.fastest_s = took_s - self.in_line_s
-            self.ended, self.task = True, None  # the task's context leads back here: a circle
-            self._dispatcher.leave(self)
+            now = self.dispatcher.now
+            took_s = now() - self.began
+            self.ended = True
+            if self.task is not None:
+                self._has_waited(took_s - self.in_line_s)  # the line has a bound of its own
+            self.dispatcher.leave(self)
             self.route.counters.succeeded(took_s)
-            self._sink.respond(self.call, body)
+            self.sink.respond(self.call, body)
+
+    def _has_waited(self, took_s: float) -> None:
+        """A call that suspended was answered: who never does never waits, and tells nothing of how much there is to do."""
+        self.task, pace = None, self.pace  # the task's context leads back here: a circle
+        if pace is not None and self.began >= pace.since:
+            pace.ended += 1
+            pace.total_s += took_s
+            if took_s < pace.fastest_s:
+                pace.fastest_s = took_s
 
     def _fail(self, fault: Fault, cause: str = "") -> None:
         if not self.ended:
             self.ended, self.task = True, None  # the task's context leads back here: a circle
-            self._dispatcher.leave(self)
-            elapsed = self._dispatcher.now() - self.began
+            self.dispatcher.leave(self)
+            elapsed = self.dispatcher.now() - self.began
             self.route.counters.fault(fault.code, elapsed)
             if self.pace is not None and fault.executed != "not_executed" and self.began >= self.pace.since:
                 self.pace.ended += 1
                 self.pace.total_s += elapsed - self.in_line_s
             queued = elapsed if fault.executed == "not_executed" else 0.0
-            self._dispatcher.failures.served(
-                self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued
-            )
-            self._sink.fail(self.call, fault)
+            self.dispatcher.failures.served(self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued)
+            self.sink.fail(self.call, fault)
 
 
 async def serve_stream(arguments: Any) -> Any:
@@ -205,18 +210,14 @@ async def serve_stream(arguments: Any) -> Any:
     return await STREAMING.get().serve(arguments)
 
 
-class Streaming(Invocation):
+class Streaming(Invocation, eq=False):
     """A call with a stream in one or both directions."""
 
-    __slots__ = ("_closed", "_granted", "_queue", "_ready", "_taken")
-
-    def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
-    ) -> None:
-        super().__init__(dispatcher, route, codecs, call, sink, now)
-        self._queue: deque[Any] = deque()
-        self._ready, self._granted = asyncio.Event(), asyncio.Event()
-        self._closed, self._taken = False, 0
+    _queue: deque[Any] = msgspec.field(default_factory=deque)
+    _ready: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    _granted: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    _closed: bool = False
+    _taken: int = 0
 
     def item(self, body: Any) -> bool:
         """One item of the caller's stream; False when it has to wait for credit."""
@@ -227,7 +228,7 @@ class Streaming(Invocation):
             self.cancel(Fault(code="INVALID_ARGUMENT", message=text, executed="executed"))
             return False
         try:
-            self._queue.append(self._codecs.decode_item(body))
+            self._queue.append(self.codecs.decode_item(body))
         except ValueError as error:
             fault = invalid_fault(self.route.endpoint, error)
             self.cancel(msgspec.structs.replace(fault, executed="executed"))  # the handler runs since the first item
@@ -259,21 +260,20 @@ class Streaming(Invocation):
         self._taken += 1
         # where nothing waits any more the sender may be waiting: large items use up their credit before so many have come
         if self._taken >= _GRANT or not self._queue:
-            cast(CreditSink, self._sink).credit(self.call, self._taken)
+            cast(CreditSink, self.sink).credit(self.call, self._taken)
             self._taken = 0
 
-    async def run(self, arguments: Any) -> None:
+    async def run(self) -> None:
         """The body of the task."""
-        dispatcher = self._dispatcher
-        begins = dispatcher.now()
+        begins = self.dispatcher.now()
         if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
-        CURRENT.set(Context(self.call, self.route.endpoint, dispatcher.now, None, self.call.request))
+        CURRENT.set(Context(self.call, self.route.endpoint, self.dispatcher.now))
         kind = self.route.endpoint.kind
         STREAMING.set(self)
         try:
-            result = await self.route.proceed(arguments)
-            body = None if kind.streams_out else self._codecs.encode(self._checked(result))
+            result = await self.route.proceed(self.arguments)
+            body = None if kind.streams_out else self.codecs.encode(self._checked(result))
         except BaseException as error:
             if self._ended_by(error):
                 raise
@@ -292,7 +292,7 @@ class Streaming(Invocation):
         try:
             async for item in items:
                 self._granted.clear()
-                if not self._sink.item(self.call, self._codecs.encode(item)):
+                if not self.sink.item(self.call, self.codecs.encode(item)):
                     await self._granted.wait()
         finally:
             close = getattr(items, "aclose", None)

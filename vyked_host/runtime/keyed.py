@@ -8,17 +8,12 @@ hold, and drain waits for it.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from ..contracts import Sink
 from ..model.message import Call, Fault
 from .invocation import Invocation
-
-if TYPE_CHECKING:
-    from .dispatcher import Dispatcher
-    from .routes import BoundCodecs, Route
 
 LIMIT_S = 60.0
 """What a handler gets whose caller has gone, from its arrival, where its endpoint has no `timeout` of its own."""
@@ -39,36 +34,36 @@ class Nobody:
         return True
 
 
-class KeyedInvocation(Invocation):
+class KeyedInvocation(Invocation, eq=False):
     """`has_begun`: the handler runs. `given`: an error that stands for a Fault as it was decided before, with that Fault."""
 
-    __slots__ = ("_until", "given", "has_begun")
+    has_begun: bool = False
+    given: tuple[Exception, Fault] | None = None
+    _until: float = 0.0
 
-    def __init__(
-        self, dispatcher: Dispatcher, route: Route, codecs: BoundCodecs, call: Call, sink: Sink, now: float
-    ) -> None:  # fmt: skip
-        if call.idempotency_key is not None:
-            call = msgspec.structs.replace(call)  # its deadline changes here, and not for a caller inside this process
-        super().__init__(dispatcher, route, codecs, call, sink, now)
-        self._until = max(call.deadline, now + LIMIT_S) if route.timeout_s is None else now + route.timeout_s
-        self.has_begun = False
-        self.given: tuple[Exception, Fault] | None = None
+    def __post_init__(self) -> None:
+        if self.call.idempotency_key is not None:
+            self.call = msgspec.structs.replace(
+                self.call
+            )  # its deadline changes here, and not for a caller inside this process
+        limit = self.route.timeout_s
+        self._until = max(self.call.deadline, self.began + LIMIT_S) if limit is None else self.began + limit
 
-    async def run(self, arguments: Any) -> None:
+    async def run(self) -> None:
         """The body of the task."""
         KEYED.set(self)
-        await super().run(arguments)
+        await super().run()
 
     def cancel(self, fault: Fault) -> None:
         """The caller goes; the handler stays, until its own time is over, and once the host can't wait any longer."""
-        if not self.has_begun or self._dispatcher.now() >= self._until:
+        if not self.has_begun or self.dispatcher.now() >= self._until:
             super().cancel(fault)
             return
-        if self.ended or isinstance(self._sink, Nobody):
+        if self.ended or isinstance(self.sink, Nobody):
             return
         self.call.deadline = self._until
-        sink, self._sink = self._sink, Nobody()
-        self._dispatcher.failures.served(self.route.endpoint.path, self.call, fault, "", 0.0, 0.0)
+        sink, self.sink = self.sink, Nobody()
+        self.dispatcher.failures.served(self.route.endpoint.path, self.call, fault, "", 0.0, 0.0)
         sink.fail(self.call, fault)
 
     def stop(self, fault: Fault) -> None:

@@ -102,21 +102,22 @@ class Way:
         self.channel: Channel | None = None
         self._waiting = 0
         self._in_flight: Callable[[], int] = _uncounted
-        self._agreed: dict[int, tuple[int, str]] = {}  # by identity, so each of them is kept:
-        self._wanted: list[EndpointDescription] = []
+        self.known: dict[int, tuple[int, str]] = {}
+        """What was agreed on this channel: id(endpoint) -> its index and codec there."""
+        self._wanted: list[EndpointDescription] = []  # by identity, so each of them is kept
         self._warned: set[int] = set()
         self._dialling: asyncio.Future[Channel] | None = None
         self._closed = False
         self._retiring: weakref.WeakSet[Channel] = weakref.WeakSet()  # calls may still run on them
 
     def agreed(self, channel: Channel, wanted: EndpointDescription) -> tuple[int, str]:
-        """The index and the codec to call `wanted` with on `channel`, looked up once per channel. Raises NotFound."""
-        found = self._agreed.get(id(wanted))
+        """The index and the codec to call `wanted` with on `channel`, `known` from now on. Raises NotFound."""
+        found = self.known.get(id(wanted))
         if found is None:
             index = channel.endpoint(wanted)
             codec = channel.codec_for(wanted, index) if isinstance(channel, LocalChannel) else channel.codec
             found = (index, "raw" if wanted.kind is Kind.HTTP else codec)
-            self._agreed[id(wanted)] = found
+            self.known[id(wanted)] = found
             self._wanted.append(wanted)
             self._warn(channel, index)
         return found
@@ -133,7 +134,7 @@ class Way:
 
     def _forget(self) -> None:
         """What was agreed and said on a channel that is no longer used."""
-        self._agreed.clear()
+        self.known.clear()
         self._wanted.clear()
         self._warned.clear()
 

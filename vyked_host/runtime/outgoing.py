@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HOP_S = 0.005
 """What a nested call leaves of its caller's time for the way back (docs/semantics.md, deadlines)."""
+LEAST_S = 1e-6
+"""With less time than that, nothing is begun: choosing an instance takes longer."""
 PLAIN = CallOptions()
 """Of a call without options."""
 
@@ -57,6 +59,8 @@ class Outgoing:
     ) -> None:  # fmt: skip
         self.client, self.endpoint, self.counters, self.timeout = client, endpoint, counters, timeout
         self._now, self._loop = client.clock.now, asyncio.get_running_loop()
+        self._target, self._pending, self._observer = client.target, client.pending, client.observer
+        self._key = id(endpoint)
         self._codecs: dict[str, ClientCodecs] = {}
         self._only = "http" if endpoint.kind is Kind.HTTP else client.target.settings.transport
         self._count = client.target.settings.connections
@@ -68,8 +72,8 @@ class Outgoing:
         outer = CURRENT.get(None)
         return deadline if outer is None else min(deadline, outer.call.deadline - HOP_S)
 
-    def _new(self, options: CallOptions) -> Call:
-        deadline = self._now() + (options.timeout or self.timeout)
+    def _new(self, options: CallOptions, now: float) -> Call:
+        deadline = now + (options.timeout or self.timeout)
         outer = CURRENT.get(None)
         if outer is None:
             metadata = headers.pack(options.metadata) if options.metadata else None
@@ -80,15 +84,15 @@ class Outgoing:
             0, 0, "", None, deadline, None, metadata, 1, options.entity, options.idempotency_key, self.client.caller
         )  # fmt: skip
 
-    def _choose(self, call: Call, options: CallOptions | None) -> Instance:
-        if call.deadline <= self._now():
+    def _choose(self, call: Call, options: CallOptions | None, now: float) -> Instance:
+        if call.deadline - now < LEAST_S:
             raise DeadlineExceeded(
                 f"{self.endpoint.path}: no time was left",
                 service=self.endpoint.service, method=self.endpoint.name, executed="not_sent",
             )  # fmt: skip
         if options is not None and options.instance:
-            return self.client.target.named(options.instance)
-        return self.client.target.choose(call)
+            return self._target.named(options.instance)
+        return self._target.choose(call)
 
     async def _dialled(self, instance: Instance, way: Way, call: Call) -> Channel:
         try:

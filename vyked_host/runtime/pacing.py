@@ -22,7 +22,8 @@ from ..model.description import Kind
 from ..model.message import Call
 from ..model.report import InFlight
 from ..routing.concurrency import Concurrency, Pace, Seen
-from ..routing.priority import LOW_SHARE, Order, Priority
+from ..routing.priority import LOW_SHARE, PRIORITY, Order, Priority, lower
+from ..wire.metadata import unpack
 from .lag import BLOCKED_S, LATE_S, LoopLag
 from .line import IMPATIENT_S, PATIENT_S, Line
 from .statistics import CallCounters
@@ -118,11 +119,11 @@ class Pacing:
         if route.endpoint.kind is Kind.WEBSOCKET:  # bounded by connections; open ones take no call's place
             return None
         found: str | None = None
-        ran, priority = len(self._running) - sum(each.in_flight for each in self._sockets), route.endpoint.priority
+        ran, priority = len(self._running) - sum(each.in_flight for each in self._sockets), _priority(route, call)
         if not self._order.lets_in(priority, ran, self._most, self._most, now):
             found = f"enough to do: {ran} calls run ([limits] in_flight)"
         elif self._limit is not None and route.pace is not None and call.peer is not None:
-            found = self._crowded(self._limit, route, route.pace, call.deadline, now)
+            found = self._crowded(self._limit, priority, route.pace, call.deadline, now)
         if found is None and self._is_line and call.peer is not None:
             found = self._behind(priority, call.deadline - now)
         if found is None:
@@ -130,9 +131,11 @@ class Pacing:
         self._refused = True
         return "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: {found}"
 
-    def _crowded(self, limit: Concurrency, route: Route, pace: Pace, deadline: float, now: float) -> str | None:
+    def _crowded(
+        self, limit: Concurrency, priority: Priority, pace: Pace, deadline: float, now: float
+    ) -> str | None:  # fmt: skip
         ran, left = len(self._running) - self.aside, deadline - now
-        if limit.is_cut and not self._order.lets_in(route.endpoint.priority, ran, limit.limit, self._most, now):
+        if limit.is_cut and not self._order.lets_in(priority, ran, limit.limit, self._most, now):
             return f"{ran} calls run, and more would only wait ([limits] adaptive)"
         if left < pace.takes_s:
             return f"calls of it take {pace.takes_s:.2f} s now, and {left:.2f} s were left"
@@ -184,6 +187,10 @@ class Pacing:
                 "more calls come than get done: %.0f at once for now, others are refused at once ([limits] adaptive)",
                 limit.limit,
             )
+
+
+def _priority(route: Route, call: Call) -> Priority:
+    return lower(route.endpoint.priority, unpack(call.metadata).get(PRIORITY) if call.metadata else None)
 
 
 def _bounded(limit: float) -> int | None:

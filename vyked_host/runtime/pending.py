@@ -5,6 +5,7 @@ whose time is over. What is answered, cancelled or late leaves it at once: nothi
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Protocol
 
 from ..errors import Overloaded
@@ -24,33 +25,36 @@ class Pending:
     """The table of one host."""
 
     def __init__(self, *, limit: int | None) -> None:
-        self._limit = limit
+        self._limit = math.inf if limit is None else limit
+        self.room = 0.0
+        """When so many wait, who comes asks to `make_room`: at the limit, or before the sweep has begun."""
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[Expiring, None] = {}
-        self._sweeping = False
+        self.waiting: dict[Expiring, None] = {}
+        """Who is watched over. Whoever waits no longer is taken out."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def add(self, waiting: Expiring) -> None:
         """Watch over `waiting`. Raises Overloaded (`not_sent`) at the limit."""
-        if self._limit is not None and len(self._waiting) >= self._limit:
+        if len(self.waiting) >= self.room:
+            self.make_room()
+        self.waiting[waiting] = None
+
+    def make_room(self) -> None:
+        """Begin the sweep. Raises Overloaded (`not_sent`) at the limit."""
+        if len(self.waiting) >= self._limit:
             text = f"{self._limit} calls already wait for answers in this host ([limits] pending)"
             raise Overloaded(text, executed="not_sent")
-        self._waiting[waiting] = None
-        if not self._sweeping:
-            self._sweeping = True
-            self._loop.call_later(SWEEP_S, self._sweep)
-
-    def discard(self, waiting: Expiring) -> None:
-        """It waits no longer."""
-        self._waiting.pop(waiting, None)
+        self.room = self._limit
+        self._loop.call_later(SWEEP_S, self._sweep)
 
     def _sweep(self) -> None:
         now = self._loop.time()
-        for each in [each for each in self._waiting if each.deadline <= now]:
-            self._waiting.pop(each, None)
+        for each in [each for each in self.waiting if each.deadline <= now]:
+            self.waiting.pop(each, None)
             self._loop.call_soon(each.expire)  # by itself: the failure of one is not the others'
-        self._sweeping = bool(self._waiting)
-        if self._sweeping:
+        if self.waiting:
             self._loop.call_later(SWEEP_S, self._sweep)
+        else:
+            self.room = 0.0

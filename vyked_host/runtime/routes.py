@@ -46,10 +46,10 @@ class BoundCodecs:
 
 class Route:
     """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains; `examined`: not every call
-    that comes is run even then."""
+    that comes is run even then; `is_plain`: it is open, and nothing about its calls has to be looked at."""
 
     __slots__ = (
-        "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "limit", "open", "pace", "proceed", "result_class", "streams", "timeout_s",
+        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_plain", "limit", "pace", "proceed", "result_class", "streams", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +81,16 @@ class Route:
         self.closed_reason = ""
         self.result_class = endpoint.result if isinstance(endpoint.result, type) else None
         self.checks = endpoint.result is not Any and not endpoint.kind.is_raw
+
+    @property
+    def open(self) -> bool:
+        """Are calls let in?"""
+        return self._open
+
+    @open.setter
+    def open(self, value: bool) -> None:
+        self._open = value
+        self.is_plain = value and not self.examined and self.timeout_s is None
 
 
 def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCodecs]:

@@ -1,51 +1,63 @@
 """How a handler is run. In each way it runs in a real Task, with a Context of its own, from its first line to its last:
 `current_task`, `timeout`, `TaskGroup`, contextvars and cancellation are true in every handler.
 
-`task` is the reference: ``create_task``, begun in the next turn of the loop. `eager` begins at once (CPython 3.12 and later);
-a handler that does not suspend is then answered within the turn its call came in.
+`task` is the reference: ``create_task``, begun in the next turn of the loop. `turn` begins then too, and makes fewer tasks than there
+are handlers (:mod:`turns`). `eager` begins at once (CPython 3.12 and later); a handler that does not suspend is then answered within
+the turn its call came in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
 from ..errors import UsageError
+from .turns import Run, Turn
 
-Start = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+Start = Callable[[Run], None]
+"""Begin it, now or in the next turn of the loop, and tell it its task once it goes on by itself."""
 
 
 def by_task(loop: asyncio.AbstractEventLoop) -> Start:
     """The reference."""
 
-    def start(body: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return loop.create_task(body, context=Context())
+    def start(run: Run) -> None:
+        task = loop.create_task(run.run(), context=Context())
+        task.add_done_callback(run.abandoned)
+        run.started(task)
 
     return start
+
+
+def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
+    """A task for those that come together, until one of them suspends."""
+    return Turn(loop).start
 
 
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     """Begun at once."""
     make: Any = asyncio.Task
 
-    def start(body: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        found: asyncio.Task[None] = make(body, loop=loop, context=Context(), eager_start=True)
-        return found
+    def start(run: Run) -> None:
+        task: asyncio.Task[None] = make(run.run(), loop=loop, context=Context(), eager_start=True)
+        if not run.ended:
+            task.add_done_callback(run.abandoned)
+            run.started(task)
 
     return start
 
 
-RUNNERS: dict[str, Callable[[asyncio.AbstractEventLoop], Start]] = {"task": by_task}
+RUNNERS: dict[str, Callable[[asyncio.AbstractEventLoop], Start]] = {"task": by_task, "turn": by_turn}
 if sys.version_info >= (3, 12):
     RUNNERS["eager"] = eagerly
 
 
 def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
     """The way called `name`; "auto" is the best of this Python. Raises UsageError for one it does not have."""
-    chosen = ("eager" if "eager" in RUNNERS else "task") if name == "auto" else name
+    chosen = ("eager" if "eager" in RUNNERS else "turn") if name == "auto" else name
     if chosen not in RUNNERS:
         raise UsageError(f"handlers can't be run {name!r} on this Python; it has: {', '.join(RUNNERS)}")
     return RUNNERS[chosen](loop)

@@ -30,7 +30,7 @@ class Streams(Outgoing):
 
     def stream(self, arguments: Any, inbound: AsyncIterator[Any] | None, options: CallOptions | None) -> Reply:
         """A streamed answer; nothing is sent before it is first waited for."""
-        call = self._new(options or PLAIN)
+        call = self._new(options or PLAIN, self._now())
 
         async def start(reply: Reply) -> Running | None:
             instance, channel = await self._open(call, options)
@@ -46,7 +46,7 @@ class Streams(Outgoing):
         return Reply(self.endpoint, call, start, client.pending, client.tasks, inbound, client.failures)
 
     async def _open(self, call: Call, options: CallOptions | None) -> tuple[Instance, Channel]:
-        instance = self._choose(call, options)
+        instance = self._choose(call, options, self._now())
         way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
         channel = way.channel or await self._dialled(instance, way, call)
         call.endpoint, call.codec = way.agreed(channel, self.endpoint)

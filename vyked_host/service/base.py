@@ -147,7 +147,8 @@ class _Unattached:
 class Service(Contract):
     """One instance per host, made by the host with no arguments. ``class Identity(Service, name=..., version=...)``.
 
-    `options: MyStruct` in the class is the table ``[services.NAME.options]`` of vyked.toml.
+    `options: MyStruct` in the class is the table ``[services.NAME.options]`` of vyked.toml; `event_needs = EventNeeds(...)` is what
+    it asks of the bus: one that gives less is refused before anything starts.
     """
 
     log: Log

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast
 
 from ..errors import UsageError
+from ..routing.priority import Priority
 
 if TYPE_CHECKING:
     from .endpoints import Decorated
@@ -30,6 +31,7 @@ class BoundEndpoint(Generic[P, R_co]):
     def using(
         self, *, timeout: float | None = None, entity: str | None = None, idempotency_key: str | None = None,
         hedge_after: float | None = None, metadata: Mapping[str, str] | None = None, instance: str | None = None,
+        priority: Priority | None = None,
     ) -> BoundEndpoint[P, R_co]:  # fmt: skip
         """The same method with options for this call, times in seconds; raises UsageError on one's own instance."""
         raise NotImplementedError
@@ -64,7 +66,7 @@ class BoundStream(Generic[P, T_co]):
 
     def using(
         self, *, timeout: float | None = None, entity: str | None = None, metadata: Mapping[str, str] | None = None,
-        instance: str | None = None,
+        instance: str | None = None, priority: Priority | None = None,
     ) -> BoundStream[P, T_co]:  # fmt: skip
         """The same method with options for this call; raises UsageError on one's own instance."""
         raise NotImplementedError

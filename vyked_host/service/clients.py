@@ -12,6 +12,7 @@ import msgspec
 from ..errors import UsageError
 from ..model.description import Dependency, EndpointDescription, Kind
 from ..model.values import Value
+from ..routing.priority import PRIORITY, RANKS
 from .annotations import type_name
 from .base import Contract
 from .calls import BoundEndpoint, BoundStream, Reply
@@ -53,11 +54,18 @@ class Invoker(Protocol):
 
 
 def merged(endpoint: EndpointDescription, before: CallOptions | None, given: Mapping[str, Any]) -> CallOptions:
-    """`before` with what `using(...)` was given on top. Raises ValueError where a method can't be called so."""
+    """`before` with what `using(...)` was given on top; a priority is one of its metadata. Raises ValueError where a method can't be
+    called so."""
     if given.get("hedge_after") is not None and (fault := unhedgeable(endpoint)):
         raise ValueError(f"hedge_after: {fault}")
     said = {name: value for name, value in given.items() if value is not None}
-    return msgspec.structs.replace(before or CallOptions(), **said)
+    if (priority := said.pop("priority", None)) is not None and priority not in RANKS:
+        raise ValueError(f"priority: {priority!r} is none of {', '.join(RANKS)}")
+    before = before or CallOptions()
+    if priority is not None or "metadata" in said:
+        kept = priority or (before.metadata or {}).get(PRIORITY)
+        said["metadata"] = dict(said.get("metadata", before.metadata or {})) | ({PRIORITY: kept} if kept else {})
+    return msgspec.structs.replace(before, **said)
 
 
 def unhedgeable(endpoint: EndpointDescription) -> str:
@@ -86,7 +94,8 @@ class BoundRemote(BoundEndpoint[P, R_co]):
             arguments = self._arguments(*args, **kwargs)
         except TypeError as error:
             raise misfit(self._endpoint, error) from None
-        return self._call(arguments, None, self._options)
+        call = self._call
+        return call(arguments, None, self._options)
 
     def using(self, **options: Any) -> BoundRemote[P, R_co]:
         """The same method with options for this call."""

@@ -16,6 +16,7 @@ from ..errors import UsageError, VykedError
 from ..model.description import EndpointDescription, SubscriptionDescription
 from ..model.message import Call
 from ..model.values import Value
+from ..routing.priority import PRIORITY, Priority, lower
 from ..wire.metadata import pack, unpack
 from ..wire.trace import TRACEPARENT, inherited, joined
 
@@ -67,14 +68,12 @@ class Delivery(Value):
 
 
 class Context(msgspec.Struct):
-    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events, `request`
-    for calls that came over HTTP (the web framework's request)."""
+    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events."""
 
     call: Call
     description: EndpointDescription | SubscriptionDescription
     now: Callable[[], float]
     delivery: Delivery | None = None
-    request: Any = None
     headers: dict[str, str] | None = None
     trace: dict[str, str] | None = None
     packed_trace: bytes | None = None
@@ -86,6 +85,11 @@ class Context(msgspec.Struct):
             return self.delivery.id
         peer = self.call.peer
         return f"{peer.node_id or peer.address if peer else 'local'}-{self.call.id}"
+
+    @property
+    def request(self) -> Any:
+        """The web framework's request, where the call came as one; else None."""
+        return self.call.request
 
     @property
     def endpoint(self) -> str:
@@ -117,22 +121,35 @@ class Context(msgspec.Struct):
         return self.headers
 
     @property
+    def priority(self) -> Priority:
+        """Of this call: what its method is declared with, or the lower one that its caller asked for."""
+        found = self.description
+        most = found.priority if isinstance(found, EndpointDescription) else "normal"
+        return lower(most, self.metadata.get(PRIORITY) if self.call.metadata else None)
+
+    @property
     def traceparent(self) -> str:
         """The W3C trace header, empty when there is none that is valid."""
         return self.inherited.get(TRACEPARENT, "")
 
     @property
     def inherited(self) -> Mapping[str, str]:
-        """What of the metadata goes on by itself to calls and events made here: ``traceparent tracestate baggage``."""
+        """What goes on by itself to calls and events made here: ``traceparent tracestate baggage``, and a priority that is low, or
+        that was asked for."""
         if self.trace is None:
             self.trace = inherited(self.metadata) if self.call.metadata else {}
+            if self.priority == "low" or (self.call.metadata and self.metadata.get(PRIORITY) == "normal"):
+                self.trace[PRIORITY] = self.priority
             self.packed_trace = pack(self.trace)
         return self.trace
 
     def onward(self, own: Mapping[str, str] | None) -> bytes | None:
         """The metadata, packed, of a call made here: `own`, and what it inherits."""
         outer = self.inherited
-        return pack(joined(outer, own)) if own else self.packed_trace
+        if not own:
+            return self.packed_trace
+        kept = {PRIORITY: outer[PRIORITY]} if PRIORITY in outer else {}  # also where the trace begins anew
+        return pack(kept | joined(outer, own))
 
     @property
     def idempotency_key(self) -> str | None:

@@ -17,6 +17,7 @@ from ..model import names
 from ..model.description import (
     Dependency,
     EndpointDescription,
+    EventNeeds,
     Kind,
     Periodic,
     ServiceDescription,
@@ -78,7 +79,7 @@ def described(cls: type[Service], naming: Naming) -> ServiceDescription:
         name=naming.service, version=naming.version, cls=cls, module=cls.__module__, summary=summary(cls),
         options=options_of(cls), endpoints=endpoints, events=events_of(cls, naming), enqueues=enqueues_of(cls),
         subscriptions=(*subscriptions_of(cls), *works_of(cls, naming)), dependencies=dependencies_of(cls), periodic=periodic_of(cls),
-        background=background_of(cls),
+        background=background_of(cls), event_needs=event_needs_of(cls),
     )  # fmt: skip
 
 
@@ -105,6 +106,21 @@ def check_construction(cls: type[Service]) -> None:
         body = inspect.getattr_static(cls, name)
         if not (inspect.iscoroutinefunction(body) or inspect.isgeneratorfunction(body)):
             raise of_member(cls, name, body).fault("the host awaits it", f"write `async def {name}`")
+
+
+def event_needs_of(cls: type[Service]) -> EventNeeds:
+    """``event_needs = EventNeeds(...)`` of the class. Raises UsageError when it is something else."""
+    found = getattr(cls, "event_needs", None)
+    if found is None:
+        return EventNeeds()
+    if not isinstance(found, EventNeeds):
+        text = f"event_needs is {type(found).__name__}"
+        raise (
+            of_class(cls)
+            ._replace(member="event_needs")
+            .fault(text, 'write event_needs = EventNeeds(durability="process")')
+        )
+    return found
 
 
 def options_of(cls: type[Service]) -> type[msgspec.Struct] | None:

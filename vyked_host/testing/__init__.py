@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from .conformance.balancers import BalancerConformance as BalancerConformance
     from .conformance.cases import needs as needs
     from .conformance.cases import since as since
+    from .conformance.faulted import Faults as Faults
+    from .conformance.faulted import Peek as Peek
+    from .conformance.faulted import ServerFaults as ServerFaults
+    from .conformance.faulted import UnderFaults as UnderFaults
     from .conformance.middlewares import MiddlewareConformance as MiddlewareConformance
     from .conformance.plugins import PluginConformance as PluginConformance
     from .conformance.pubsub import PubSubConformance as PubSubConformance
@@ -31,16 +35,20 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BalancerConformance": "conformance.balancers",
+    "Faults": "conformance.faulted",
     "MemoryNet": "memory_net",
     "Mesh": "mesh",
     "MiddlewareConformance": "conformance.middlewares",
+    "Peek": "conformance.faulted",
     "PluginConformance": "conformance.plugins",
     "Proxy": "proxy",
     "PubSubConformance": "conformance.pubsub",
     "RegistryConformance": "conformance.registries",
     "ResultStoreConformance": "conformance.results",
     "SerializerConformance": "conformance.serializers",
+    "ServerFaults": "conformance.faulted",
     "TransportConformance": "conformance.transports",
+    "UnderFaults": "conformance.faulted",
     "environment": "surroundings",
     "eventually": "waiting",
     "leaks": "leftovers",
@@ -50,8 +58,8 @@ _HOME = {
 }
 
 __all__ = [
-    "BalancerConformance", "MemoryNet", "Mesh", "MiddlewareConformance", "PluginConformance", "Proxy", "PubSubConformance",
-    "RegistryConformance", "ResultStoreConformance", "SerializerConformance", "TransportConformance", "environment",
+    "BalancerConformance", "Faults", "MemoryNet", "Mesh", "MiddlewareConformance", "Peek", "PluginConformance", "Proxy", "PubSubConformance",
+    "RegistryConformance", "ResultStoreConformance", "SerializerConformance", "ServerFaults", "TransportConformance", "UnderFaults", "environment",
     "eventually", "leaks", "needs", "running", "since",
 ]  # fmt: skip
 

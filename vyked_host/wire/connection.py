@@ -29,7 +29,10 @@ from .table import table
 
 _REQUEST, _RESPONSE, _ITEM, _PIECE = packets.REQUEST, packets.RESPONSE, packets.ITEM, packets.PIECE
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
-_unpack_paired = struct.Struct("<IIHHHHI").unpack_from  # the same header with two pairs of bytes as one number each
+_PAIRED = struct.Struct("<IIHHHHI")  # the same header with two pairs of bytes as one number each
+_unpack_paired, _pack_paired = _PAIRED.unpack_from, _PAIRED.pack
+_pack_answer = struct.Struct("<II12s").pack  # length and call id, and the rest of the header of every RESPONSE:
+_ANSWER: Final = HEADER.pack(0, 0, 0, 0, _RESPONSE, 0, 0, 0, 0)[8:]
 _ATTEMPTS: Final = 255
 
 AT_ONCE_BYTES: Final = 16 << 10
@@ -83,25 +86,25 @@ class Connection:
             data = joined
         found: list[Packet] = []
         append, unpack, hot, most = found.append, _unpack_paired, self._hot, self._message_cap
-        position, end = 0, len(data)
-        while end - position >= HEADER_BYTES:
+        start, end = HEADER_BYTES, len(data)  # of the payload of the next packet
+        while start <= end:
             # kind comes with the flags above it, attempt with the reserved byte: none of those is set in a hot packet
-            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, position)
-            start = position + HEADER_BYTES
+            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, start - HEADER_BYTES)
             stop = start + length
             if kind not in hot or length > most or attempt > _ATTEMPTS:
-                packet = self._other(data, position, stop)
+                packet = self._other(data, start - HEADER_BYTES, stop)
                 if packet is None:
                     break
                 append(packet)
                 if self.closed:
-                    break
+                    return found
                 hot = self._hot
             elif stop > end:
                 break
             else:
                 append((kind, call_id, endpoint, caller, attempt, value, None, data[start:stop]))
-            position = stop
+            start = stop + HEADER_BYTES
+        position = start - HEADER_BYTES
         if position < end and not self.closed:
             self._left.keep(data[position:] if position else data)
         return found
@@ -191,7 +194,7 @@ class Connection:
         if _REQUEST not in self._sends:
             raise self._misuse(_REQUEST)
         if meta is None:
-            return _pack(len(body), call_id, endpoint, caller, _REQUEST, 0, attempt, 0, remaining_ms) + body
+            return _pack_paired(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
         payload = join(meta, body, self.sendable)
         return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
 
@@ -199,7 +202,7 @@ class Connection:
         """A RESPONSE; empty where the answer was a stream."""
         if _RESPONSE not in self._sends:
             raise self._misuse(_RESPONSE)
-        return _pack(len(body), call_id, 0, 0, _RESPONSE, 0, 0, 0, 0) + body
+        return _pack_answer(len(body), call_id, _ANSWER) + body
 
     def item(self, call_id: int, body: bytes) -> bytes:
         """An ITEM of a stream, in either direction."""

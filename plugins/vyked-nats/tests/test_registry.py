@@ -10,13 +10,14 @@ from pathlib import Path
 import nats
 import pytest
 from node import QUICK
-from server import NatsServer
+from server import JETSTREAM, NatsServer
 from vyked_nats.options import RegistryOptions
 from vyked_nats.registry.bucket import Bucket, read, written
 from vyked_nats.registry.registry import NatsRegistry
+from vyked_nats.registry.verify import fit
 
-from vyked_host import Unavailable
-from vyked_host.contracts import Anew
+from vyked_host import StartError, Unavailable
+from vyked_host.contracts import Anew, Away, Unfit
 from vyked_host.testing import environment, eventually
 from vyked_host.testing.conformance.company import record
 from vyked_host.testing.leftovers import leaks
@@ -223,3 +224,46 @@ def test_any_node_id_fits_into_a_key(node_id):
     assert read(part) == node_id
     assert not set(part) & set(" .*>/:")
     assert Bucket(None, "b", 1).key_of(f"$KV.b.life.{part}").node_id == node_id
+
+
+# ---- what is refused at start --------------------------------------------------------------------------------------------
+@pytest.fixture
+def run_server():
+    """Servers that are set in some way."""
+    made = []
+
+    def run(*settings):
+        made.append(NatsServer(*settings).start())
+        return made[-1]
+
+    yield run
+    for each in made:
+        each.close()
+
+
+async def test_a_server_without_jetstream_keeps_no_registry(run_server, open_registry):
+    with pytest.raises(StartError, match="nats-server -js") as found:
+        await fit(open_registry(run_server().url))
+    assert not isinstance(found.value, Away)
+
+
+async def test_a_server_that_is_away_is_told_apart_from_one_that_does_not_let_us_in(run_server, open_registry):
+    server = run_server("authorization { user: a, password: s3cret }", JETSTREAM)
+    with pytest.raises(StartError, match="Authorization Violation") as refused:
+        await fit(open_registry(server.url.replace("//", "//a:wrong-word@")))
+    assert not isinstance(refused.value, Away)
+    assert "wrong-word" not in str(refused.value)
+    await fit(open_registry(server.url.replace("//", "//a:s3cret@")))
+    server.kill()
+    with pytest.raises(Away, match=r"\[registry.nats\] url"):
+        await fit(open_registry(server.url))
+
+
+async def test_a_bucket_in_which_nodes_expire_is_refused_with_the_remedy(shared, open_registry):
+    registry = open_registry(shared.url)
+    client = await nats.connect(shared.url)
+    await client.jetstream().create_key_value(bucket=registry.bucket.name, ttl=60)
+    await client.close()
+    with pytest.raises(Unfit, match="expire") as found:
+        await fit(registry)
+    assert (found.value.key, found.value.remedy) == ("registry.nats.url", f"nats kv rm {registry.bucket.name}")

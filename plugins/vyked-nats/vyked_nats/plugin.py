@@ -101,6 +101,7 @@ def vyked_registries() -> Iterable[Provider[Registry]]:
             summary="who is where, in a key-value bucket of NATS servers with JetStream: no process of ours",
             options=RegistryOptions,
             build=_registry,
+            verify=_verify_registry,
         )
     ]
 
@@ -120,6 +121,14 @@ def _registry(options: RegistryOptions, env: Environment) -> Registry:
     from .registry.registry import NatsRegistry
 
     return NatsRegistry(options, env)
+
+
+async def _verify_registry(registry: Registry) -> Guarantees:
+    from .registry.registry import NatsRegistry
+    from .registry.verify import fit
+
+    await fit(cast(NatsRegistry, registry))
+    return Guarantees()
 
 
 @hookimpl

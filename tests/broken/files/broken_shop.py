@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from vyked_host import Service, api, client, get, subscribe, xsubscribe
+from vyked_host import EventNeeds, Service, api, client, get, subscribe, xsubscribe
 
 
 class ShopOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,3 +82,11 @@ class Ticker(Service, name="ticker", version="1"):
     @api
     async def prices(self) -> AsyncIterator[int]:
         yield 1
+
+
+class Ledger(Service, name="ledger", version="1"):
+    event_needs = EventNeeds(durability="disk", ordered=True, largest=1 << 30)
+
+
+class Vague(Service, name="vague", version="1"):
+    event_needs = "disk"

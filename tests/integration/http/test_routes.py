@@ -221,18 +221,21 @@ async def test_headers_become_the_call(http: Any, served: Any) -> None:
     headers = {
         "traceparent": "00-1-2-01", "baggage": "k=v", "Vyked-Metadata": '{"tenant": "a"}', "Idempotency-Key": "key-1",
         "Vyked-Entity": "caf%C3%A9", "Vyked-Attempt": "2", "Vyked-Caller": "accounts/1.0.0", "Vyked-Timeout-Ms": "1500",
+        "Vyked-Priority": "low",
     }  # fmt: skip
     async with http.post("/-/call/identity/hello", json={"user_name": "ada"}, headers=headers) as answer:
         assert answer.status == 200
     call = served[0].calls.calls[-1]
-    assert json.loads(call.metadata) == {"tenant": "a", "traceparent": "00-1-2-01", "baggage": "k=v"}
+    assert json.loads(call.metadata) == {
+        "tenant": "a", "traceparent": "00-1-2-01", "baggage": "k=v", "vyked-priority": "low",
+    }  # fmt: skip
     assert (call.idempotency_key, call.entity, call.attempt, call.caller) == ("key-1", "café", 2, "accounts/1.0.0")
     assert 0 < call.deadline - asyncio.get_running_loop().time() <= 1.5
     assert (call.codec, call.body) == ("json", b'{"user_name": "ada"}')
     assert call.peer.address.startswith("127.0.0.1:")
 
 
-@pytest.mark.parametrize(("name", "value"), [("Vyked-Timeout-Ms", "soon"), ("Vyked-Timeout-Ms", "0"), ("Vyked-Timeout-Ms", "-5"), ("Vyked-Metadata", "[1]"), ("Vyked-Metadata", '{"a": 1}')])  # fmt: skip
+@pytest.mark.parametrize(("name", "value"), [("Vyked-Timeout-Ms", "soon"), ("Vyked-Timeout-Ms", "0"), ("Vyked-Timeout-Ms", "-5"), ("Vyked-Metadata", "[1]"), ("Vyked-Metadata", '{"a": 1}'), ("Vyked-Priority", "urgent")])  # fmt: skip
 async def test_a_header_that_makes_no_sense_is_refused(http: Any, name: str, value: str) -> None:
     async with http.post("/-/call/identity/echo", json={"text": ""}, headers={name: value}) as answer:
         assert (answer.status, name in (await answer.json())["error"]) == (400, True)

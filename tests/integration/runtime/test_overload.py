@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vyked_host import Service, api
+from vyked_host import Service, api, client
 from vyked_host.assembly import Host
 from vyked_host.errors import CallError, Overloaded
 from vyked_host.testing.waiting import eventually
@@ -159,6 +159,64 @@ async def test_the_log_says_once_that_calls_are_refused(party: Party, caplog: py
     async with Crowd().of(25 * WORKERS, shop.buy) as crowd:
         await eventually(lambda: len(crowd.refused) > 50, WITHIN_S)
     assert caplog.text.count("more calls come than get done") == 1
+
+
+class Till(Service, name="till", version="1.0.0"):
+    """Calls the shop for others."""
+
+    shop = client(Shop)
+
+    @api
+    async def buy(self) -> None:
+        await self.shop.buy()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "http"])
+async def test_a_caller_may_lower_the_priority_of_its_calls_and_of_those_they_make_and_not_raise_it(
+    party: Party, transport: str
+) -> None:
+    """Four places: three quarters of them are for low ones."""
+    server = await party.host(Shop, transport=transport, more="[limits]\nin_flight = 4\n")
+    await party.host(Till, transport=transport)
+    caller = await party.host(transport=transport, more="[clients.default]\nretry = { attempts = 1 }\n")
+    shop: Any = caller.client(Shop)
+    till: Any = caller.client(Till)
+    await eventually(lambda: all(each.target.instances for each in caller.node.clients), WITHIN_S)
+    held = [asyncio.ensure_future(shop.hold()) for _ in range(3)]
+    await eventually(lambda: len(server.node.dispatcher.running) == 3, WITHIN_S)
+    for buy in (shop.buy, till.buy):
+        await eventually_called(buy)
+        with pytest.raises(CallError, match=r"enough to do|failed"):
+            await buy.using(priority="low")()
+    with pytest.raises(Overloaded):
+        await shop.pay.using(priority="low")()
+    held.append(asyncio.ensure_future(shop.hold()))
+    await eventually(lambda: len(server.node.dispatcher.running) == 4, WITHIN_S)
+    await shop.pay()
+    for priority in ("normal", "high"):
+        with pytest.raises(Overloaded):
+            await shop.buy.using(priority=priority)()
+    with pytest.raises(Overloaded):
+        await shop.pay.using(priority="normal")()
+    assert server.node.statistics()["calls"]["shop.buy"]["codes"] == {"RESOURCE_EXHAUSTED": 4}
+    server.instance(Shop).released.set()
+    await asyncio.gather(*held)
+
+
+async def eventually_called(call: Callable[[], Any]) -> None:
+    """Once a service is active."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            try:
+                return await call()
+            except CallError:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_priority_that_there_is_not_is_refused_where_it_is_said(party: Party) -> None:
+    caller = await party.host(Shop)
+    with pytest.raises(ValueError, match="'urgent' is none of low, normal, high"):
+        caller.client(Shop).buy.using(priority="urgent")  # type: ignore[arg-type]
 
 
 async def test_calls_of_low_priority_are_refused_first_and_those_of_high_priority_last(party: Party) -> None:

@@ -11,7 +11,7 @@ import sys
 import traceback
 import types
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -37,6 +37,15 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 VARIABLE: contextvars.ContextVar[Any] = contextvars.ContextVar("variable", default="unset")
 GIVEN_UP = Fault(code="CANCELLED", message="the caller gave up", executed="unknown")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_what_is_new_is_looked_through() -> Iterator[None]:
+    """Each test collects garbage, which takes long where other tests have left much that is none."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class Outcome:
@@ -672,3 +681,175 @@ async def test_a_call_may_be_dispatched_within_a_handlers_first_step(bench: Benc
         return await outcome.get()
 
     assert await bench.call(handler) == ("result", ("result", True))
+
+
+# ---- what one handler leaves behind, and those of its turn -----------------------------------------------------------
+def together(bench: Bench, *handlers: Handler) -> list[Outcome]:
+    """Calls of all of them, dispatched in one turn of the loop."""
+    outcomes = [Outcome() for _ in handlers]
+    bench.turn(*(lambda h=h, o=o: bench.start(h, None, o) for h, o in zip(handlers, outcomes, strict=True)))
+    return outcomes
+
+
+def own_task() -> asyncio.Task[Any]:
+    found = asyncio.current_task()
+    assert found is not None
+    return found
+
+
+async def on_its_own(_: Any) -> tuple[bool, ...]:
+    """What it finds of others in its task, which it waits in."""
+    mine = own_task()
+    found = mine.cancelling() > 0, VARIABLE.get() != "unset", mine.get_name() == "taken", mine in WEAK
+    await asyncio.sleep(0)
+    return found
+
+
+async def keeps_its_task(_: Any) -> None:
+    KEPT.append(own_task())
+
+
+async def is_called_back(_: Any) -> None:
+    own_task().add_done_callback(lambda _task: KEPT.append(None))
+
+
+async def takes_a_name(_: Any) -> None:
+    own_task().set_name("taken")
+
+
+async def sets_a_variable(_: Any) -> None:
+    VARIABLE.set("left")
+
+
+async def cancels_itself(_: Any) -> None:
+    own_task().cancel()
+
+
+async def takes_its_cancel_back(_: Any) -> None:
+    own_task().cancel()
+    own_task().uncancel()
+
+
+async def leaves_a_weak_reference(_: Any) -> None:
+    WEAK[own_task()] = 1
+
+
+KEPT: list[Any] = []
+WEAK: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+LEAVE_SOMETHING: tuple[Handler, ...] = (
+    keeps_its_task, is_called_back, takes_a_name, sets_a_variable, cancels_itself, takes_its_cancel_back,
+    leaves_a_weak_reference,
+)  # fmt: skip
+
+
+@each_way
+async def test_what_a_handler_leaves_behind_in_its_task_no_other_of_its_turn_meets(bench: Bench) -> None:
+    for leaves in LEAVE_SOMETHING:
+        KEPT.clear()
+        outcomes = together(bench, leaves, on_its_own, leaves, on_its_own)
+        for outcome in outcomes[1::2]:
+            assert await outcome.get() == ("result", (False,) * 4), leaves
+        assert [await each.code for each in outcomes[::2]] == ["result"] * 2
+        if leaves is keeps_its_task:
+            assert KEPT[0] is not KEPT[1]
+
+
+@each_way
+async def test_a_task_that_was_kept_is_over_when_its_handler_is(bench: Bench) -> None:
+    KEPT.clear()
+    first, second = together(bench, keeps_its_task, forever)
+    await first.get()
+    await until(lambda: KEPT[0].done())
+    assert not second.told.done()
+    second.cancel()
+    assert await second.code == "CANCELLED"
+
+
+@each_way
+async def test_a_callback_of_a_task_is_called_when_its_handler_is_over(bench: Bench) -> None:
+    KEPT.clear()
+    first, second = together(bench, is_called_back, forever)
+    await first.get()
+    await until(lambda: KEPT)
+    assert not second.told.done()
+    second.cancel()
+    assert await second.code == "CANCELLED"
+
+
+@each_way
+async def test_a_handler_that_waits_holds_up_no_other_of_its_turn(bench: Bench) -> None:
+    waiting, *others = together(bench, forever, simple, own_value, forever, own_value, simple)
+    assert [await each.get() for each in (others[0], others[1], others[3], others[4])] == [
+        ("result", 2), ("result", 7), ("result", 7), ("result", 2),
+    ]  # fmt: skip
+    for each in (waiting, others[2]):
+        each.cancel()
+        assert await each.code == "CANCELLED"
+
+
+async def own_value(_: Any) -> int:
+    return 7
+
+
+@each_way
+async def test_those_of_a_turn_run_in_the_order_in_which_they_came(bench: Bench) -> None:
+    order: list[int] = []
+
+    async def handler(n: int) -> None:
+        order.append(n)
+        if n % 3 == 0:
+            await asyncio.sleep(0)
+
+    outcomes = [Outcome() for _ in range(10)]
+    bench.turn(*(lambda n=n, each=each: bench.start(handler, n, each) for n, each in enumerate(outcomes)))
+    for each in outcomes:
+        assert await each.code == "result"
+    assert order == list(range(10))
+
+
+@each_way
+async def test_whoever_cancels_all_tasks_cancels_calls_that_have_not_begun(bench: Bench) -> None:
+    if bench.in_request:
+        return  # the transport's task is the one that is cancelled, and the transport's to tell of
+    mine = asyncio.current_task()
+    outcomes = [Outcome() for _ in range(3)]
+    for each in outcomes:
+        bench.start(forever, None, each)
+    for task in asyncio.all_tasks() - {mine}:
+        task.cancel()
+    assert [await each.code for each in outcomes] == ["CANCELLED"] * 3
+    assert await bench.call(simple) == ("result", 2)
+
+
+@each_way
+async def test_an_interrupt_in_a_handler_is_the_programs_and_the_others_of_its_turn_run_on(bench: Bench) -> None:
+    async def interrupted(_: Any) -> None:
+        raise GeneratorExit
+
+    first, second = together(bench, interrupted, simple)
+    assert await first.code == "INTERNAL"
+    assert await second.get() == ("result", 2)
+    bench.raised.errors.clear()
+    first.running = None
+    await asyncio.sleep(0)
+    gc.collect()
+    bench.complaints.clear()  # nobody retrieved it from its task
+
+
+@each_way
+async def test_an_error_thrown_into_a_handler_is_no_context_of_later_ones(bench: Bench) -> None:
+    async def handler(future: asyncio.Future[None]) -> bool:
+        try:
+            await future
+        except KeyError:
+            await asyncio.sleep(0)
+        try:
+            raise ValueError
+        except ValueError as error:
+            return error.__context__ is None
+
+    future: asyncio.Future[None] = bench.loop.create_future()
+    outcome = bench.begin(handler, future)
+    await until(lambda: outcome.running)
+    future.set_exception(KeyError())
+    assert await outcome.get() == ("result", True)

@@ -3,9 +3,11 @@
 from collections import Counter
 from random import Random
 
-from vyked_host.model.description import SubscriptionDescription
+import pytest
+
+from vyked_host.model.description import EventNeeds, ServiceDescription, SubscriptionDescription
 from vyked_host.model.message import Guarantees
-from vyked_host.routing.delivery import Group, lack
+from vyked_host.routing.delivery import Group, lack, lacks
 
 
 def group(strategy, *members, seed=1):
@@ -59,3 +61,24 @@ def test_who_wants_no_duplicates_needs_a_bus_that_knows_events_again():
     )
     assert "dedupe=True" in lack(wanted, Guarantees(at_least_once=True))
     assert lack(wanted, Guarantees(at_least_once=True, dedupe_s=600.0)) == ""
+
+
+@pytest.mark.parametrize(
+    ("needs", "given", "words"),
+    [
+        (EventNeeds(durability="process"), Guarantees(), "durability 'process', it has 'memory'"),
+        (EventNeeds(durability="disk"), Guarantees(durability="process"), 'durability = "disk"'),
+        (EventNeeds(ordered=True), Guarantees(), "in order"),
+        (EventNeeds(largest=2 << 20), Guarantees(), "events of 2097152 bytes"),
+    ],
+)
+def test_what_a_service_needs_and_a_bus_has_not_is_told_with_the_name_of_the_service(needs, given, words):
+    (told,) = lacks(ServiceDescription(name="ledger", version="1.0.0", cls=object, event_needs=needs), given)
+    assert told.startswith("ledger.event_needs: ")
+    assert words in told
+
+
+def test_a_bus_that_has_more_than_is_needed_will_do():
+    needs = EventNeeds(durability="process", ordered=True, largest=1000)
+    plenty = Guarantees(durability="disk", ordered="publisher")
+    assert lacks(ServiceDescription(name="ledger", version="1.0.0", cls=object, event_needs=needs), plenty) == []

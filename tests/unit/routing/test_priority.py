@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from math import inf
 
-from vyked_host.routing.priority import AFTER_S, Order
+import pytest
+
+from vyked_host.routing.priority import AFTER_S, Order, Priority, lower
 
 
 def test_low_ones_have_fewer_places_and_high_ones_more() -> None:
@@ -55,3 +57,16 @@ def test_low_ones_that_are_refused_keep_nobody_out() -> None:
     order = Order()
     assert not order.lets_in("low", 8, 10, 1024, 1.0)
     assert order.lets_in("low", 0, 10, 1024, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("most", "asked", "found"),
+    [
+        ("normal", None, "normal"), ("normal", "low", "low"), ("normal", "high", "normal"), ("high", "normal", "normal"),
+        ("high", "high", "high"), ("low", "normal", "low"), ("high", "urgent", "high"),
+    ],
+)  # fmt: skip
+def test_a_caller_may_ask_for_less_and_not_for_more_than_the_method_says(
+    most: Priority, asked: str | None, found: Priority
+) -> None:
+    assert lower(most, asked) == found

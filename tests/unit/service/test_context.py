@@ -2,11 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from vyked_host.errors import UsageError
 from vyked_host.model.description import EndpointDescription, Kind, SubscriptionDescription
 from vyked_host.model.message import Call, Peer
+from vyked_host.routing.priority import PRIORITY, Priority
 from vyked_host.service.context import CURRENT, Context, Delivery, Reject, Retry, context
 from vyked_host.wire.metadata import pack, unpack
 
@@ -73,6 +75,26 @@ def test_calls_made_here_inherit_the_trace_and_nothing_else() -> None:
     assert unpack(found.onward({"tenant": "x"})) == {**unpack(onward), "tenant": "x"}
     assert Context(call(), ENDPOINT, lambda: 0.0).onward(None) is None
     assert unpack(Context(call(), ENDPOINT, lambda: 0.0).onward({"a": "b"})) == {"a": "b"}
+
+
+def test_a_low_priority_goes_on_to_the_calls_that_a_call_makes_and_a_high_one_does_not() -> None:
+    def made(most: Priority, asked: str | None, own: dict[str, str] | None = None) -> dict[str, str]:
+        described = msgspec.structs.replace(ENDPOINT, priority=most)
+        said = pack({PRIORITY: asked, "tenant": "x"} if asked else {})
+        return unpack(Context(call(metadata=said), described, lambda: 0.0).onward(own))
+
+    assert made("normal", "low") == made("low", None) == made("low", "high") == {PRIORITY: "low"}
+    assert made("high", "normal") == {PRIORITY: "normal"}
+    assert made("normal", None) == made("normal", "high") == made("high", None) == {}
+    assert made("normal", "low", {"traceparent": PARENT}) == {PRIORITY: "low", "traceparent": PARENT}
+    assert made("normal", "low", {PRIORITY: "normal"}) == {PRIORITY: "normal"}  # whoever makes it says what it is worth
+
+
+def test_the_priority_of_a_call_is_at_most_that_of_its_method() -> None:
+    asked = call(metadata=pack({PRIORITY: "high"}))
+    assert Context(asked, ENDPOINT, lambda: 0.0).priority == "normal"
+    assert Context(asked, msgspec.structs.replace(ENDPOINT, priority="high"), lambda: 0.0).priority == "high"
+    assert Context(call(metadata=pack({PRIORITY: "low"})), SUBSCRIPTION, lambda: 0.0).priority == "low"
 
 
 async def test_a_delivery_counts_and_can_be_extended() -> None:

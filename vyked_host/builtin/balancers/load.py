@@ -6,7 +6,8 @@ https://www.eecs.harvard.edu/~michaelm/postscripts/handbook2001.pdf), and doesn'
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 
 from ...contracts import Call, Candidate, Fault
 from .spread import Chance
@@ -22,15 +23,19 @@ class LeastPending:
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
-        self._candidates: Sequence[Candidate] = ()
+        self._pairs: Iterator[tuple[Candidate, Candidate]] = iter(())
+        self._is_even = True
 
     def update(self, candidates: Sequence[Candidate]) -> None:
         """The candidates to choose from."""
-        self._candidates = candidates
+        self._pairs = pairs(candidates, self._chance)
+        self._is_even = len({each.weight for each in candidates}) == 1
 
     def choose(self, call: Call) -> Candidate:
         """The less busy of two."""
-        one, other = two(self._candidates, self._chance)
+        one, other = next(self._pairs)
+        if self._is_even:
+            return one if one.in_flight <= other.in_flight else other
         mine, its = _pending(one), _pending(other)
         if mine != its:
             return one if mine < its else other
@@ -50,18 +55,18 @@ class PeakEwma:
 
     def __init__(self, chance: Chance, now: Callable[[], float], decay_s: float = DECAY_S) -> None:
         self._chance, self._now, self._decay_s = chance, now, decay_s
-        self._candidates: Sequence[Candidate] = ()
+        self._pairs: Iterator[tuple[Candidate, Candidate]] = iter(())
         self._measured: dict[str, float] = {}  # when, by node: a peak that nobody repeats fades
 
     def update(self, candidates: Sequence[Candidate]) -> None:
         """The candidates to choose from; what is known of those that stay is kept."""
         now = self._now()
-        self._candidates = candidates
+        self._pairs = pairs(candidates, self._chance)
         self._measured = {each.node_id: self._measured.get(each.node_id, now) for each in candidates}
 
     def choose(self, call: Call) -> Candidate:
         """The one of two with the smaller cost."""
-        one, other = two(self._candidates, self._chance)
+        one, other = next(self._pairs)
         if one is other:
             return one
         now = self._now()
@@ -89,8 +94,13 @@ class PeakEwma:
         return seconds * (candidate.in_flight + 1) / candidate.weight
 
 
-def two(candidates: Sequence[Candidate], chance: Chance) -> tuple[Candidate, Candidate]:
-    """Two different ones by chance; the same one twice where there is only one."""
-    count = len(candidates)
-    first = int(chance() * count)
-    return candidates[first], candidates[(first + 1 + int(chance() * (count - 1))) % count]
+def pairs(candidates: Sequence[Candidate], chance: Chance) -> Iterator[tuple[Candidate, Candidate]]:
+    """Two different ones at a time, without end; the same one twice where there is only one. In each round everybody comes once as
+    the first and once as the second, in an order by chance and with a distance by chance: two throws for all calls of a round, where
+    two for each call would cost more than the choice."""
+    shuffled = sorted(candidates, key=lambda _: chance())
+    if len(shuffled) == 1:
+        yield from repeat((shuffled[0], shuffled[0]))
+    while shuffled:
+        distance = 1 + int(chance() * (len(shuffled) - 1))
+        yield from zip(shuffled, shuffled[distance:] + shuffled[:distance], strict=True)

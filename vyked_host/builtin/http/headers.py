@@ -1,6 +1,6 @@
 """What of a call travels in headers, both ways, so that server and client can't drift apart.
 
-``Vyked-Timeout-Ms Vyked-Entity Vyked-Attempt Vyked-Caller Vyked-Metadata Idempotency-Key traceparent tracestate baggage``.
+``Vyked-Timeout-Ms Vyked-Priority Vyked-Entity Vyked-Attempt Vyked-Caller Vyked-Metadata Idempotency-Key traceparent tracestate baggage``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from ...contracts import Call
+from ...routing.priority import PRIORITY, RANKS
 from ...wire.metadata import pack, unpack
 from ...wire.trace import TRACE
 from .exposed import LONGEST_S
 from .refusal import Refused
 
 TIMEOUT, ENTITY, ATTEMPT = "Vyked-Timeout-Ms", "Vyked-Entity", "Vyked-Attempt"
+PRIORITY_SAID = "Vyked-Priority"
 CALLER, METADATA, IDEMPOTENCY = "Vyked-Caller", "Vyked-Metadata", "Idempotency-Key"
 REVISION, DRAINING, SERIALIZER = "Vyked-Surface", "Vyked-Draining", "Vyked-Serializer"
 
@@ -44,7 +46,7 @@ def timeout_s(headers: Mapping[str, str], otherwise: float) -> float:
 
 
 def metadata(headers: Mapping[str, str]) -> bytes | None:
-    """Trace headers and the caller's own pairs, packed. Raises Refused (400) for metadata that is none."""
+    """Trace headers, the caller's own pairs and the priority, packed. Raises Refused (400) for metadata that is none."""
     found = {name: headers[name] for name in TRACE if name in headers}
     text = headers.get(METADATA)
     if text is not None:
@@ -52,6 +54,10 @@ def metadata(headers: Mapping[str, str]) -> bytes | None:
             found = _pairs(text) | found
         except (ValueError, RecursionError):
             raise Refused("INVALID_ARGUMENT", f"{METADATA} has to be a JSON object of strings") from None
+    if (priority := headers.get(PRIORITY_SAID)) is not None:
+        if priority not in RANKS:
+            raise Refused("INVALID_ARGUMENT", f"{PRIORITY_SAID}: {priority[:40]!r} is none of {', '.join(RANKS)}")
+        found[PRIORITY] = priority
     return pack(found)
 
 

@@ -22,7 +22,7 @@ GUARANTEES = Guarantees(
 STREAMS = Guarantees(
     fan_out=True,
     at_least_once=True,
-    durability="process",  # in the server's memory; "disk" where the server says that it writes a log of commands
+    durability="process",  # in the server's memory; "disk" where the options ask for it, and the server writes a log of commands
     ordered="publisher",  # one connection per publisher; a stream keeps the order in which it got them
     strategies=frozenset({"any", "random"}),
     replay=True,
@@ -130,7 +130,9 @@ def _streams_bus(options: StreamOptions, env: Environment) -> PubSub:
 
 
 def _of_streams(options: StreamOptions) -> Guarantees:
-    return msgspec.structs.replace(STREAMS, ack_wait_s=options.ack_wait, dedupe_s=options.dedupe)
+    return msgspec.structs.replace(
+        STREAMS, ack_wait_s=options.ack_wait, dedupe_s=options.dedupe, durability=options.durability
+    )
 
 
 async def _verify_streams(bus: PubSub) -> Guarantees:

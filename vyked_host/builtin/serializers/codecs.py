@@ -23,41 +23,62 @@ class MessageTooLarge(TooLarge, ValueError):
 
 
 class BoundCodec:
-    """Encoder and decoder of one type, with a cap in bytes; `inspect` may refuse a body before it is decoded."""
+    """Encoder and decoder of one type, with a cap in bytes; `inspect` may refuse a body before it is decoded. Both are functions made
+    for it: most calls decode and encode once at either end.
 
-    __slots__ = ("_cap", "_decode", "_encode", "_inspect", "_untyped")
+    `encode` raises TypeError (a type that can't travel) and ValueError (nested too deeply); `decode` MessageTooLarge,
+    msgspec.ValidationError, msgspec.DecodeError: all ValueErrors."""
+
+    __slots__ = ("decode", "encode")
 
     def __init__(
         self, encode: Callable[[Any], bytes], decode: Callable[[Any], Any], cap: int, untyped: bool,
         inspect: Callable[[bytes], None] | None = None,
     ) -> None:  # fmt: skip
-        self._encode, self._decode, self._cap, self._untyped, self._inspect = encode, decode, cap, untyped, inspect
+        self.encode = _encoding(encode)
+        self.decode = _decoding(decode, cap, untyped)
+        if inspect is not None:
+            self.decode = _inspected(self.decode, inspect, cap)
 
-    def encode(self, value: Any) -> bytes:
-        """`value` as bytes. Raises TypeError (a type that can't travel), ValueError (nested too deeply)."""
+
+def _encoding(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def checked(value: Any) -> bytes:
         try:
-            return self._encode(value)
+            return encode(value)
         except RecursionError:
             raise ValueError("nested too deeply to be encoded, or it contains itself") from None
 
-    def decode(self, body: Any) -> Any:
-        """The value in `body`. Raises MessageTooLarge, msgspec.ValidationError, msgspec.DecodeError: all ValueErrors."""
-        if len(body) > self._cap:
-            raise self._too_large(len(body))
-        if self._inspect is not None:
-            self._inspect(body)
+    return checked
+
+
+def _decoding(decode: Callable[[Any], Any], cap: int, untyped: bool) -> Callable[[Any], Any]:
+    def checked(body: Any) -> Any:
+        if len(body) > cap:
+            raise _too_large(len(body), cap, untyped)
         try:
-            return self._decode(body)
+            return decode(body)
         except RecursionError:
             raise ValueError("nested too deeply - at `$`") from None
 
-    def _too_large(self, size: int) -> MessageTooLarge:
-        limit, why = ("message", "") if not self._untyped else ("untyped_message", " of a type with untyped parts")
-        return MessageTooLarge(
-            f"{size} bytes{why} are over [limits] {limit} = {self._cap}: send less, stream it, or raise the limit",
-            executed="not_executed",
-            details={"size": size, "limit": self._cap},
-        )
+    return checked
+
+
+def _inspected(decode: Callable[[Any], Any], inspect: Callable[[bytes], None], cap: int) -> Callable[[Any], Any]:
+    def inspected(body: Any) -> Any:
+        if len(body) <= cap:  # what is too large is not looked through
+            inspect(body)
+        return decode(body)
+
+    return inspected
+
+
+def _too_large(size: int, cap: int, untyped: bool) -> MessageTooLarge:
+    limit, why = ("untyped_message", " of a type with untyped parts") if untyped else ("message", "")
+    return MessageTooLarge(
+        f"{size} bytes{why} are over [limits] {limit} = {cap}: send less, stream it, or raise the limit",
+        executed="not_executed",
+        details={"size": size, "limit": cap},
+    )
 
 
 class Json:

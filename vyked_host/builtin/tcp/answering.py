@@ -34,10 +34,11 @@ class ServerStream:
 class AnsweringLink(Link):
     """What runs for one client. `contracts.CreditSink`."""
 
-    __slots__ = ("_running", "_streams")
+    __slots__ = ("_response", "_running", "_streams")
 
     def __init__(self, env: Environment, counters: Counters) -> None:
         super().__init__(env, Role.SERVER, counters)
+        self._response = self._connection.response
         self._running: dict[int, Running] = {}
         self._streams: dict[int, ServerStream] = {}
 
@@ -110,11 +111,13 @@ class AnsweringLink(Link):
         self._running.pop(call_id, None)
         if self._streams and self._is_told(call_id):
             return
-        body = b"" if body is None else body
+        if body is None:
+            body = b""
         if len(body) > self._connection.at_once or call_id in self._waits:
             self._respond_in_turn(call_id, body)
-            return
-        self._emit(self._connection.response(call_id, body))
+        else:
+            response = self._response
+            self._emit(response(call_id, body))
 
     def _respond_in_turn(self, call_id: int, body: bytes) -> None:
         if len(body) > self._connection.sendable:

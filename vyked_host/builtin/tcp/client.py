@@ -11,85 +11,37 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from ...contracts import Call, EndpointDescription, Environment, Fault, Running, Sink
-from ...errors import LocalProtocolError, Unavailable
+from ...contracts import EndpointDescription, Environment, Fault
+from ...errors import Unavailable
 from ...wire import packets
 from ...wire.hello import Goaway
-from ...wire.metadata import CallMeta
 from ...wire.packets import LARGEST, Packet
 from .counters import Counters
-from .greeting import GreetingLink
 from .lookup import find
-from .outgoing import Outgoing, OutgoingStream
+from .outgoing import Outgoing
 from .refusals import not_sent
-from .shapes import CONTROL, MISSING, STREAM
+from .sending import SendingLink
+from .shapes import CONTROL
 
 _RESPONSE: Final = packets.RESPONSE
-ATTEMPTS_SHOWN: Final = 255
 ID_RESERVE: Final = 1 << 20
 """A channel retires this many call ids before they would run out: ids are never used twice on a connection."""
 
 
-class ClientLink(GreetingLink):
+class ClientLink(SendingLink):
     """`contracts.Channel`."""
 
-    __slots__ = ("_away", "_last", "_written", "retired", "waiting")
+    __slots__ = ("_written", "retired")
 
     def __init__(self, env: Environment, offers: tuple[str, ...], counters: Counters) -> None:
         super().__init__(env, offers, counters)
         self.retired: asyncio.Future[Fault | None] = self._loop.create_future()
-        self.waiting: dict[int, Outgoing] = {}
-        self._last = self._written = 0
-        self._away: Fault | None = None
-
-    def takes(self, call_id: int) -> bool:
-        """May more of this call's stream be sent?"""
-        return self._takes(call_id)
+        self._written = 0
 
     # ---- contracts.Channel -------------------------------------------------------------------------------------------
     def endpoint(self, wanted: EndpointDescription) -> int:
         """The index to call `wanted` by. Raises NotFound naming what exists."""
         return find(self.surface, wanted, self.node_id)
-
-    def dispatch(self, call: Call, sink: Sink) -> Running | None:
-        """Send `call`; its outcome goes to `sink`. None: it was refused, and the sink knows why."""
-        index, body = call.endpoint, call.body
-        shape = self._shapes[index] if index < len(self._shapes) else MISSING
-        remaining = (call.deadline - self._now()) * 1000
-        if (
-            not 1 <= remaining <= LARGEST
-            or shape
-            or self._away is not None
-            or self._pressed
-            or len(body) > self._connection.at_once
-        ):
-            refusal = self._refusal(call, shape, remaining)
-            if refusal is not None:
-                sink.fail(call, refusal)
-                return None
-            remaining = min(remaining, LARGEST)
-            make = self._connection.request if len(body) <= self._connection.at_once else self._connection.large_request
-        else:
-            make = self._connection.request
-        caller = self._callers.get(call.caller)
-        meta = None
-        if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
-            meta = CallMeta(call.entity, call.idempotency_key, call.caller if caller is None else "", call.metadata)
-        call.id = call_id = self._last + 1
-        attempt = call.attempt if call.attempt < ATTEMPTS_SHOWN else ATTEMPTS_SHOWN
-        try:
-            packet = make(call_id, index, caller or 0, attempt, int(remaining), body, meta)
-        except LocalProtocolError as error:
-            sink.fail(call, not_sent("TOO_LARGE", str(error)))
-            return None
-        self._last = call_id
-        entry = OutgoingStream(self, call, sink, shape) if shape & STREAM else Outgoing(self, call, sink)
-        self.waiting[call_id] = entry
-        if isinstance(packet, bytes):
-            self._emit(packet)
-        else:
-            self._send_body(call_id, packet)
-        return entry
 
     def in_flight(self) -> int:
         """Calls that wait for answers."""
@@ -103,69 +55,6 @@ class ClientLink(GreetingLink):
         if self._transport is not None:
             await asyncio.shield(self.gone)
 
-    # ---- what a call needs -------------------------------------------------------------------------------------------
-    def _refusal(self, call: Call, shape: int, remaining: float) -> Fault | None:
-        """Why a call can't be sent; None when it can, though something about it is out of the ordinary."""
-        if self._over:
-            return not_sent("UNAVAILABLE", f"the connection to node {self.node_id} is closed")
-        if self._away is not None and not shape & CONTROL:
-            return not_sent(self._away.code, self._away.message)
-        if shape & MISSING:
-            return not_sent("NOT_FOUND", f"node {self.node_id} has no endpoint {call.endpoint} (any more)")
-        if remaining < 1:
-            return not_sent("DEADLINE_EXCEEDED", "no time was left to send the call")
-        size, most = len(call.body), self._connection.sendable
-        if size > most:
-            return not_sent("TOO_LARGE", f"a request of {size} bytes: node {self.node_id} takes at most {most}")
-        if self._pressed and self._has_no_room(size):
-            return not_sent("RESOURCE_EXHAUSTED", f"node {self.node_id} does not read what it is sent")
-        return None
-
-    def _has_no_room(self, size: int) -> bool:
-        """What is large waits for its turn, and what is small only for what is in the socket."""
-        if size > self._connection.at_once:
-            return self._outbox.waiting + size > self._bound
-        return self._transport.get_write_buffer_size() + size > self._write_cap
-
-    def give_up(self, call_id: int) -> bool:
-        """Nobody waits for this call any more. False: nobody did."""
-        if self.waiting.pop(call_id, None) is None:
-            return False
-        if not self._over:
-            self._outbox.drop(call_id)
-            self._emit(self._connection.cancel(call_id))
-        return True
-
-    def stop(self, call_id: int) -> None:
-        """The call is over before all of it was sent: the rest will not come."""
-        if call_id in self._waits and self._outbox.drop(call_id) and not self._over:
-            self._emit(self._connection.cancel(call_id))
-
-    def send_item(self, entry: Outgoing, body: Any) -> bool:
-        """An item towards the handler. False: it is too large, and the call has failed."""
-        most = self._connection.sendable
-        if len(body) > most:
-            text = f"an item of {len(body)} bytes: node {self.node_id} takes at most {most}"
-            entry.cancel(Fault(code="TOO_LARGE", message=text, executed="unknown"))
-            return False
-        if len(body) > self._connection.at_once:
-            self._emit_large(entry.call.id, self._connection.large((entry.call.id, 0, 0, packets.ITEM, 0, 0, 0), body))
-        else:
-            self._say(entry.call.id, self._connection.item(entry.call.id, body))
-        return True
-
-    def send_end(self, call_id: int) -> None:
-        """The stream towards the handler is complete."""
-        if call_id in self.waiting:
-            self._say(call_id, self._connection.end(call_id))
-
-    def send_credit(self, call_id: int, items: int) -> bool:
-        """More items may come. False: the call is over."""
-        if call_id not in self.waiting:
-            return False
-        self._emit(self._connection.credit(call_id, items))
-        return True
-
     # ---- asyncio.Protocol --------------------------------------------------------------------------------------------
     def _flush(self) -> None:
         handed_over = not self._over
@@ -174,20 +63,6 @@ class ClientLink(GreetingLink):
             self._written = self._last
         if self._last > LARGEST - ID_RESERVE:
             self._retire(not_sent("UNAVAILABLE", "this connection has used up its call ids"))
-
-    def resume_writing(self) -> None:
-        """The node reads again."""
-        super().resume_writing()
-        self._eased()
-
-    def _eased(self) -> None:
-        for entry in list(self.waiting.values()):
-            entry.relieved()
-
-    def _moved(self, call_id: int) -> None:
-        entry = self.waiting.get(call_id)
-        if entry is not None:
-            entry.relieved()
 
     def _lost(self, exc: Exception | None) -> None:
         cause = self._cause(exc)
@@ -206,6 +81,8 @@ class ClientLink(GreetingLink):
             entry = take(packet[1], None)
             if entry is None:
                 self._counters.late_answers += 1
+            elif entry.__class__ is Outgoing:
+                entry.sink.respond(entry.call, packet[7])
             else:
                 entry.answered(packet[7])
 
@@ -253,6 +130,7 @@ class ClientLink(GreetingLink):
     def _retire(self, fault: Fault | None) -> None:
         if self._away is None:
             self._away = fault or not_sent("UNAVAILABLE", "the channel was closed")
+            self._look_over()
         if not self.retired.done():
             self.retired.set_result(fault)
 

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 
 class Exposed(Protocol):
-    """Shared by all links of a listener; it changes on reload and drain. `leaving` is why, while draining."""
+    """Shared by all links of a listener; it changes on reload and drain. `plain`: the indexes of what may be called without another
+    look; `leaving` is why not, while draining."""
 
     calls: Calls
     surface: Surface
     shapes: list[int]
+    plain: frozenset[int]
     leaving: str
 
     def host(self) -> Host:

@@ -15,7 +15,7 @@ from . import near
 from .counters import Counters
 from .options import Options
 from .server import ServerLink
-from .shapes import shapes
+from .shapes import plain, shapes
 from .sockets import is_near, most_connections, uri
 
 TRANSPORT = "tcp"
@@ -31,6 +31,7 @@ class TcpListener:
     def __init__(self, env: Environment, options: Options, calls: Calls, surface: Surface, counters: Counters) -> None:
         self._env, self._options, self._counters = env, options, counters
         self.calls, self.surface, self.shapes, self.leaving = calls, surface, shapes(surface), ""
+        self.plain = plain(self.shapes)
         self.addresses: tuple[Address, ...] = ()
         self._servers: list[asyncio.AbstractServer] = []
         self._path = ""
@@ -78,6 +79,7 @@ class TcpListener:
     def expose(self, surface: Surface) -> None:
         """The endpoints changed: from now on these are served, and every peer is told."""
         self.surface, self.shapes = surface, shapes(surface)
+        self.plain = plain(() if self.leaving else self.shapes)
         for link in list(self._links):
             link.tell(surface)
 
@@ -85,7 +87,7 @@ class TcpListener:
         """Drain: no new connections, GOAWAY to all, new calls are refused except those of the control lane."""
         if self.leaving:
             return
-        self.leaving = f"node {self._env.node_id} is draining"
+        self.leaving, self.plain = f"node {self._env.node_id} is draining", plain(())
         for server in self._servers:
             server.close()
         if self._path:

@@ -12,13 +12,13 @@ from ...wire.window import Window, cost
 from .shapes import IN, OUT
 
 if TYPE_CHECKING:
-    from .client import ClientLink
+    from .sending import SendingLink
 
 
 class Outgoing(msgspec.Struct, gc=False, eq=False):
     """A unary call. Not tracked by the collector: the link drops each entry when the call is over or the socket closes."""
 
-    link: ClientLink
+    link: SendingLink
     call: Call
     sink: Sink
 

@@ -74,8 +74,8 @@ class Output(asyncio.Protocol):
     def _emit(self, packet: bytes) -> None:
         out = self._out
         out.append(packet)
-        self._out_bytes += len(packet)
-        if len(out) >= BATCH or self._out_bytes >= BATCH_BYTES:
+        self._out_bytes = size = self._out_bytes + len(packet)
+        if size >= BATCH_BYTES or len(out) >= BATCH:
             self._flush()
         elif not self._scheduled:
             self._scheduled = True

@@ -89,40 +89,37 @@ class ServerLink(AnsweringLink):
 
     # ---- what the client says ----------------------------------------------------------------------------------------
     def _handle(self, packets: list[Packet], now: float) -> None:
+        running, exposed, dispatch = self._running, self._exposed, self._dispatch
         for packet in packets:
-            if packet[0] == REQUEST:
-                self._on_request(packet, now)
-            else:
+            if packet[0] != REQUEST:
                 _HANDLERS[packet[0]](self, packet)
-
-    def _on_request(self, packet: Packet, now: float) -> None:
-        _, call_id, endpoint, caller, attempt, value, meta, body = packet
-        if call_id in self._running:
-            raise RemoteProtocolError(f"call id {call_id} is used again while its call still runs")
-        if call_id > self._last:
-            self._last = call_id
-        exposed = self._exposed
-        shape = exposed.shapes[endpoint] if endpoint < len(exposed.shapes) else MISSING
-        call = Call(
-            call_id, endpoint, self._codec, body, now + value * 0.001, self._peer, None, attempt or 1, None, None,
-            self._caller(caller) if caller else "",
-        )  # fmt: skip
-        if shape or not value or meta is not None or exposed.leaving or len(self._running) >= self._most:
-            refusal = self._examine(call, shape, value, meta)
-            if refusal is not None:
-                self._emit(self._connection.fault(call_id, refusal))
-                return
-        running = self._dispatch(call, self)
-        if running is not None:
-            self._running[call_id] = running
+                continue
+            _, call_id, endpoint, caller, attempt, value, meta, body = packet
+            if call_id in running:
+                raise RemoteProtocolError(f"call id {call_id} is used again while its call still runs")
+            if call_id > self._last:
+                self._last = call_id
+            call = Call(call_id, endpoint, self._codec, body, now + value * 0.001, self._peer, None, attempt or 1)
+            if caller:
+                call.caller = self._caller(caller)
+            if endpoint not in exposed.plain or not value or meta is not None or len(running) >= self._most:
+                refusal = self._examine(call, value, meta)
+                if refusal is not None:
+                    self._emit(self._connection.fault(call_id, refusal))
+                    continue
+            begun = dispatch(call, self)
+            if begun is not None:
+                running[call_id] = begun
 
     def _caller(self, index: int) -> str:
         if index >= len(self._callers):
             raise RemoteProtocolError(f"caller {index} of a HELLO that named {len(self._callers) - 1}")
         return self._callers[index]
 
-    def _examine(self, call: Call, shape: int, value: int, meta: CallMeta | None) -> Fault | None:
+    def _examine(self, call: Call, value: int, meta: CallMeta | None) -> Fault | None:
         """What is out of the ordinary about a call; a Fault when it is not to be run."""
+        shapes = self._exposed.shapes
+        shape = shapes[call.endpoint] if call.endpoint < len(shapes) else MISSING
         if shape & MISSING:
             return self._missing(call)
         if not value:

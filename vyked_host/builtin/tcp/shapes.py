@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from ...contracts import EndpointDescription, Surface
@@ -30,3 +31,8 @@ def shape(endpoint: EndpointDescription | None) -> int:
 def shapes(surface: Surface) -> list[int]:
     """The shapes of all indexes."""
     return [shape(endpoint) for endpoint in surface.endpoints]
+
+
+def plain(found: Iterable[int]) -> frozenset[int]:
+    """Of all indexes, by their shapes: those about which nothing is out of the ordinary."""
+    return frozenset(index for index, each in enumerate(found) if not each)

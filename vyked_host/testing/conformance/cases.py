@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ...contracts import Guarantees
+from ...routing.delivery import LASTS
 
 Case = TypeVar("Case", bound=Callable[..., Any])
 
@@ -16,9 +17,9 @@ NOT_DECLARED, TOO_NEW = "not declared: ", "newer than the plugin: "
 """How the reasons of skipped cases begin: `vyked-host plugins verify` tells them apart by it."""
 REFUSED = "refused"
 """The property of a test report that names a guarantee which is not declared, and whose use was refused."""
-_SINCE, _NEEDS = "__kit_since__", "__kit_needs__"
+NOT_WRITTEN = "there is no fixture "
+_SINCE, _NEEDS, _ASKS = "__kit_since__", "__kit_needs__", "__kit_asks__"
 FIRST = "1.0"
-LASTS = ("memory", "process", "disk")
 
 
 def since(version: str) -> Callable[[Case], Case]:
@@ -39,6 +40,22 @@ def needs(*guarantees: str) -> Callable[[Case], Case]:
         return case
 
     return note
+
+
+def asks_for(fixture: str) -> Callable[[Case], Case]:
+    """The case needs what only an author can give: without a fixture of that name it is left out."""
+
+    def note(case: Case) -> Case:
+        setattr(case, _ASKS, fixture)
+        return case
+
+    return note
+
+
+def asked_for(case: Any) -> str:
+    """The fixture that a case can't do without; "": none."""
+    found: str = getattr(case, _ASKS, "")
+    return found
 
 
 def of(case: Any) -> tuple[str, ...]:

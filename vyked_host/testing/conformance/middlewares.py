@@ -99,7 +99,7 @@ class MiddlewareConformance(Suite):
             id=number, endpoint=0, codec="json", body=b"", deadline=env.clock.now() + 60, caller="kit/1.0.0",
             peer=Peer(address="127.0.0.1:1"),
         )  # fmt: skip
-        CURRENT.set(Context(call, about, env.clock.now, None, None))
+        CURRENT.set(Context(call, about, env.clock.now))
         return await proceed(Order(number))
 
     async def test_the_result_comes_back(self, call: Any) -> None:

@@ -36,6 +36,7 @@ from .events import ACK as ACK
 from .events import Inbox as Inbox
 from .events import event as event
 from .events import to as to
+from .faulted import UnderFaults
 from .histories import Histories
 from .operations import Operations
 from .queues import Queues
@@ -56,7 +57,7 @@ UNDECLARED = {
 
 
 @pytest.mark.asyncio
-class PubSubConformance(Operations, Queues):
+class PubSubConformance(Operations, Queues, UnderFaults):
     """Inherit, and write the fixture `provider`; `options` with a short ack wait, told in `ack_wait_s` (seconds). `surroundings`
     makes an Environment for each history that is tried."""
 

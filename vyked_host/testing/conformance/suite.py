@@ -63,3 +63,5 @@ class Suite:
         for guarantee in cases.of(case):
             if not cases.declares(request.getfixturevalue("guarantees"), guarantee):
                 pytest.skip(f"{cases.NOT_DECLARED}{guarantee}")
+        if (fixture := cases.asked_for(case)) and request.getfixturevalue(fixture) is None:
+            pytest.skip(f"{cases.NOT_WRITTEN}{fixture!r}")

@@ -17,10 +17,11 @@ from typing import Any
 
 import msgspec
 
-from vyked_host import StartError
+from vyked_host.contracts import Unfit
 
 from ..jetstream.api import NO_MESSAGE, NO_STREAM, STREAM_IN_USE, Api, Refused
 
+TABLE = "registry.nats"
 WRONG_REVISION = 10071
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 OPERATION, DELETED = "KV-Operation", "DEL"
@@ -89,7 +90,7 @@ class Bucket:
         self._is_made = False
 
     async def make(self) -> None:
-        """It is there. Raises StartError where it is not as it has to be."""
+        """It is there. Raises Unfit where it is not as it has to be."""
         if not self._is_made:
             await self.look()
 
@@ -103,10 +104,11 @@ class Bucket:
             found = await self._made()
         config = found["config"]
         if config.get("max_msgs_per_subject") != 1 or config.get("max_age"):
-            raise StartError(
+            raise Unfit(
                 f"the registry 'nats' can't be used: bucket {self.name} keeps values {config.get('max_msgs_per_subject')} times "
-                f"or lets them expire (max_age {config.get('max_age')}): nats kv rm {self.name}"
-            )
+                f"or lets them expire (max_age {config.get('max_age')})",
+                key=f"{TABLE}.url", remedy=f"nats kv rm {self.name}",
+            )  # fmt: skip
         # of when it was made, in nanoseconds: another bucket of that name is another registry
         self.epoch = int.from_bytes(str(found["created"]).encode()) % ((1 << 61) - 1)
         self.last = int(found["state"]["last_seq"])

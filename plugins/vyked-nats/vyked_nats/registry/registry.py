@@ -27,6 +27,7 @@ from ..keeper import Keeper
 from ..line import Line
 from ..options import RegistryOptions
 from ..server import Servers
+from .bucket import TABLE as TABLE
 from .bucket import Bucket, Life, packed, written
 from .lease import NatsLease
 from .reading import Reading
@@ -34,7 +35,6 @@ from .upkeep import Upkeep
 from .view import View
 from .watching import Inbox, Watch
 
-TABLE = "registry.nats"
 RECORD_BYTES = 256 << 10
 RECONCILED_S = 60.0
 """Everything is read again after so long, whatever was told of changes."""

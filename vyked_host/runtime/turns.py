@@ -1,0 +1,139 @@
+"""Handlers of one turn of the loop, one after the other in one task, for as long as nobody can tell.
+
+A task of its own costs a call more than all else of the host's (docs/benchmarks.md), and most handlers of a busy host are answered in
+their first step. So a task takes up the calls that wait, in order; the first handler that suspends keeps it, and another task goes
+on with the others. After each handler that did not suspend the task is looked at: where anything of it is left behind - a context
+variable, a reference, a callback, a cancellation - nobody else gets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Generator
+from contextvars import Context, copy_context
+from sys import getrefcount
+from types import FrameType, coroutine
+from typing import Any, Protocol
+from weakref import getweakrefcount
+
+from ..model.message import Fault
+
+ENDED = object()
+
+
+class Run(Protocol):
+    """One call that is to be run. `reason`: why it was cancelled."""
+
+    ended: bool
+    reason: Fault | None
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Its handler and its outcome."""
+
+    def started(self, task: asyncio.Task[None]) -> None:
+        """It goes on in `task`, which is its own."""
+
+    def abandoned(self, task: asyncio.Task[None]) -> None:
+        """It will not be run; or it is over, and may have told its outcome."""
+
+
+class Turn:
+    """The calls that wait for a task."""
+
+    __slots__ = ("_apart", "_called", "_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Run] = deque()
+        self._called: set[asyncio.Task[None]] = set()  # tasks that have not begun
+        self._apart = False  # the last handler suspended: those that come now will, too, and get a task each
+
+    def start(self, run: Run) -> None:
+        """Run it in the next turn of the loop."""
+        self._waiting.append(run)
+        if self._apart or not self._called:
+            self._call()
+
+    def _call(self) -> None:
+        task = asyncio.Task(self._work(), loop=self._loop, context=Context())
+        self._called.add(task)
+        task.add_done_callback(self._not_begun)
+
+    def _not_begun(self, task: asyncio.Task[None]) -> None:
+        """A task was cancelled before its first line, by somebody who cancels all there are."""
+        self._called.discard(task)
+        if not self._called:
+            while self._waiting:
+                self._waiting.popleft().abandoned(task)
+
+    async def _work(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._called.discard(task)
+        task.remove_done_callback(self._not_begun)
+        try:
+            await self._run_in(task)
+        finally:
+            if self._waiting and not self._called:
+                self._call()
+
+    @coroutine
+    def _run_in(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
+        waiting = self._waiting
+        as_before = _traces(task)
+        while waiting:
+            run = waiting.popleft()
+            if run.reason is not None:  # cancelled before its first line
+                run.abandoned(task)
+                continue
+            body = run.run()
+            awaited = next(body.__await__(), ENDED)  # the first step; no StopIteration is made this way
+            if awaited is ENDED:
+                self._apart = False
+            else:
+                self._apart = True
+                run.started(task)
+                for _ in range(len(waiting) - len(self._called)):
+                    self._call()
+                yield from rest(body, awaited)
+                return
+            if waiting and _traces(task) != as_before:
+                return
+
+
+def _traces(task: asyncio.Task[None]) -> tuple[object, ...]:
+    """All that a handler may leave behind in the task that ran it, and that others or the next one would meet."""
+    return (
+        getrefcount(task),
+        getweakrefcount(task),
+        len(copy_context()) < 2,  # CURRENT is there, which the next one sets
+        task._must_cancel,  # type: ignore[attr-defined]  # it cancelled itself; also where it took that back
+        task._callbacks,
+        task.get_name(),
+    )
+
+
+@coroutine
+def rest(body: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """``yield from body``, whose first step was taken: it waits for `awaited`."""
+    while True:
+        thrown: BaseException | None = None
+        try:
+            yield awaited
+        except BaseException as error:  # noqa: BLE001 - it is the handler's, as if it had been awaited here
+            thrown = error
+        if thrown is None:
+            yield from body
+            return
+        try:
+            awaited = body.throw(thrown)
+        except StopIteration:
+            return
+        finally:
+            del thrown  # its traceback leads back here
+
+
+def driven(frame: FrameType) -> object:
+    """What waits by way of `rest` in `frame` of a task, and is not awaited by it yet; None: nothing does."""
+    return frame.f_locals.get("body") if frame.f_globals is globals() else None
