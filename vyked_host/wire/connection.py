@@ -44,7 +44,7 @@ class Connection:
     most that does not have to wait for its turn; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
 
     __slots__ = (
-        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_sends", "at_once", "role", "sendable", "state",
+        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "role", "sendable", "state",
         "transcript",
     )  # fmt: skip
 
@@ -121,17 +121,17 @@ class Connection:
     def _check(self, data: bytes, position: int) -> None:
         """All that a header alone can be wrong about."""
         length, call_id, _, _, kind, flags, _, reserved, value = _unpack(data, position)
-        name = kind_name(kind)
-        if kind not in RECEIVES[self.role, self.state]:
-            who = _PEER[self.role]
-            raise RemoteProtocolError(unexpected(name, who, self.state, data[position : position + HEADER_BYTES]))
+        if kind not in self._receives:
+            header = data[position : position + HEADER_BYTES]
+            raise RemoteProtocolError(unexpected(kind_name(kind), _PEER[self.role], self.state, header))
         if reserved:
-            raise RemoteProtocolError(f"{name} with {reserved} in the reserved byte, which is 0 in version 1")
+            text = f"{kind_name(kind)} with {reserved} in the reserved byte, which is 0 in version 1"
+            raise RemoteProtocolError(text)
         if flags and flags & ~(PARTED | META if kind == _REQUEST else PARTED if kind in HOT else 0):
-            raise RemoteProtocolError(f"{name} with flags {flags:#04x}, which mean nothing there")
-        most = self._cap(kind)
+            raise RemoteProtocolError(f"{kind_name(kind)} with flags {flags:#04x}, which mean nothing there")
+        most = self._message_cap if kind in HOT else self._cap(kind)
         if length > most:
-            raise RemoteProtocolError(f"{name} of {length} bytes: at most {most} are taken")
+            raise RemoteProtocolError(f"{kind_name(kind)} of {length} bytes: at most {most} are taken")
         if kind == _PIECE:
             self._assembly.check(call_id, length, value)
         elif flags & PARTED:
@@ -170,8 +170,8 @@ class Connection:
     # ---- state -------------------------------------------------------------------------------------------------------
     def _enter(self, state: State) -> None:
         self.state = state
-        self._sends = SENDS[self.role, state]
-        self._hot = RECEIVES[self.role, state] & HOT
+        self._sends, self._receives = SENDS[self.role, state], RECEIVES[self.role, state]
+        self._hot = self._receives & HOT
         if state is State.CLOSED:
             self._left.clear()
             self._assembly.clear()

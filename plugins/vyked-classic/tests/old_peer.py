@@ -50,7 +50,7 @@ class Wire(asyncio.Protocol):
 
 class OldService:
     def __init__(self, name, version, port, registry, redis="", needs=(), subscribe=(), xsubscribe=(), host="127.0.0.1",
-                 ping_s=5.0, pong_s=10.0, dialect="N", delimiter=",", node=None):  # fmt: skip
+                 ping_s=5.0, pong_s=10.0, dialect="N", delimiter=",", node=None, release=False):  # fmt: skip
         self.name, self.version, self.port, self.host = name, version, port, host
         self.registry, self.redis, self.needs = registry, redis, needs
         self.subscribe, self.xsubscribe = subscribe, xsubscribe
@@ -60,6 +60,7 @@ class OldService:
         self.places, self.links, self.sticky = {}, {}, {}  # (name, version) -> {node: place}; node -> Wire
         self.waiting, self.asked, self.up = {}, {}, None
         self.listening = None
+        self.release = release  # 2.1.91: events for one instance come over its port, and it acknowledges them
 
     # ---- registry --------------------------------------------------------------------------------------------------
     async def stay_registered(self):
@@ -193,6 +194,9 @@ class OldService:
         if packet["type"] == "ping":
             say(pinged=packet["node_id"])
             wire.send({"pid": str(uuid.uuid4()), "type": "pong", "node_id": packet["node_id"]})
+        elif packet["type"] == "publish":
+            say(event=packet["endpoint"], how="xsubscribe", payload=packet["payload"])
+            wire.send({"pid": str(uuid.uuid4()), "type": "ack", "request_id": packet["publish_id"]})
         elif (packet[self.key], packet["version"]) == (self.name, self.version):  # else dropped, as it was
             keep(self.answer(packet, wire))
 
@@ -260,6 +264,8 @@ class OldService:
         exclusive = {
             f"{service}/{version}/{event}/{self.node}": event for service, version, event, _ in self.xsubscribe
         }
+        if self.release:
+            exclusive = {}
         if not plain and not exclusive:
             return
         async with self.connection() as bus, bus.pubsub() as heard:

@@ -22,6 +22,8 @@ from vyked_host.contracts import (
 from .options import BusOptions, RegistryOptions, TransportOptions
 
 if TYPE_CHECKING:
+    from .events.bus import ClassicBus
+    from .events.channels import Channel
     from .joined import ClassicRegistry
 
 BUS = Guarantees(
@@ -38,6 +40,7 @@ class Plugin:
 
     def __init__(self) -> None:
         self.joined: ClassicRegistry | None = None
+        self.bus: ClassicBus | None = None
         self._counts: Environment | None = None
         self._receives: tuple[TransportOptions, Environment] | None = None
 
@@ -56,7 +59,11 @@ class Plugin:
 
         if options.registry is not None:
             self._receives = (options, env)
-        return ClassicTransport(options, env)
+        return ClassicTransport(options, env, self._published)
+
+    def _published(self, channel: Channel, payload: bytes) -> bool:
+        """An event of release 2.1.91, which sends those for one instance without Redis."""
+        return self.bus is not None and self.bus.take_one(channel, payload)
 
     @hookimpl
     def vyked_registries(self) -> Iterable[Provider[Registry]]:
@@ -88,7 +95,8 @@ class Plugin:
     def _bus(self, options: BusOptions, env: Environment) -> PubSub:
         from .events.bus import ClassicBus
 
-        return ClassicBus(options, env, lambda: self.joined)
+        self.bus = ClassicBus(options, env, lambda: self.joined)
+        return self.bus
 
     @hookimpl
     def vyked_middlewares(self) -> Iterable[Provider[Middleware]]:

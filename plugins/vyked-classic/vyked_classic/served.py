@@ -11,6 +11,7 @@ from vyked_host import UsageError
 from vyked_host.contracts import Call, Calls, EndpointDescription, Environment, Fault, Peer, Sink, Surface, compatible
 from vyked_host.contracts import parse as version_of
 
+from .events.channels import Channel
 from .faults import failure_of
 from .link import Link
 from .metadata import with_app
@@ -72,6 +73,10 @@ class Serving(Protocol):
     calls: Calls
     leaving: str
 
+    def published(self, channel: Channel, payload: bytes) -> bool:
+        """An event for one instance came without Redis. Does anybody here take it?"""
+        ...
+
     def admit(self, link: ServedLink) -> bool:
         """Is there room for one more?"""
         ...
@@ -130,11 +135,22 @@ class ServedLink(Link):
         self._serving.forget(self)
 
     def heard(self, packet: Packet) -> None:
-        """A request or a ping; anything else is not for a service."""
+        """A request, a ping, or an event as release 2.1.91 sends it to an xsubscriber; anything else is not for a service."""
         if packet.type == "request":
             self._request(packet)
         elif packet.type == "ping":
             self.send(speech.pong(packet.node_id))
+        elif packet.type == "publish":
+            self._event(packet)
+
+    def _event(self, packet: Packet) -> None:
+        """Not acknowledged where nobody takes it: the publisher says so in its log."""
+        service, version = (packet.name or packet.service or "").lower(), str(packet.version or "1")
+        found = Channel(service, version, packet.endpoint or "")
+        if self._serving.published(found, bytes(packet.payload)):
+            self.send(speech.ack(packet.publish_id))
+        else:
+            self.env.log.warning("event %s of %s is for nobody here", found, self.peer)
 
     def _request(self, packet: Packet) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from vyked_host import Unavailable
@@ -10,16 +11,22 @@ from vyked_host.contracts import Address, Calls, Environment, Surface
 
 from .address import OldAddress, bracketed, read
 from .channel import OldChannel
+from .events.channels import Channel
 from .link import Link
 from .options import TransportOptions
 from .served import Offers, ServedLink
+
+Published = Callable[[Channel, bytes], bool]
+"""An event for one instance that came over this transport -> does anybody take it?"""
 
 
 class ClassicListener:
     """`contracts.Listener`."""
 
-    def __init__(self, env: Environment, options: TransportOptions, calls: Calls, surface: Surface) -> None:
-        self._env, self._options, self.calls = env, options, calls
+    def __init__(
+        self, env: Environment, options: TransportOptions, calls: Calls, surface: Surface, published: Published
+    ) -> None:
+        self._env, self._options, self.calls, self.published = env, options, calls, published
         self.offers, self.leaving = Offers(surface), ""
         self.addresses: tuple[Address, ...] = ()
         self._server: asyncio.AbstractServer | None = None
@@ -83,12 +90,12 @@ class ClassicListener:
 class ClassicTransport:
     """`contracts.Transport`."""
 
-    def __init__(self, options: TransportOptions, env: Environment) -> None:
-        self._options, self._env = options, env
+    def __init__(self, options: TransportOptions, env: Environment, published: Published) -> None:
+        self._options, self._env, self._published = options, env, published
 
     async def serve(self, calls: Calls, surface: Surface) -> ClassicListener:
         """Bind and serve. Raises StartError."""
-        listener = ClassicListener(self._env, self._options, calls, surface)
+        listener = ClassicListener(self._env, self._options, calls, surface, self._published)
         await listener.open()
         return listener
 

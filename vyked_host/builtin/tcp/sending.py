@@ -46,15 +46,19 @@ class SendingLink(GreetingLink):
             index not in self._plain
             or not 1 <= remaining <= LARGEST
             or len(body) > self._at_once
-            or caller is None
             or call.attempt > 1
-            or call.metadata is not None
-            or call.entity is not None
-            or call.idempotency_key is not None
-        ):
+        ):  # fmt: skip
             return self._dispatch_otherwise(call, sink, remaining)
-        call.id = self._last = call_id = self._last + 1
-        packet = request(call_id, index, caller, 1, int(remaining), body)
+        meta = None
+        if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
+            meta, caller = beside(call, caller), caller or 0
+        call_id = self._last + 1
+        try:
+            packet = request(call_id, index, caller, 1, int(remaining), body, meta)
+        except LocalProtocolError as error:
+            sink.fail(call, not_sent("TOO_LARGE", str(error)))
+            return None
+        call.id = self._last = call_id
         self.waiting[call_id] = entry = Outgoing(self, call, sink)
         self._emit(packet)
         return entry
@@ -67,19 +71,15 @@ class SendingLink(GreetingLink):
         if refusal is not None:
             sink.fail(call, refusal)
             return None
-        caller = self._callers.get(call.caller)
-        meta = None
-        if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
-            meta = CallMeta(call.entity, call.idempotency_key, call.caller if caller is None else "", call.metadata)
+        caller, call_id = self._callers.get(call.caller), self._last + 1
         make = self._request if len(body) <= self._connection.at_once else self._connection.large_request
-        call.id = call_id = self._last + 1
-        attempt = min(call.attempt, ATTEMPTS_SHOWN)
+        attempt, left = min(call.attempt, ATTEMPTS_SHOWN), int(min(remaining, LARGEST))
         try:
-            packet = make(call_id, index, caller or 0, attempt, int(min(remaining, LARGEST)), body, meta)
+            packet = make(call_id, index, caller or 0, attempt, left, body, beside(call, caller))
         except LocalProtocolError as error:
             sink.fail(call, not_sent("TOO_LARGE", str(error)))
             return None
-        self._last = call_id
+        call.id = self._last = call_id
         entry = OutgoingStream(self, call, sink, shape) if shape & STREAM else Outgoing(self, call, sink)
         self.waiting[call_id] = entry
         if isinstance(packet, bytes):
@@ -182,3 +182,10 @@ class SendingLink(GreetingLink):
         entry = self.waiting.get(call_id)
         if entry is not None:
             entry.relieved()
+
+
+def beside(call: Call, caller: int | None) -> CallMeta | None:
+    """What travels beside the body of `call`, whose caller has an index in the HELLO or is named here; None: nothing."""
+    if caller is not None and call.metadata is None and call.entity is None and call.idempotency_key is None:
+        return None
+    return CallMeta(call.entity, call.idempotency_key, call.caller if caller is None else "", call.metadata)

@@ -13,6 +13,7 @@ from ..joined import ClassicRegistry, short
 from ..options import BusOptions
 from ..wire.speech import in_ascii
 from .channels import Channel, pattern
+from .direct import handed_over
 from .feed import Feed
 from .groups import NAMES, groups, turns
 from .outbox import Outbox
@@ -48,6 +49,7 @@ class ClassicBus(PubSub):
         self._outbox = Outbox(options.url, options.outbox, env)
         self._feed = Feed(options.url, env, self._take, self._missed)
         self._heard: list[Heard] = []
+        self._turn = 0
 
     async def verify(self) -> None:
         """Is the server there? Raises StartError that says what to do."""
@@ -90,13 +92,19 @@ class ClassicBus(PubSub):
     async def _to_one(
         self, event: Event, version: str, payload: bytes, members: Sequence[Any], deadline: float
     ) -> None:  # fmt: skip
-        """To the one whose turn it is; to the next where that one is not connected."""
+        """To the one whose turn it is; to the next where that one is not connected; over its port where none is."""
         for each in turns(members, self._env.rng.random):
             channel = Channel(event.service, version, event.name, each.node_id)
             if await self._outbox.publish(str(channel), payload, deadline):
                 return
+        channel = Channel(event.service, version, event.name)
+        for each in turns(members, self._env.rng.random):  # release 2.1.91 does not listen to them
+            if await handed_over(each.host, each.port, channel, payload, self._env):
+                return
         name, version = members[0].of
-        text = f"event {event.service}.{event.name}: none of {len(members)} instances of {name} {version} is connected to Redis"
+        text = (
+            f"event {event.service}.{event.name}: none of {len(members)} instances of {name} {version} can be reached"
+        )
         raise Unavailable(text, executed="executed")
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
@@ -146,6 +154,16 @@ class ClassicBus(PubSub):
             event = self._event(channel, payload)
             for each in wanted:
                 each.backlog.accept(event)
+
+    def take_one(self, channel: Channel, payload: bytes) -> bool:
+        """An event for this instance that came without Redis, as release 2.1.91 sends it: is there a handler? It does not say which
+        service of this process is meant; where several wait for it as many are sent, so each gets one in turn."""
+        wanted = [each for each in self._heard if each.nodes and each.wants(channel._replace(node=min(each.nodes)))]
+        if not wanted:
+            return False
+        self._turn += 1
+        wanted[self._turn % len(wanted)].backlog.accept(self._event(channel, payload))
+        return True
 
     def _event(self, channel: Channel, payload: bytes) -> Event:
         return Event(

@@ -29,6 +29,7 @@ from vyked_host.contracts import (
 )
 
 from ..events.channels import Channel, channel
+from ..events.direct import handed_over
 from ..events.echoes import Echoes
 from ..events.feed import Feed
 from ..events.groups import turns
@@ -227,11 +228,14 @@ class Bridge:
             return
         members = self._members(topic, event)
         for guest, version in members:
-            if await self._say(str(Channel(topic.service, version, topic.event, guest.spot.node_id)), event):
+            channel, at = Channel(topic.service, version, topic.event, guest.spot.node_id), guest.spot
+            if await self._say(str(channel), event) or (
+                guest.dialect == "S" and await handed_over(at.host, at.port, channel, in_ascii(event.body), self._env)
+            ):
                 await delivery.settle(ACK)
                 return
         await delivery.settle(
-            Verdict(action="retry", seconds=AGAIN_S, cause=f"no old instance of {name} is connected to Redis")
+            Verdict(action="retry", seconds=AGAIN_S, cause=f"no old instance of {name} can be reached")
         )
 
     def _members(self, topic: Topic, event: Event) -> list[tuple[Guest, str]]:

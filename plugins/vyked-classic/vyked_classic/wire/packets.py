@@ -33,6 +33,7 @@ class Packet(msgspec.Struct, frozen=True, gc=False, rename={"from_": "from"}):
     to: str | None = None
     node_id: str | None = None
     request_id: str | None = None
+    publish_id: str | None = None
     payload: msgspec.Raw = _NOTHING
     params: msgspec.Raw = _NOTHING
 

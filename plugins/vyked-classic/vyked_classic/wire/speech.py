@@ -134,6 +134,17 @@ def pong(node_id: str | None) -> bytes:
     return packet("pong", node_id=node_id)
 
 
+def event(service: str, version: str, endpoint: str, payload: bytes, publish_id: str) -> bytes:
+    """An event for one instance of release 2.1.91, and so in dialect S; `payload` is JSON."""
+    said = json.loads(payload)
+    return packet("publish", service=service, version=version, endpoint=endpoint, payload=said, publish_id=publish_id)
+
+
+def ack(publish_id: str | None) -> bytes:
+    """The event came: what release 2.1.91 waits for after `publish`."""
+    return packet("ack", request_id=publish_id)
+
+
 # ---- calls -----------------------------------------------------------------------------------------------------------
 def fresh_id() -> str:
     """Eight hexadecimal digits."""
