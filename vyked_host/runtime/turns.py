@@ -75,6 +75,7 @@ class Turn:
         try:
             await self._run_in(task)
         finally:
+            del task  # as in _run_in
             if self._waiting and not self._called:
                 self._call()
 
@@ -82,24 +83,30 @@ class Turn:
     def _run_in(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
         waiting = self._waiting
         as_before = _traces(task)
-        while waiting:
-            run = waiting.popleft()
-            if run.reason is not None:  # cancelled before its first line
-                run.abandoned(task)
-                continue
-            body = run.run()
-            awaited = next(body.__await__(), ENDED)  # the first step; no StopIteration is made this way
-            if awaited is ENDED:
-                self._apart = False
-            else:
-                self._apart = True
-                run.started(task)
-                for _ in range(len(waiting) - len(self._called)):
-                    self._call()
-                yield from rest(body, awaited)
-                return
-            if waiting and _traces(task) != as_before:
-                return
+        run: Run | None = None
+        body: Coroutine[Any, Any, None] | None = None
+        try:
+            while waiting:
+                run = waiting.popleft()
+                if run.reason is not None:  # cancelled before its first line
+                    run.abandoned(task)
+                    continue
+                body = run.run()
+                awaited = next(body.__await__(), ENDED)  # the first step; no StopIteration is made this way
+                if awaited is ENDED:
+                    self._apart = False
+                else:
+                    self._apart = True
+                    run.started(task)
+                    for _ in range(len(waiting) - len(self._called)):
+                        self._call()
+                    yield from rest(body, awaited)
+                    return
+                if waiting and _traces(task) != as_before:
+                    return
+        finally:  # an error that ends the task refers to this frame, and the task keeps the error: a ring, which would wait for the collector
+            run = body = None
+            del task
 
 
 def _traces(task: asyncio.Task[None]) -> tuple[object, ...]:
