@@ -37,7 +37,7 @@ run: $(VENV)/.installed-run
 # Each plugin's and the example's own suite runs as its author would run it, by itself; all run even when one fails.
 test: $(VENV)/.installed-test
 	@failed=; \
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS) || failed=" tests"; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS) || failed=" tests"; \
 	for suite in $(if $(ARGS),,$(SUITES)); do \
 	    echo "== $$suite"; \
 	    (cd "$$suite" && "$(abspath $(BIN))/python" -m pytest -n $(WORKERS) --dist loadgroup) || failed="$$failed $$suite"; \
