@@ -70,7 +70,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks memory
 	$(BIN)/python -m benchmarks mesh
 	$(BIN)/python -m benchmarks events
-	$(BIN)/python -m benchmarks over_nats
+	$(BIN)/python -m benchmarks brokers
 	$(BIN)/python -m benchmarks semantics
 	$(BIN)/python -m benchmarks goals
 

@@ -33,7 +33,7 @@ BENCHMARKS = {
     "old_wire": "echo over the wire of Vyked 2.x, beside bare JSON lines",
     "registry": "the registry in a Redis server: a change seen by all watchers; what it costs when nothing changes",
     "events": "fan-out and acked events between processes; the holder's memory",
-    "over_nats": "events over NATS and JetStream beside bare nats-py, 64 publishers",
+    "brokers": "events over Redis and NATS beside the bare client libraries and FastStream: 64 publishers, and the way of one event",
     "goals": "every figure that has a goal, beside its floor and its goal",
 }
 """Module -> what it measures."""
@@ -49,7 +49,7 @@ HELP = {
     "mib": "size of the stream beside the small calls",
     "held": "seconds of the handler beside the small calls",
     "plugins": "how many to pretend",
-    "only": "benchmarks to take the figures of, with commas",
+    "only": "which of them, with commas: benchmarks to take the figures of; buses",
     "payload": "small: a row of 95 bytes; k1: 10 of them; k64: 700 of them; 64K: a string of 64 KiB",
     "handler": "suspends: gives way once",
     "variants": "which of ours, with commas; the first is shown function by function",

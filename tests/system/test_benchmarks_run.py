@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from benchmarks import (
+    brokers,
     events,
     fairness,
     fake_plugins,
@@ -20,7 +21,6 @@ from benchmarks import (
     local,
     memory,
     old_wire,
-    over_nats,
     overload,
     path,
     profile,
@@ -114,10 +114,11 @@ def test_http_is_measured_beside_bare_aiohttp() -> None:
     assert len(found.rounds) == 4
 
 
-def test_events_over_nats_are_measured_beside_the_bare_library() -> None:
-    found = over_nats.run(over_nats.Settings(rounds=1, events=640))
-    assert set(found.rounds) == set(over_nats.KINDS)
-    assert all(speed["per_second"] > 0 for (speed,) in found.rounds.values())
+@pytest.mark.parametrize("bus", brokers.PEERS)
+def test_events_over_a_server_are_measured_beside_the_client_library(bus: str) -> None:
+    found = brokers.run(brokers.Settings(rounds=1, calls=640, sequential=3, only=(bus,)))
+    assert set(found.rounds) >= {f"{bus} ours", f"{bus} bare"}
+    assert all(speed["per_second"] > 0 < speed["p50_us"] for (speed,) in found.rounds.values())
 
 
 def test_a_profile_tells_functions_apart_by_their_shares() -> None:
