@@ -187,9 +187,9 @@ async def _beside(work: Any) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # redis-py may take a cancellation for the end of its own waiting
+            task.cancel()
+            await asyncio.wait({task}, timeout=1.0)
 
 
 PEERS: dict[str, dict[str, Peer]] = {
