@@ -192,16 +192,16 @@ async def test_R2_R3_a_registry_that_starts_anew_knows_all_again_and_nobody_seem
     slack = mesh.slack()
     again = mesh.spawn("hub2", "gauge")
     await again.ready()
-    ready = time.monotonic()
+    ready, computed = time.monotonic(), time.process_time()
     await eventually(
         lambda: all(len(each.nodes) >= 21 and each.told[-1][1].epoch not in epochs for each in watchers), 10
     )
-    full = time.monotonic()
+    full, computed = time.monotonic(), time.process_time() - computed
     await passes(2 * T)
     generations = [generation for each in watchers[:1] for _, change in each.told for generation, _ in change.nodes]
     lives = {(each.epoch, each.counter) for each in generations}
     timeline.note(
-        "R2", full=full - ready, least=min(each.least for each in censuses), lives=len(lives),
+        "R2", full=full - ready, computed=computed, least=min(each.least for each in censuses), lives=len(lives),
         smallest=[min(count for _, count in each.counts[at - 1:]) for each, at in zip(censuses, mark, strict=True)],
     )  # fmt: skip
     breaches = [one for each in watchers for one in each.breaches()]
@@ -211,7 +211,8 @@ async def test_R2_R3_a_registry_that_starts_anew_knows_all_again_and_nobody_seem
         for one in breaches_of_emptiness(each.counts[at - 1 :], least=20)
     ]
     assert breaches == []
-    assert full - ready <= 2 * H + slack()
+    # twenty hosts share this process: what they compute, one after the other, is no time that any of them waited
+    assert full - ready - computed <= 2 * H + slack()
     assert breaches_of_views({each.name: sorted(each.nodes) for each in watchers}) == []
     assert len({each.told[-1][1].epoch for each in watchers}) == 1
     assert {host.node.membership.generation().epoch for host in hosts} == {watchers[0].told[-1][1].epoch}
