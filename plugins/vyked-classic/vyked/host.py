@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import vyked_host
+
+from .utils.log import CONFIG_FILE, setup_logging
 
 log = logging.getLogger("vyked")
 NEAR = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -23,6 +27,26 @@ class Host(vyked_host.Host):
     """Class attributes and class methods, as Vyked 2.x had them; it is never instantiated."""
 
     registry_client_ssl: ClassVar[Any] = None
+
+    @classmethod
+    def title(cls, services: Mapping[str, Any]) -> str:
+        """``vyked_NAME_ID``, which scripts look for; the id is random."""
+        return f"vyked_{cls.name or next(iter(services.values())).name}_{uuid.uuid4()}"
+
+    @classmethod
+    def logging_is_set_up(cls) -> bool:
+        """As ``./config_log.json`` has it, where it is. Raises ConfigError when it can't be used."""
+        if not Path(CONFIG_FILE).exists():
+            return False
+        try:
+            setup_logging()
+        except (OSError, ValueError) as error:
+            log.disabled = False  # what of it was understood may have silenced everybody
+            more = "" if error.__cause__ is None else f": {error.__cause__}"
+            raise vyked_host.ConfigError(
+                f"{CONFIG_FILE}: {error}{more}; it takes JSON, in the schema of logging.config.dictConfig"
+            ) from error
+        return True
 
     @classmethod
     def tables(cls, services: Mapping[str, Any]) -> str:
