@@ -96,7 +96,7 @@ class ClassicHost:
             return error.exit_code
 
     @classmethod
-    def title(cls, services: Mapping[str, ClassicService]) -> str | None:
+    def title(cls, services: Mapping[str, ClassicService]) -> str | None:  # noqa: ARG003 - for who derives from it
         """What the process of `services` is called; None: as that of any host."""
         return None
 
