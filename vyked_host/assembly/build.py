@@ -88,9 +88,6 @@ class Composition:
         tls: Mapping[str, Tls],
     ) -> None:  # fmt: skip
         self._is_alone = is_alone
-        refuse_twins(planned)
-        if not tls and settings.security.tls is None:
-            refuse_contexts(planned)
         plain = told(settings)
         catalogue.hooks.configure(plain)
         self.settings, self.catalogue, self.planned = settings, catalogue, planned
@@ -257,5 +254,8 @@ def compose(
     for nor let in; `may_hold`: it may open that place for others; `tls`: what takes the place of ``[security.tls]`` for one back end, by
     kind and table ("transport.http"). Needs a running loop. Raises StartError, ConfigError,
     UsageError."""
+    refuse_twins(planned)
+    if not tls and settings.security.tls is None:
+        refuse_contexts(planned)
     composition = Composition(settings, catalogue, planned, is_alone=is_alone, may_hold=may_hold, tls=tls or {})
     return composition, composition.node(fakes or {})
