@@ -27,15 +27,12 @@ from .outgoing import LEAST_S, PLAIN, Outgoing, Tried
 class Attempts(Outgoing):
     """One endpoint with one answer."""
 
-    async def call(
-        self, arguments: Any, _inbound: Any, options: CallOptions | None, tried: Tried | None = None
-    ) -> Any:  # fmt: skip
+    async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None, tried: Tried | None = None) -> Any:
         """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
         if options is not None and options.hedge_after is not None and tried is None:
             return await race(self, arguments, options, options.hedge_after)
         clock, target = self._now, self._target
-        now = clock()
-        call = self._new(options or PLAIN, now)
+        call = self._new(options or PLAIN, now := clock())
         while True:
             answer: Answer | None = None
             dialling = 0.0  # when it began; then, negative, how long it took
@@ -55,12 +52,15 @@ class Attempts(Outgoing):
                 result = await answer.future
             except BaseException as error:
                 self._over(answer, error, call, tried, clock() - dialling if dialling > 0 else -dialling)
-                offered = served(channel, call) if answer is not None and channel is not None else None
-                tried, pause = self._next(error, call, options, tried, offered)
+                tried, pause = self._next(error, call, options, tried, channel if answer is not None else None)
                 if pause is None:
-                    if tried is not None and (said := tried.outcome(error)) is not error:
+                    said, answer, tried = tried.instead(error) if tried is not None else None, None, None
+                    if said is None:
+                        raise
+                    try:
                         raise said from error
-                    raise
+                    finally:
+                        del said  # what is raised leads to this frame: a ring, which would wait for the collector
             else:
                 self._succeeded(answer)
                 return result
@@ -77,7 +77,11 @@ class Attempts(Outgoing):
             offered = served(channel, call)
             tried.idempotent = offered is not None and offered.idempotent
             if tried.doubt is not None and results_at(offered, call) != tried.results:
-                raise tried.doubt
+                doubt, tried = tried.doubt, None
+                try:
+                    raise doubt
+                finally:
+                    del doubt  # as in `call`
         codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
         encode = codecs.encode
         try:
@@ -144,13 +148,13 @@ class Attempts(Outgoing):
 
     # ---- the next one ----------------------------------------------------------------------------------------------
     def _next(
-        self, error: BaseException, call: Call, options: CallOptions | None, tried: Tried | None,
-        offered: EndpointDescription | None,
-    ) -> tuple[Tried | None, float | None]:  # fmt: skip
-        """Whom the call has tried, and seconds until its next attempt; None: there is none. `offered`: what the node that was asked
-        says of the endpoint: a caller that knows it by name only knows nothing else of it."""
+        self, error: BaseException, call: Call, options: CallOptions | None, tried: Tried | None, asked: Channel | None
+    ) -> tuple[Tried | None, float | None]:
+        """Whom the call has tried, and seconds until its next attempt; None: there is none. The node that was `asked` says what the
+        endpoint is: a caller that knows it by name only knows nothing else of it."""
         if not isinstance(error, CallError) or error.instance is None or not self.client.target.instances:
             return tried, None
+        offered = served(asked, call) if asked is not None else None
         tried = tried or Tried(error.instance)
         idempotent = self.endpoint.idempotent or (offered is not None and offered.idempotent)
         kept = results_at(offered, call)

@@ -41,22 +41,23 @@ async def race(attempts: Attempts, arguments: Any, options: CallOptions, after_s
         if not running[0].done() and left > 0 and attempts.may_double(tried):
             second = msgspec.structs.replace(options, timeout=left)
             running.append(spawn(attempts.call(arguments, None, second, tried), name))
-        return await _first_answer(running)
+        return (await _first_answer(running)).result()
     finally:
-        tried.is_over = True
+        tried.is_over, tried.doubt = True, None
         for each in running:
             each.cancel()
             each.add_done_callback(_read)
+        del running[:], each  # the error leads to this frame: a ring, which would wait for the collector
 
 
-async def _first_answer(running: Collection[asyncio.Future[Any]]) -> Any:
-    """What the first of them gives; a failure of one counts only when no other is left."""
+async def _first_answer(running: Collection[asyncio.Future[Any]]) -> asyncio.Future[Any]:
+    """The first of them that has one; a failure of one counts only when no other is left."""
     pending: Collection[asyncio.Future[Any]] = running
     while True:
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         for each in done:
             if not pending or _is_answer(each):
-                return each.result()
+                return each
 
 
 def _is_answer(attempt: asyncio.Future[Any]) -> bool:

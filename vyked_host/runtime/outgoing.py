@@ -44,11 +44,10 @@ class Tried:
         """Is `error` how an attempt ended that somebody waits for? Not one more that could not be made."""
         return not self.is_over and error is not self.doubt
 
-    def outcome(self, error: BaseException) -> BaseException:
+    def instead(self, error: BaseException) -> CallError | None:
         """What the caller hears when the last attempt ended with `error`: that the call may have run, where one may have."""
-        if self.doubt is not None and isinstance(error, CallError) and error.executed in ("not_sent", "not_executed"):
-            return self.doubt
-        return error
+        refused = isinstance(error, CallError) and error.executed in ("not_sent", "not_executed")
+        return self.doubt if refused and self.doubt is not error else None
 
 
 class Outgoing:

@@ -12,7 +12,7 @@ from vyked_host.testing import environment
 from vyked_host.testing.conformance.company import record
 
 # whole processes on a machine that does much else: a third of a second more or less has to be nothing
-QUICK = TimingTable(heartbeat=0.5, lease=2.0, sweep=0.1, gone_after=1.0, dial=2.0, ping=1.0, pong=1.0)
+QUICK = TimingTable(heartbeat=0.5, lease=2.0, sweep=0.1, gone_after=1.0, dial=5.0, ping=1.0, pong=1.0)
 
 
 async def main(url: str, mesh: str, node_id: str) -> None:

@@ -9,12 +9,19 @@ from vyked_nats.options import BusOptions, JetStreamOptions
 from vyked_nats.plugin import vyked_pubsub_backends
 
 from vyked_host import ConfigError, StartError
-from vyked_host.testing import eventually
+from vyked_host.testing import environment, eventually, leaks
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
 
 NOT_IN = "(?i)authorization|does not let us in"
 KINDS = {"nats": BusOptions, "nats-jetstream": JetStreamOptions}
 PROVIDERS = {each.name: each for each in vyked_pubsub_backends()}
+
+
+@pytest.fixture
+async def env():
+    """With the times of a host: nothing here is about time, and a slow machine may take its own for a handshake."""
+    async with leaks(), environment() as env:
+        yield env
 
 
 @pytest.fixture(params=KINDS)

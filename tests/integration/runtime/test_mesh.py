@@ -14,8 +14,10 @@ import pytest
 from vyked_host import Service, api, client
 from vyked_host.assembly import Host
 from vyked_host.builtin.embedded.desk import RegistryDesk
+from vyked_host.catalog.state import Granted
 from vyked_host.contracts import Change
 from vyked_host.errors import Unavailable, VersionMismatch
+from vyked_host.testing.proxy import Proxy
 from vyked_host.testing.waiting import eventually
 
 from .party import TEXT, H, Party, T, holder
@@ -78,6 +80,29 @@ async def test_a_second_and_a_third_host_join_by_being_started(party: Party) -> 
     await party.meet()
     assert await three.client(Cart).where() == "1.2.0"
     assert {each.node.record.node_id for each in (one, two)} < set(three.node.directory.nodes)
+
+
+async def test_a_host_joins_though_its_connection_is_lost_while_it_is_announced(
+    party: Party, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, lost = RegistryDesk._answer, []
+
+    def answered(desk: RegistryDesk, outcome: Any, speaker: Any = None) -> Any:
+        if isinstance(outcome, Granted) and outcome.node_id.startswith("late-") and not lost:
+            lost.append(proxy.reset())
+        return answer(desk, outcome, speaker)
+
+    monkeypatch.setattr(RegistryDesk, "_answer", answered)
+    shop = await party.host(Shop)
+    async with Proxy(f"127.0.0.1:{party.port}") as proxy:
+        words = ["host.name=late", f"registry.embedded.address={proxy.address}"]
+        late = await party.host(Cart, overrides=words)
+        assert len(lost) == 1
+        await party.meet()
+        assert await late.client(Cart).where() == "1.2.0"
+        party.hosts.remove(late)
+        await late.stop()
+    assert party.is_seen(shop, shop)
 
 
 async def test_a_consumer_that_starts_first_is_active_once_its_dependency_is_there(party: Party) -> None:

@@ -11,9 +11,11 @@ from ...contracts import Change, Environment, Lease, NodeRecord, Registry, Term
 from ...errors import CallError, Unavailable
 from .desk import RegistryDesk
 from .follower import Follower, Watch
-from .lease import EmbeddedLease
+from .lease import AGAIN, EmbeddedLease
 from .messages import Answer, Speaker
 from .options import RegistryOptions
+
+Question = Callable[[RegistryDesk], Awaitable[Answer]]
 
 
 class EmbeddedRegistry(Registry):
@@ -31,9 +33,9 @@ class EmbeddedRegistry(Registry):
 
     # ---- contracts.Registry ------------------------------------------------------------------------------------------
     async def announce(self, record: NodeRecord) -> Lease:
-        """Make `record` known. Raises errors.Unavailable when the registry is closed, away or of another mesh, StartError when
-        this host may not join."""
-        answer = await self.ask(lambda desk: desk.announce(record, self._life))
+        """Make `record` known; said again, within ``[timing] dial``, where the connection is lost or the holder goes meanwhile.
+        Raises errors.Unavailable when the registry is closed, away or of another mesh, StartError when this host may not join."""
+        answer = await self.ask(lambda desk: desk.announce(record, self._life), again=True)
         if answer.generation is None:
             raise Unavailable(answer.refused, executed="not_executed")
         speaker = Speaker(node_id=record.node_id, generation=answer.generation, life=self._life)
@@ -80,14 +82,15 @@ class EmbeddedRegistry(Registry):
         """The desk of the term that runs."""
         return (await self._hub.term()).desk(RegistryDesk)
 
-    async def ask(self, question: Callable[[RegistryDesk], Awaitable[Answer]]) -> Answer:
-        """The desk's answer, within ``[timing] dial``. Raises errors.Unavailable, StartError."""
+    async def ask(self, question: Question, *, again: bool = False) -> Answer:
+        """The desk's answer, within ``[timing] dial``. `again`: ask until then, as long as nobody is there to answer.
+        Raises errors.Unavailable, StartError."""
         if self._closed:
             raise Unavailable("the registry is closed: this host stops", executed="not_sent")
         limit = self._env.timing.dial
         try:
             async with asyncio.timeout(limit):
-                answer = await question(await self.desk())
+                answer = await (self._insist(question) if again else self._ask(question))
         except TimeoutError as error:
             text = f"the registry at {self._place or 'its default place'} did not answer within {limit:g} s"
             raise Unavailable(text, executed="unknown") from error
@@ -96,3 +99,16 @@ class EmbeddedRegistry(Registry):
         for follower in self._followers:
             follower.expect(answer.epoch, answer.revision)
         return answer
+
+    async def _ask(self, question: Question) -> Answer:
+        return await question(await self.desk())
+
+    async def _insist(self, question: Question) -> Answer:
+        attempt = 0
+        while True:
+            try:
+                return await self._ask(question)
+            except Unavailable as error:
+                self.log.info("the registry did not answer and is asked again: %s", error)
+            await asyncio.sleep(AGAIN.spread(attempt, self.chance()) * self.scale)
+            attempt += 1
