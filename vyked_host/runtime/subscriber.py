@@ -30,7 +30,7 @@ from .routes import compose
 from .statistics import CallCounters
 from .tasks import TaskScope
 from .trail import LOST, Delivered, EventTrail
-from .turns import Turn
+from .turns import Run, Turn
 
 CAUSE_CHARACTERS = 2000
 """Of what a handler raised, that travels with a dead letter."""
@@ -63,12 +63,14 @@ class Handling:
 
 class Subscriber:
     """One @subscribe or @xsubscribe handler of one service at this node. `handler_s`: the time that a handler has for one event
-    before the bus may deliver it again (docs/semantics.md, events); `scale` is that of [timing]."""
+    before the bus may deliver it again (docs/semantics.md, events); `scale` is that of [timing]; `apart`: each event has a task of its
+    own, as ``[host] runner = "task"`` has it for calls."""
 
     def __init__(
         self, *, description: SubscriptionDescription, consumer: str, consumer_major: int, group: str | None, member: str,
         handler: Callable[[Any], Any], chain: Sequence[Middleware], codecs: Codecs, serializers: Mapping[str, str],
         tasks: TaskScope, clock: Clock, log: logging.Logger, trail: EventTrail, handler_s: float, scale: float = 1.0,
+        apart: bool = False,
     ) -> None:  # fmt: skip
         self._trail, self._topic = trail, f"{description.service}.{description.event}@{description.major}"
         self.since = clock.unix()
@@ -88,7 +90,7 @@ class Subscriber:
         self.gaps = 0
         self._task_name = f"event {self.path}"
         # in one turn of the loop as many are begun as may run at once: what else there is to do has its turn in between
-        self._turn = Turn(self._begin, most=description.concurrency)
+        self._start = self._alone if apart else Turn(self._begin, most=description.concurrency).start
         self._consumer: Consumer | None = None
         self.subscription = Subscription(
             service=description.service, major=description.major, name=description.event,
@@ -132,7 +134,10 @@ class Subscriber:
             self._log.warning(
                 "%s missed %s events before this one", self.path, delivery.gap if delivery.gap > 0 else "some"
             )
-        self._turn.start(Handling(self._handle, delivery))
+        self._start(Handling(self._handle, delivery))
+
+    def _alone(self, run: Run) -> None:
+        self._begin(run.run())
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return Variables().run(self._tasks.begin, work, self._task_name)

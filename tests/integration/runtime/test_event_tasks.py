@@ -12,6 +12,7 @@ from tests.integration.runtime.waiting import until
 from vyked_host import Service, context, publish, subscribe, xsubscribe
 from vyked_host.assembly import Host
 from vyked_host.errors import Unavailable
+from vyked_host.runtime.tasks import TaskScope
 
 LOCAL = "[plugins]\nautoload = false\n[transports.local]\n"
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -64,6 +65,19 @@ async def test_nothing_that_a_handler_leaves_behind_meets_the_next_event(what: s
         await published(host)
         await until(lambda: careless.handled == EVENTS)
     assert careless.found == [(n, "unset", False, 0) for n in range(EVENTS)]
+
+
+@pytest.mark.parametrize(("runner", "tasks"), [("auto", range(1, EVENTS)), ("task", range(EVENTS, EVENTS + 1))])
+async def test_events_share_tasks_unless_each_shall_have_its_own(
+    runner: str, tasks: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, begin = [], TaskScope.begin
+    monkeypatch.setattr(TaskScope, "begin", lambda scope, work, name: begun.append(name) or begin(scope, work, name))
+    async with Host(Source, Careless, text=f'{LOCAL}[host]\nrunner = "{runner}"\n') as host:
+        careless = host.instance(Careless)
+        await published(host)
+        await until(lambda: careless.handled == EVENTS)
+    assert begun.count("event careless.on_happened") in tasks
 
 
 class Refusals(logging.Handler):
