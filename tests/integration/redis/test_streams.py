@@ -219,15 +219,23 @@ async def test_who_dies_with_events_in_hand_leaves_them_to_the_others_after_the_
 async def test_D11_more_than_a_thousand_in_the_hands_of_the_dead_go_to_the_others(shared, open_streams, published):
     dying, living = open_streams(shared.url, ack_wait=2.0), open_streams(shared.url, ack_wait=2.0)
     lost, inbox = Inbox(lambda _delivery: None), Inbox()
-    await dying.subscribe(to("g", "first", concurrency=4000), lost)
+    assert await comes(lambda: _subscribed(dying, to("g", "first", concurrency=4000), lost), 30.0)
     sent = await asyncio.gather(*(published(dying, within=30.0) for _ in range(2000)))
     await eventually(lambda: len(set(lost.ids)) > 1500, 30)
     for keeper in (dying._publishing, dying._settling, dying._members[0].reader._keeper):
         await keeper.aclose()
     held = set(lost.ids)
-    await living.subscribe(to("g", "second", concurrency=64), inbox)
+    assert await comes(lambda: _subscribed(living, to("g", "second", concurrency=64), inbox), 30.0)
     await eventually(lambda: set(inbox.ids) == set(sent), 30)
     assert min(each.count for each in inbox.deliveries if each.event.id in held) >= 2
+
+
+async def _subscribed(bus, whom, inbox) -> bool:
+    try:
+        await bus.subscribe(whom, inbox)
+    except Unavailable:  # no answer within half a second, on a busy machine
+        return False
+    return True
 
 
 async def test_D12_what_is_held_comes_in_time_where_the_clock_of_the_server_was_set_back(shared, open_streams, env):
@@ -321,7 +329,7 @@ async def test_D5_a_full_server_refuses_publishers_in_words_and_takes_events_aga
     server = Valkey("maxmemory 4mb", "maxmemory-policy noeviction").start()
     try:
         bus, slow = open_streams(server.url, keep=0.05, ack_wait=60.0), Inbox(lambda _delivery: None)
-        await bus.subscribe(to("slow", "m", concurrency=100), slow)
+        assert await comes(lambda: _subscribed(bus, to("slow", "m", concurrency=100), slow), 30.0)
         sent = []
 
         async def too_much() -> None:
