@@ -347,7 +347,7 @@ async def test_a_server_that_is_no_host_takes_requests_and_is_asked_for_nothing_
     channel = await dial(f"{served[2]}/foreign-1")
     assert channel.node_id == "foreign-1"
     index = channel.endpoint(EndpointDescription(service="whoever", version="7", name="x", kind=Kind.HTTP))
-    asked = {"method": "GET", "path": "/pages/x", "params": {"a": "1"}}
+    asked = {"method": "GET", "path": "/pages/x", "params": {"a": "1", "b": "2"}}
     answer = await outcome(channel, "", asked, index=index, codec="raw")
     assert (answer.status, await answer.text()) == (200, "x 1")
     with pytest.raises(Unavailable, match="no host") as refused:
