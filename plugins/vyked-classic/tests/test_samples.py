@@ -116,3 +116,25 @@ def test_an_old_module_runs_under_vyked_host_run(running, tmp_path):
     call = [PROGRAM, "call", "early.shout", "text=hi", "--address", f"tcp://127.0.0.1:{port}"]
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, '"HI"'), done.stderr
+
+
+HELPERS = """
+import asyncio
+
+
+@asyncio.coroutine
+def outside(text):
+    yield from asyncio.sleep(0)
+    return text.upper()
+"""
+
+
+def test_helpers_that_are_imported_before_vyked_are_coroutines_too(tmp_path):
+    """Under vyked-host run and check: nobody has imported vyked when the module of helpers is."""
+    early = (HERE / "old_code" / "early.py").read_text()
+    start, end = early.index("@asyncio.coroutine"), early.index("class Early")
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    (tmp_path / "early.py").write_text("from helpers import outside\n" + early[:start] + early[end:])
+    (tmp_path / "vyked.toml").write_text(FILE.format(port=0).replace("[plugins]\nautoload = false\n", ""))
+    checked = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
