@@ -190,6 +190,7 @@ class Composition:
                 handler_s=guarantees.ack_wait_s * scale,
                 scale=scale,
                 trail=self.trail,
+                apart=self.settings.host.runner == "task",
             )
             for planned in self.planned
             for each in planned.description.subscriptions

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
@@ -34,7 +34,11 @@ def by_task(loop: asyncio.AbstractEventLoop) -> Start:
 
 def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
     """A task for those that come together, until one of them suspends."""
-    return Turn(loop).start
+
+    def begin(body: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.Task(body, loop=loop, context=Context())
+
+    return Turn(begin).start
 
 
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:

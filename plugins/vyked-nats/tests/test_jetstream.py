@@ -2,6 +2,7 @@
 taken out and replayed."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import nats
 import pytest
 from server import JETSTREAM, NatsServer
 from vyked_nats.jetstream.bus import JetStreamBus
+from vyked_nats.jetstream.durability import doubts
 from vyked_nats.jetstream.since import beginning
 from vyked_nats.options import JetStreamOptions
 from vyked_nats.plugin import _verify_jetstream
@@ -501,6 +503,38 @@ async def test_a_stream_that_throws_events_away_is_refused_at_start(shared, open
     await client.close()
     with pytest.raises(StartError, match="discard 'old', which throws events away"):
         await _verify_jetstream(bus)
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "told"),
+    [
+        ({"storage": "memory"}, 1, "keeps events in memory: they are lost with the process of its server"),
+        ({"storage": "file", "persist_mode": "async"}, 1, "confirmed before they are written"),
+        ({"storage": "file"}, 3, "kept by 1 of the servers, and replicas = 3, which counts only when it is made"),
+        ({"storage": "file"}, 1, ""),
+    ],
+)
+async def test_a_stream_that_is_less_safe_than_it_may_seem_is_warned_of_at_start(
+    shared, open_bus, caplog, made, wanted, told
+):
+    bus = open_bus(shared.url, replicas=wanted)
+    client = await nats.connect(shared.url)
+    for config in (bus.store._events(), bus.store._letters()):
+        body = json.dumps({**config, **made, "num_replicas": 1}).encode()
+        answer = await client.request(f"$JS.API.STREAM.CREATE.{config['name']}", body)
+        assert "error" not in json.loads(answer.data), answer.data
+    await client.close()
+    await _verify_jetstream(bus)
+    warned = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warned) == 2 * bool(told), warned  # of the events and of the letters
+    assert all(told in each and f"stream {bus.names.events[:-6]}" in each for each in warned)
+
+
+def test_one_replica_is_warned_of_where_there_are_servers_for_more():
+    (told,) = doubts("events", {"storage": "file", "num_replicas": 1}, 1, is_cluster=True)
+    assert "nats stream edit events --replicas 3" in told
+    assert not list(doubts("events", {"storage": "file", "num_replicas": 1}, 1, is_cluster=False))
+    assert not list(doubts("events", {"storage": "file", "num_replicas": 3}, 1, is_cluster=True))
 
 
 async def test_a_user_who_may_not_is_told_what_to_allow(open_bus, published):
