@@ -69,7 +69,7 @@ class TestClassic(TransportConformance):
 
 @pytest.fixture
 async def env():
-    async with environment(timing=TimingTable(ping=0.2, pong=0.2, dial=0.5)) as env:
+    async with environment(timing=TimingTable(ping=0.2, pong=0.2, dial=1.5)) as env:
         yield env
 
 

@@ -21,5 +21,5 @@ def server():
 
 @pytest.fixture
 async def env():
-    async with leaks(), environment(timing=TimingTable(ping=0.4, pong=0.3, dial=0.5)) as env:
+    async with leaks(), environment(timing=TimingTable(ping=0.4, pong=0.3, dial=1.5)) as env:
         yield env

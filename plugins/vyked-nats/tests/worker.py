@@ -20,7 +20,7 @@ async def main(url: str, mesh: str, path: str, ack_wait: float) -> None:
         os.write(file, f"{delivery.event.id} {delivery.count}\n".encode())
         delivery.settle(ACK)
 
-    timing = TimingTable(ping=0.4, pong=0.3, dial=0.5)
+    timing = TimingTable(ping=0.4, pong=0.3, dial=1.5)
     async with environment(namespace=mesh, timing=timing) as env:
         bus = JetStreamBus(JetStreamOptions(url=url, ack_wait=ack_wait), env)
         while True:

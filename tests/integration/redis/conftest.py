@@ -13,7 +13,7 @@ from vyked_host.contracts import Environment, TimingTable
 from vyked_host.testing import environment
 from vyked_host.testing.leftovers import leaks
 
-TIMING = TimingTable(ping=0.4, pong=0.3, dial=0.5)
+TIMING = TimingTable(ping=0.4, pong=0.3, dial=1.5)
 
 
 @pytest.fixture(scope="package")

@@ -16,7 +16,7 @@ from vyked_host.testing import environment, leaks
 from vyked_host.testing.conformance.company import record
 from vyked_host.testing.waiting import eventually
 
-QUICK = TimingTable(heartbeat=0.2, lease=0.6, sweep=0.1, gone_after=0.2, dial=0.5, ping=0.4, pong=0.3)
+QUICK = TimingTable(heartbeat=0.2, lease=0.6, sweep=0.1, gone_after=0.2, dial=1.5, ping=0.4, pong=0.3)
 DOC = Path(__file__).parents[3] / "docs" / "redis.md"
 
 

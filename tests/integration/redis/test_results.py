@@ -16,7 +16,7 @@ from vyked_host.contracts import Claim, Environment, TimingTable
 from vyked_host.errors import Overloaded, StartError, Unavailable
 from vyked_host.testing import environment
 
-TIMING = TimingTable(dial=0.5, ping=0.4, pong=0.2, key_lease=1.0)
+TIMING = TimingTable(dial=1.5, ping=0.4, pong=0.2, key_lease=1.0)
 
 
 @pytest.fixture

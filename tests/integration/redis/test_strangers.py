@@ -55,7 +55,7 @@ def says(answer: bytes) -> Answers:
         (b"$abc\r\n", "redis://127.0.0.1"),
         (b"x" * 200_000, "redis://127.0.0.1"),
         (b"-LOADING Redis is loading the dataset in memory\r\n", "loading the dataset"),
-        (b"", "did not answer within 0.5 s"),
+        (b"", "did not answer within 1.5 s"),
     ],
 )
 async def test_what_is_no_redis_is_refused_at_start_in_time(open_bus: Any, answer: bytes, told: str) -> None:
