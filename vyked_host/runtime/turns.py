@@ -23,8 +23,9 @@ ENDED = object()
 
 
 class Run(Protocol):
-    """One call that is to be run. `reason`: why it was cancelled."""
+    """One call that is to be run. `began`: when it came in, in monotonic seconds; `reason`: why it was cancelled."""
 
+    began: float
     ended: bool
     reason: Fault | None
 
@@ -82,7 +83,7 @@ class Turn:
     @coroutine
     def _run_in(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
         waiting = self._waiting
-        as_before = _traces(task)
+        as_before = traces(task, copy_context())
         run: Run | None = None
         body: Coroutine[Any, Any, None] | None = None
         try:
@@ -102,19 +103,19 @@ class Turn:
                         self._call()
                     yield from rest(body, awaited)
                     return
-                if waiting and _traces(task) != as_before:
+                if waiting and traces(task, copy_context()) != as_before:
                     return
         finally:  # an error that ends the task refers to this frame, and the task keeps the error: a ring, which would wait for the collector
             run = body = None
             del task
 
 
-def _traces(task: asyncio.Task[None]) -> tuple[object, ...]:
-    """All that a handler may leave behind in the task that ran it, and that others or the next one would meet."""
+def traces(task: asyncio.Task[None], context: Context) -> tuple[object, ...]:
+    """All that a handler may leave behind in the task that ran it, and in its context, that others or the next one would meet."""
     return (
         getrefcount(task),
         getweakrefcount(task),
-        len(copy_context()) < 2,  # CURRENT is there, which the next one sets
+        len(context) < 2,  # CURRENT is there, which the next one sets
         task._must_cancel,  # type: ignore[attr-defined]  # it cancelled itself; also where it took that back
         task._callbacks,
         task.get_name(),
