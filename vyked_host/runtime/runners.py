@@ -2,8 +2,8 @@
 `current_task`, `timeout`, `TaskGroup`, contextvars and cancellation are true in every handler.
 
 `task` is the reference: ``create_task``, begun in the next turn of the loop. `turn` begins then too, and makes fewer tasks than there
-are handlers (:mod:`turns`). `eager` begins at once (CPython 3.12 and later); a handler that does not suspend is then answered within
-the turn its call came in. So it is with `ahead` (:mod:`ahead`), which stands for it on 3.11 where a call comes alone.
+are handlers (:mod:`turns`). `eager` begins at once: a handler that does not suspend is answered within the turn its call came in. CPython
+does so itself since 3.12, :mod:`ahead` on 3.11, where that is the best for calls that come one by one.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
 
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     """Begun at once."""
+    if sys.version_info < (3, 12):
+        return Ahead(loop, otherwise=by_turn(loop)).start
     make: Any = asyncio.Task
 
     def start(run: Run) -> None:
@@ -51,27 +53,18 @@ def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     return start
 
 
-def ahead(loop: asyncio.AbstractEventLoop) -> Start:
-    """Begun at once, one after the other in a task, until one of them suspends."""
-    return Ahead(loop, otherwise=by_turn(loop)).start
-
-
-RUNNERS: dict[str, Callable[[asyncio.AbstractEventLoop], Start]] = {"task": by_task, "turn": by_turn}
-if sys.version_info >= (3, 12):
-    RUNNERS["eager"] = eagerly
-else:
-    RUNNERS["ahead"] = ahead
+RUNNERS: dict[str, Callable[[asyncio.AbstractEventLoop], Start]] = {"task": by_task, "turn": by_turn, "eager": eagerly}
 
 
 def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
-    """The way called `name`; "auto" is the best of this Python for calls that come many at once. Raises UsageError for one it does
-    not have."""
-    chosen = ("eager" if "eager" in RUNNERS else "turn") if name == "auto" else name
+    """The way called `name`; "auto" is the best of this Python for calls that come many at once. Raises UsageError for one that is
+    not there."""
+    chosen = ("eager" if sys.version_info >= (3, 12) else "turn") if name == "auto" else name
     if chosen not in RUNNERS:
-        raise UsageError(f"handlers can't be run {name!r} on this Python; it has: {', '.join(RUNNERS)}")
+        raise UsageError(f"handlers can't be run {name!r}; the ways are: {', '.join(RUNNERS)}")
     return RUNNERS[chosen](loop)
 
 
 def runner_inside(name: str, loop: asyncio.AbstractEventLoop) -> Start:
     """The same for calls inside this process, which come one by one, each within the step of its caller."""
-    return runner("ahead" if name == "auto" and "ahead" in RUNNERS else name, loop)
+    return runner("eager" if name == "auto" else name, loop)
