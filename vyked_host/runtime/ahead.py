@@ -1,53 +1,40 @@
-"""Calls inside this process on Python 3.11: begun at once, within the step of whoever calls, as eager tasks are since 3.12.
+"""Handlers begun at once on Python 3.11, within the step of whoever calls, as eager tasks are since 3.12.
 
-Most handlers are answered in their first step. It is taken here, with a task made current that has not begun: whoever calls waits for
-no turn of the loop, and the task serves the next call. A handler that suspends keeps it: what it waits for is told to the loop when the
+Most handlers are answered in their first step. It is taken here, with a task made current that has not begun: nobody waits for a turn
+of the loop, and the task serves the next call. A handler that suspends keeps it: what it waits for is told to the loop when the
 task begins, in the next turn. A task that nobody kept ends then; one in which anything was left behind is given to nobody else.
+
+A task is made current by what asyncio has for those who bring tasks of their own (docs.python.org/3/library/asyncio-extending.html).
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-from asyncio.tasks import (
-    _enter_task,
-    _leave_task,
-)  # for implementations of tasks: docs.python.org/3/library/asyncio-extending.html
-from collections.abc import Callable, Coroutine, Generator
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
 from .turns import ENDED, Run, traces
 
-DEEPEST = 16
-"""Calls within the first steps of others; what is called deeper begins in the next turn, on a stack of its own."""
-LONGEST_S = 0.01
-"""Who makes one call after the other lets the loop go on when this time of a turn is over, as it would have by waiting."""
-
 
 class Ahead:
-    """Of one loop. `otherwise` begins in the next turn what can't be begun now."""
+    """Of one loop."""
 
-    __slots__ = ("_deep", "_loop", "_otherwise", "spares", "until")
+    __slots__ = ("_loop", "spares")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, otherwise: Callable[[Run], None]) -> None:
-        self._loop, self._otherwise, self._deep = loop, otherwise, 0
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self.spares: list[Spare] = []
         """Whose tasks have not begun, the one that was used last at the end."""
-        self.until = math.inf
-        """When this turn of the loop has taken long enough."""
 
     def start(self, run: Run) -> None:
         """Take its first step."""
-        if self._deep >= DEEPEST or run.began >= self.until:
-            self._otherwise(run)
-            return
-        loop, spare, body = self._loop, self._spare(run.began), run.run()
+        loop, spare, body = self._loop, self._spare(), run.run()
         task, caller = spare.task, asyncio.current_task(loop)
         if caller is not None:
             _leave_task(loop, caller)
         _enter_task(loop, task)
-        self._deep += 1
         try:
             awaited = spare.context.run(next, body.__await__(), ENDED)  # no StopIteration is made this way
         except BaseException as error:  # noqa: BLE001 - its task's, which raises it
@@ -59,26 +46,17 @@ class Ahead:
                 spare.keep(body, awaited)
                 run.started(task)
         finally:
-            self._deep -= 1
             _leave_task(loop, task)
             if caller is not None:
                 _enter_task(loop, caller)
             del spare, task, run, body  # as in turns
 
-    def _spare(self, now: float) -> Spare:
+    def _spare(self) -> Spare:
         while self.spares:
             spare = self.spares.pop()
             if traces(spare.task, spare.context) == spare.untouched:
                 return spare
-        if self.until == math.inf:
-            self.until = now + LONGEST_S
         return Spare(self, self._loop)
-
-    def turned(self, spare: Spare) -> None:
-        """The next turn of the loop: the task of `spare` begins."""
-        self.until = math.inf
-        if spare in self.spares:
-            self.spares.remove(spare)
 
 
 class Spare(Coroutine[Any, Any, None]):
@@ -142,7 +120,8 @@ class Spare(Coroutine[Any, Any, None]):
 
     def _begin(self) -> None:
         self._begun = True
-        self._of.turned(self)
+        if self in self._of.spares:
+            self._of.spares.remove(self)
         del self.task, self.context, self.untouched  # the task has this: a ring
 
     def _wait(self) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .ahead import Ahead
+from .inside import Inside
 from .turns import Run, Turn
 
 Start = Callable[[Run], None]
@@ -41,7 +42,7 @@ def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     """Begun at once."""
     if sys.version_info < (3, 12):
-        return Ahead(loop, otherwise=by_turn(loop)).start
+        return Ahead(loop).start
     make: Any = asyncio.Task
 
     def start(run: Run) -> None:
@@ -67,4 +68,6 @@ def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
 
 def runner_inside(name: str, loop: asyncio.AbstractEventLoop) -> Start:
     """The same for calls inside this process, which come one by one, each within the step of its caller."""
-    return runner("eager" if name == "auto" else name, loop)
+    if name in ("auto", "eager"):
+        return Inside(loop, at_once=eagerly(loop), in_turn=by_turn(loop)).start
+    return runner(name, loop)

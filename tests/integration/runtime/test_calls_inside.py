@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
@@ -159,7 +158,6 @@ async def test_no_task_stays_behind(client: Any) -> None:
     await until(lambda: asyncio.all_tasks() <= before)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="eager tasks of asyncio take no account of that")
 async def test_who_makes_one_call_after_the_other_lets_the_loop_go_on(client: Any) -> None:
     turned: list[bool] = []
     asyncio.get_running_loop().call_later(0.05, turned.append, True)
