@@ -39,7 +39,8 @@ class Dispatcher:
         self._next = 0
         self._revision = 0
         self._loop = asyncio.get_running_loop()
-        self._start, self._start_inside = runner(run, self._loop), runner_inside(run, self._loop)
+        self._start = runner(run, self._loop)
+        self._start_inside = runner_inside(run, self._loop, self._start)
         self._sweeping = False
         self.running: dict[Invocation, None] = {}
         self.pacing = Pacing(

@@ -66,8 +66,8 @@ def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
     return RUNNERS[chosen](loop)
 
 
-def runner_inside(name: str, loop: asyncio.AbstractEventLoop) -> Start:
-    """The same for calls inside this process, which come one by one, each within the step of its caller."""
-    if name in ("auto", "eager"):
-        return Inside(loop, at_once=eagerly(loop), in_turn=by_turn(loop)).start
-    return runner(name, loop)
+def runner_inside(name: str, loop: asyncio.AbstractEventLoop, start: Start) -> Start:
+    """The same for calls inside this process, which come one by one, each within the step of its caller; `start` is how the others run."""
+    if name not in ("auto", "eager"):
+        return start
+    return Inside(loop, at_once=eagerly(loop), in_turn=by_turn(loop)).start

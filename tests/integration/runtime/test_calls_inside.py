@@ -30,6 +30,10 @@ class Inner(Service, name="inner", version="1.0.0"):
         return before
 
     @api
+    async def plain(self) -> int:
+        return 1
+
+    @api
     async def waits(self) -> None:
         SEEN.append(asyncio.current_task())
         try:
@@ -149,6 +153,12 @@ async def test_many_callers_at_once_are_each_answered(client: Any) -> None:
         each.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     await until(lambda: SEEN.count("cancelled") == 20)
+
+
+async def test_calls_one_after_the_other_share_a_task_where_nothing_is_left_in_it(client: Any) -> None:
+    before = asyncio.all_tasks()
+    assert [await client.plain() for _ in range(50)] == [1] * 50
+    assert len(asyncio.all_tasks() - before) < 10
 
 
 async def test_no_task_stays_behind(client: Any) -> None:
