@@ -4,8 +4,7 @@ of use only while the caller has time left to ask elsewhere.
 
 How long the line takes is what the last full turns took of the processor, by the middle one of three: a single handler that takes long
 says nothing of the others, and neither does a turn that was short, after which twice as many are begun, or a machine that has other
-things to do. Of a turn counts what the handlers that were begun in it took, and as much again at most: to read calls and to answer
-them takes time, too, and what is beyond that is the work of others, such as callers in the same loop. Handlers that sleep on the loop are not foreseen so; what has waited for a second is refused in any case.
+things to do. Handlers that sleep on the loop are not foreseen so; what has waited for a second is refused in any case.
 
 Nothing is asked of a call but whether the turn is over, by a time that it has read anyway. The start of a turn is not known; so the
 first who comes after that time has the next turn told, and the turn is over if others still come 10 ms later.
@@ -42,7 +41,7 @@ class Line:
         self._waiting: deque[asyncio.Future[bool]] = deque()
         self._is_told = False
         self._begun, self._most = 0, 1
-        self._busy_s = self._began_at = self._began_busy_s = 0.0
+        self._busy_s = self._began_at = 0.0
         self._lately: deque[float] = deque(maxlen=_TURNS)
 
     def __len__(self) -> int:
@@ -103,13 +102,12 @@ class Line:
 
     def _begin(self) -> None:
         """Those that are begun in this turn come next."""
-        self._began_at, self._began_busy_s = self._now(), self.processor()
+        self._began_at = self._now()
 
     def _learn(self, now: float) -> None:
-        """How many are begun goes by how long they take, how long the line is by what there is to do in a turn."""
+        """How many are begun goes by how long they take, how long the line is by all that there is to do in a turn."""
         busy_s = self.processor()
-        took_s, handlers_s = now - self._began_at, busy_s - self._began_busy_s
-        turn_s = min(busy_s - self._busy_s, 2 * handlers_s)
+        took_s, turn_s = now - self._began_at, busy_s - self._busy_s
         if self._begun and took_s < TURN_S / 2 and self._most < MOST:
             self._most = min(MOST, 2 * self._most)
         elif self._begun:

@@ -170,21 +170,6 @@ async def test_one_handler_that_takes_long_refuses_none_of_the_others(bench: Ben
 
 
 @each_way
-async def test_what_others_do_in_the_same_loop_refuses_nobody(bench: Bench) -> None:
-    desk, turned = Desk(bench), list[float]()
-    burst = [desk.come(str(number), 0.002) for number in range(150)]
-
-    def callers() -> None:
-        if len(desk.dispatcher.line) > 0 and len(turned) < 5:
-            turned.append(desk.clock.seconds)
-            desk.clock.seconds += 0.05
-
-    await turns(lambda: all(each.told.done() for each in burst), callers)
-    assert [each.fault for each in burst] == [None] * 150
-    assert len(turned) == 5
-
-
-@each_way
 async def test_calls_of_this_process_and_of_the_control_lane_do_not_stand_in_line(bench: Bench) -> None:
     desk = Desk(bench)
     burst = [desk.come("other") for _ in range(100)]
