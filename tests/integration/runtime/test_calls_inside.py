@@ -122,7 +122,7 @@ async def test_the_deadline_is_the_callers_error_and_no_cancellation_of_its_task
     client: Any, method: str, ends: str
 ) -> None:
     with pytest.raises(DeadlineExceeded):
-        await getattr(client, method).using(timeout=0.1)()
+        await getattr(client, method).using(timeout=1.0)()
     await until(lambda: SEEN[1:] == [ends])
     assert me().cancelling() == 0
     await asyncio.sleep(0)
