@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from tests.faults.history import breaches_of_calls, breaches_of_emptiness
 from tests.faults.load import Calls, Watching
-from tests.faults.mesh import SCALE, UNSCALED, meets
+from tests.faults.mesh import SCALE, UNSCALED, at, meets
 from tests.faults.mesh import H as SCALED_H
 from tests.faults.test_registry import Census
 from vyked_host.testing.waiting import eventually
@@ -92,16 +93,46 @@ async def test_R4_T2_a_stop_of_everything_at_the_real_timers(new_mesh, timeline)
     assert mesh.name
 
 
+async def test_R2_R3_a_registry_that_starts_anew_knows_twenty_hosts_again_at_the_real_timers(new_mesh, timeline):
+    """As in tests/faults, with hosts in processes of their own: nothing that they compute has to be taken off."""
+    mesh = new_mesh(UNSCALED)
+    holder = await mesh.start("hub", "gauge")
+    proxy = await mesh.proxy()
+    await asyncio.gather(
+        *(mesh.script(each, "tests.faults.crowd", str(mesh.file), "5", each, proxy.address) for each in "abcd")
+    )
+    driver = await mesh.driver(*at(proxy.address))
+    watcher, censuses = Watching(driver, "driver"), [Census(driver, each) for each in ("alpha", "beta", "gamma")]
+    for each in (watcher, *censuses):
+        mesh.defer(each.aclose)
+    await eventually(lambda: len(watcher.nodes) >= 22 and all(each.counts[-1][1] == 20 for each in censuses), 20)
+    epoch = watcher.told[-1][1].epoch
+    holder.kill()
+    await holder.ended()
+    timeline.note("kill -9 of the registry")
+    await passes(T)
+    again = await mesh.start("hub2", "gauge")
+    ready = time.monotonic()
+    await eventually(lambda: watcher.told[-1][1].epoch != epoch and len(watcher.nodes) >= 22, 3 * H)
+    full = time.monotonic() - ready
+    await passes(2 * T)
+    timeline.note("R2", full=full, least=[each.least for each in censuses])
+    assert [one for each in censuses for one in breaches_of_emptiness(each.counts, least=20)] == []
+    assert watcher.breaches() == []
+    assert full <= 2 * H + SLACK
+    assert again.node_id in watcher.nodes
+
+
 async def test_S2_five_rounds_of_a_rolling_restart(new_mesh, timeline):
     mesh, nodes, driver, _, _ = await started(new_mesh, 2)
     took = []
     async with Calls(driver) as load:
         for turn in range(5):
-            for at, old in enumerate(nodes):
+            for place, old in enumerate(nodes):
                 told = old.terminate()
                 assert await old.ended() == 0, old.log
                 took.append(time.monotonic() - told)
-                nodes[at] = await mesh.start(f"{at}-{turn}", "worker", options="delay=0.02")
+                nodes[place] = await mesh.start(f"{place}-{turn}", "worker", options="delay=0.02")
                 await meets(driver, "worker", 3)
     timeline.note("S2", calls=len(load.made), failures=load.failures(), longest=max(took))
     assert breaches_of_calls(load.made, mesh.executions()) == []

@@ -27,6 +27,8 @@ class Calls:
         self._tasks, self._pause, self._timeout, self._name = tasks, tasks / rate, timeout, name
         self.made: list[Call] = []
         self.nodes: Counter[str] = Counter()
+        self.asked: dict[str, str] = {}
+        """Call that failed -> the node that was asked last."""
         self.answers: list[tuple[float, str]] = []
         self._running: list[asyncio.Task[None]] = []
         self._going = False
@@ -60,6 +62,7 @@ class Calls:
             node = await method.using(timeout=self._timeout)(id)
         except CallError as error:
             outcome, code = error.executed, f"{error.code}: {error}"
+            self.asked[id] = error.instance or ""
         else:
             self.nodes[node] += 1
             self.answers.append((time.monotonic(), node))

@@ -24,6 +24,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.withheld import withheld
 from vyked_host.assembly import Host
 from vyked_host.assembly.prepare import prepare
 from vyked_host.builtin.embedded.desk import RegistryDesk
@@ -69,14 +70,6 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-
-
-def _waited(path: str) -> float:
-    """Seconds that a thread was ready to run and did not (the kernel's documentation, sched-stats)."""
-    try:
-        return int(Path(path).read_text().split()[1]) / 1e9
-    except OSError:
-        return 0.0
 
 
 def _die_with_parent() -> None:
@@ -289,18 +282,10 @@ class Mesh:
         return await self.spawn(name, *services, sets=sets, options=options, prefix=prefix).ready()
 
     def slack(self) -> Callable[[], float]:
-        """What may be added to a limit, in seconds, from now until the answer is called: the fixed slack, and the time for which
-        the kernel kept this process and those of the mesh waiting for a processor, as it says itself. On an idle machine that
-        is nothing."""
-        began = self._withheld()
-        return lambda: SLACK + sum(max(0.0, now - began.get(pid, 0.0)) for pid, now in self._withheld().items())
-
-    def _withheld(self) -> dict[int, float]:
-        found = {0: _waited("/proc/thread-self/schedstat")}
-        for each in self.processes:
-            if each.is_alive:
-                found[each.pid] = _waited(f"/proc/{each.pid}/schedstat")
-        return found
+        """What may be added to a limit, in seconds, from now until the answer is called: the fixed slack, and what the machine
+        withheld from this process and those of the mesh."""
+        more = withheld(lambda: [each.pid for each in self.processes if each.is_alive])
+        return lambda: SLACK + more()
 
     # ---- hosts in this process -------------------------------------------------------------------------------------
     async def driver(self, *sets: str) -> Host:

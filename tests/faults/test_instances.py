@@ -17,7 +17,7 @@ from vyked_host.testing.waiting import eventually
 from .fleet import Front, Kitchen, Worker
 from .history import breaches_of_calls, percentile
 from .load import Calls, Watching
-from .mesh import PING, PONG, UNSCALED, H, S, T, knows, meets
+from .mesh import PING, PONG, SLACK, UNSCALED, H, S, T, knows, meets
 
 WARM_S = 0.6
 """Load before the fault: what is compared with later."""
@@ -74,7 +74,7 @@ async def test_S1_a_killed_instance_costs_what_was_in_flight_and_nothing_else(me
     assert {each.outcome for each in load.failed} <= {"unknown"}
     assert set(load.failed) <= set(in_flight)
     assert seen - killed <= slack()
-    assert unrouted - killed <= 0.5
+    assert unrouted - killed <= 0.5 - SLACK + slack()
     assert told - killed <= H + slack()
     assert watcher.gone[node_id] - killed <= T + S + slack()
 
@@ -166,9 +166,10 @@ async def test_S3_who_lets_five_calls_time_out_is_passed_over(mesh, timeline):
         await passes(WARM_S)
         workers[0].freeze()
         await passes(PING + PONG)
-    fifth = sorted(each.ended for each in load.failed)[4]
-    later = [each for each in load.failed if each.began > fifth]
-    timeline.note("S3", failed=len(load.failed), begun_after_the_fifth=len(later), failures=load.failures())
+    failed = [each for each in load.failed if load.asked[each.id] == workers[0].node_id]
+    fifth = sorted(each.ended for each in failed)[4]
+    later = [each for each in failed if each.began > fifth]
+    timeline.note("S3", failed=len(failed), begun_after_the_fifth=len(later), failures=load.failures())
     check(mesh, load)
     assert later == []  # five, and those that were under way by then
 

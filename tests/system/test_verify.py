@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from vyked_host.errors import StartError
 from vyked_host.testing.verifying.matrix import matrix
 from vyked_host.testing.verifying.verdicts import Case
@@ -46,11 +48,18 @@ def test_a_service_is_no_plugin(tmp_path):
     assert "'identity' is a service" in err
 
 
-def test_a_server_that_is_not_there_is_told_once_and_not_waited_for_in_every_case(tmp_path):
-    code, _, err = verify("pubsub.redis", "--set", "url=redis://127.0.0.1:1", folder=tmp_path)
+@pytest.mark.parametrize(
+    ("name", "nobody", "example"),
+    [
+        ("redis", "redis://127.0.0.1:1", "redis://127.0.0.1:6379/0"),
+        ("nats", "nats://127.0.0.1:1", "nats://127.0.0.1:4222"),
+    ],
+)
+def test_a_server_that_is_not_there_is_told_once_and_not_waited_for_in_every_case(tmp_path, name, nobody, example):
+    code, _, err = verify(f"pubsub.{name}", "--set", f"url={nobody}", folder=tmp_path)
     assert code == 3
-    assert "redis can't reach its server" in err
-    assert "--set" in err
+    assert f"{name} can't reach its server" in err
+    assert f"start one, and say where it is, as in --set url={example}\n" in err
 
 
 def test_an_option_that_is_none_is_refused_with_those_that_there_are(tmp_path):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..config.effective import told
-from ..contracts import Middleware, PubSub
+from ..contracts import Middleware, PubSub, Tls
 from ..loading import Catalogue
 from ..model.description import ServiceDescription, SubscriptionDescription
 from ..model.message import Guarantees
@@ -45,7 +45,7 @@ from .environment import Workshop, bounds
 from .guarantees import refuse_what_the_bus_lacks, verify_the_bus, verify_the_registry
 from .hubs import Hubs, last_known, meeting_place
 from .results import keys
-from .services import Planned, refuse_twins
+from .services import Planned, refuse_contexts, refuse_twins
 
 ACCESS_LOG = "logging"
 EVENT_SERIALIZER = "json"
@@ -84,14 +84,14 @@ class Composition:
     """One host while it is put together."""
 
     def __init__(
-        self, settings: Settings, catalogue: Catalogue, planned: Sequence[Planned], *, is_alone: bool, may_hold: bool
-    ) -> None:
+        self, settings: Settings, catalogue: Catalogue, planned: Sequence[Planned], *, is_alone: bool, may_hold: bool,
+        tls: Mapping[str, Tls],
+    ) -> None:  # fmt: skip
         self._is_alone = is_alone
-        refuse_twins(planned)
         plain = told(settings)
         catalogue.hooks.configure(plain)
         self.settings, self.catalogue, self.planned = settings, catalogue, planned
-        self.workshop = Workshop(settings, catalogue, catalogue.hooks.node_id(plain))
+        self.workshop = Workshop(settings, catalogue, catalogue.hooks.node_id(plain), tls)
         self.log = self.workshop.log
         self.workshop.callers = tuple(f"{each.description.name}/{each.description.version}" for each in planned)
         self.workshop.load_serializers()
@@ -190,6 +190,7 @@ class Composition:
                 handler_s=guarantees.ack_wait_s * scale,
                 scale=scale,
                 trail=self.trail,
+                apart=self.settings.host.runner == "task",
             )
             for planned in self.planned
             for each in planned.description.subscriptions
@@ -248,10 +249,14 @@ class Composition:
 
 def compose(
     settings: Settings, catalogue: Catalogue, planned: Sequence[Planned], *, fakes: Mapping[str, Any] | None = None,
-    is_alone: bool = False, may_hold: bool = True,
+    is_alone: bool = False, may_hold: bool = True, tls: Mapping[str, Tls] | None = None,
 ) -> tuple[Composition, Node]:  # fmt: skip
     """A node that is not started yet. `is_alone`: where the file names no place to meet, other hosts are neither looked
-    for nor let in; `may_hold`: it may open that place for others. Needs a running loop. Raises StartError, ConfigError,
+    for nor let in; `may_hold`: it may open that place for others; `tls`: what takes the place of ``[security.tls]`` for one back end, by
+    kind and table ("transport.http"). Needs a running loop. Raises StartError, ConfigError,
     UsageError."""
-    composition = Composition(settings, catalogue, planned, is_alone=is_alone, may_hold=may_hold)
+    refuse_twins(planned)
+    if not tls and settings.security.tls is None:
+        refuse_contexts(planned)
+    composition = Composition(settings, catalogue, planned, is_alone=is_alone, may_hold=may_hold, tls=tls or {})
     return composition, composition.node(fakes or {})

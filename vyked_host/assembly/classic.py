@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from ..contracts import Tls
 from ..errors import NotSupported, UsageError, VykedError
 from ..service.classic.services import ClassicService, HTTPService, TCPService
 
@@ -75,23 +76,44 @@ class ClassicHost:
             log.error("no services to host: attach one with Host.attach_tcp_service or Host.attach_http_service")
             return
         services, cls._attached = cls._attached, {}
-        code = cls.serve(cls.tables(services), tuple(services.values()))
+        code = cls.serve(
+            cls.tables(services), tuple(services.values()), title=cls.title(services), tls=cls.tls(services)
+        )
         if code:
             sys.exit(code)
 
     # ---- for who derives from it -------------------------------------------------------------------------------------
     @classmethod
-    def serve(cls, text: str, services: Sequence[object] = ()) -> int:
-        """Serve `services`, and those that `text`, the content of a vyked.toml, names, until a signal. Returns the exit code of
-        ``vyked-host run``; what is wrong is logged."""
+    def serve(
+        cls, text: str, services: Sequence[object] = (), *, title: str | None = None, tls: Mapping[str, Tls] | None = None
+    ) -> int:  # fmt: skip
+        """Serve `services`, and those that `text`, the content of a vyked.toml, names, until a signal, in a process called `title`; `tls`
+        as of `compose`. Returns the exit code of ``vyked-host run``; what is wrong is logged."""
         from .prepare import prepare
         from .run import run
 
         try:
-            return run(prepare(None, text=text), _started, tuple(services), ronin=cls.ronin)
+            logs = not cls.logging_is_set_up()
+            ready = prepare(None, text=text)
+            return run(ready, _started, tuple(services), ronin=cls.ronin, title=title, logs=logs, tls=tls)
         except VykedError as error:
             log.error("%s", error)  # noqa: TRY400 - a person's own mistake: no traceback
             return error.exit_code
+
+    @classmethod
+    def title(cls, services: Mapping[str, ClassicService]) -> str | None:  # noqa: ARG003 - for who derives from it
+        """What the process of `services` is called; None: as that of any host."""
+        return None
+
+    @classmethod
+    def tls(cls, services: Mapping[str, ClassicService]) -> Mapping[str, Tls]:  # noqa: ARG003 - for who derives from it
+        """TLS contexts by kind and table ("transport.http"), instead of those of ``[security.tls]``."""
+        return {}
+
+    @classmethod
+    def logging_is_set_up(cls) -> bool:
+        """Called before anything is logged. True: logging is set up, and stays so; False: as ``[logging]`` has it. Raises ConfigError."""
+        return False
 
     @classmethod
     def check(cls, service: ClassicService) -> None:

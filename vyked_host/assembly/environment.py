@@ -6,13 +6,13 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from ..contracts import Address, Channel, Environment, Generation, Hub, Provider, Serializer, Transport, Trust
+from ..contracts import Address, Channel, Environment, Generation, Hub, Provider, Serializer, Tls, Transport, Trust
 from ..errors import NotSupported, UsageError
 from ..loading import Catalogue
 from ..model import names
@@ -40,8 +40,10 @@ def mesh_name(settings: Settings) -> str:
 class Workshop:
     """Makes the plugin objects of one host, each with its own Environment."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, node_id: str | None = None) -> None:
-        self.settings, self.catalogue = settings, catalogue
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, node_id: str | None = None, tls: Mapping[str, Tls] | None = None
+    ) -> None:  # fmt: skip
+        self.settings, self.catalogue, self._tls = settings, catalogue, dict(tls or {})
         self.node_id = node_id or f"{names.slug(node_name(settings), 'host')}-{secrets.token_hex(4)}"
         self.log = logging.getLogger("vyked")
         self.clock = LoopClock(asyncio.get_running_loop())
@@ -58,8 +60,8 @@ class Workshop:
         self._dialers: dict[str, Transport] = {}
         self._trust: Trust | None = None
 
-    def environment(self, name: str) -> Environment:
-        """What the back end of table `name` is given."""
+    def environment(self, name: str, kind: str = "") -> Environment:
+        """What the back end of table `name` is given; `kind`: of the plugin."""
         return Environment(
             name=name,
             node_id=self.node_id,
@@ -73,7 +75,7 @@ class Workshop:
             tasks=self.tasks,
             log=logging.getLogger(f"vyked.{name}"),
             dial=self.dial,
-            tls=self.certificates,
+            tls=self._tls.get(f"{kind}.{name}", self.certificates),
             trust=self.trust,
             serializers=lambda: dict(self.serializers),
             callers=lambda: self.callers,
@@ -103,7 +105,7 @@ class Workshop:
     def build(self, kind: str, name: str, options: Any, table: str = "") -> Any:
         """The object of plugin `name`; `options` None: its defaults."""
         provider: Provider[Any] = self.catalogue.provider(kind, name)
-        return provider.build(provider.options() if options is None else options, self.environment(table or name))
+        return provider.build(provider.options() if options is None else options, self.environment(table or name, kind))
 
     def guarantees(self, kind: str, name: str, options: Any) -> Any:
         """The most that plugin `name` can give under `options`."""

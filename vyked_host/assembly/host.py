@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast, overload
 import msgspec
 
 from ..config import Loaded
-from ..contracts import Address, Channel
+from ..contracts import Address, Channel, Tls
 from ..errors import Unfit, UsageError
 from ..model.description import Dependency, EventDescription
 from ..model.message import Event as Message
@@ -73,10 +73,12 @@ class Host(ClassicHost):
         self._node: Node | None = None
 
     @classmethod
-    def of(cls, ready: Prepared, services: Sequence[object] = (), *, ronin: bool = False) -> Host:
-        """A host for a file that has been prepared already. `ronin`: no service waits for its dependencies."""
+    def of(
+        cls, ready: Prepared, services: Sequence[object] = (), *, ronin: bool = False, tls: Mapping[str, Tls] | None = None
+    ) -> Host:  # fmt: skip
+        """A host for a file that has been prepared already. `ronin`: no service waits for its dependencies; `tls` as of `compose`."""
         host = cls(*services)
-        host._ready, host._alone = ready, ronin
+        host._ready, host._alone, host._tls = ready, ronin, tls
         return host
 
     @classmethod
@@ -89,6 +91,7 @@ class Host(ClassicHost):
 
     _ready: Prepared | None = None
     _loaded: Loaded | None = None
+    _tls: Mapping[str, Tls] | None = None
     _alone, _serves, _keeps = False, True, False
     before_serving: Callable[[], None] | None = None
 
@@ -133,6 +136,7 @@ class Host(ClassicHost):
         return compose(
             settings, ready.catalogue, planned, fakes=self._fakes,
             is_alone=self._ready is None and self._text is not None, may_hold=bool(planned) or self._keeps,
+            tls=self._tls,
         )  # fmt: skip
 
     def _planned(self, service: Any) -> Planned:

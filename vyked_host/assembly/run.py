@@ -12,10 +12,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
+from ..contracts import Tls
 from ..errors import EXIT_FAILED, EXIT_OK
 from ..model.settings import Settings
 from ..runtime.turns import driven
@@ -34,17 +35,20 @@ Started = Callable[[Host, float], None]
 
 
 def run(
-    ready: Prepared, started: Started, services: Sequence[object] = (), *, ronin: bool = False, is_hub: bool = False
+    ready: Prepared, started: Started, services: Sequence[object] = (), *, ronin: bool = False, is_hub: bool = False,
+    title: str | None = None, logs: bool = True, tls: Mapping[str, Tls] | None = None,
 ) -> int:  # fmt: skip
     """Serve until a signal; `started` is told the host and the seconds it took; `services` are served beside those of the
-    file; `ronin`: none waits for its dependencies; `is_hub`: serve none, only hold the place where the others meet. Returns the exit code. Raises ConfigError,
-    StartError and their kin before anything is announced."""
+    file; `ronin`: none waits for its dependencies; `is_hub`: serve none, only hold the place where the others meet; `title`: what the process
+    is called, with `setproctitle`, instead of vyked-host and its name; `logs`: set logging up, which the caller has not;
+    `tls`: contexts that take the place of those of ``[security.tls]``, by kind and table ("transport.http"). Returns the exit code. Raises ConfigError, StartError and their kin before
+    anything is announced."""
     settings = ready.loaded.require()
-    if not ready.catalogue.hooks.configure_logging(_plain(settings)):
+    if logs and not ready.catalogue.hooks.configure_logging(_plain(settings)):
         set_up(settings.logging)
-    _title(f"vyked-host [{node_name(settings)}]")
+    _title(title or f"vyked-host [{node_name(settings)}]")
     with asyncio.Runner(debug=settings.host.debug, loop_factory=loop_factory(settings)) as runner:
-        host = Host.joining(ready, keeps=True) if is_hub else Host.of(ready, services, ronin=ronin)
+        host = Host.joining(ready, keeps=True) if is_hub else Host.of(ready, services, ronin=ronin, tls=tls)
         return runner.run(_serve(host, started))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..config import Service
-from ..errors import ConfigError, UsageError
+from ..errors import ConfigError, NotSupported, UsageError
 from ..model.description import EndpointDescription, HttpBinding, ServiceDescription
 from ..model.identity import EVERY, NOBODY
 from ..model.settings import ServiceTable
@@ -85,6 +85,18 @@ def without_waiting(planned: Planned) -> Planned:
     """The same service, active at once whoever is missing."""
     needs = tuple(msgspec.structs.replace(each, required=False) for each in planned.description.dependencies)
     return planned._replace(description=msgspec.structs.replace(planned.description, dependencies=needs))
+
+
+def refuse_contexts(planned: Iterable[Planned]) -> None:
+    """A TLS context that a service of the ancestor's face was made with, or a client of it, is not used here. Raises NotSupported, so that nothing
+    is sent in clear instead."""
+    for each in planned:
+        for owner in (each.instance, *getattr(each.instance, "clients", ())):
+            if getattr(owner, "ssl_context", None) is not None:
+                raise NotSupported(
+                    f"{type(owner).__name__}: ssl_context is not used here, and nothing is sent in clear instead: leave it out and "
+                    "write [security.tls] in vyked.toml; python -m vyked of vyked-classic uses it"
+                )
 
 
 def refuse_twins(planned: Sequence[Planned]) -> None:

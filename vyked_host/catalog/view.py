@@ -1,8 +1,9 @@
 """What a watcher knows: snapshots, deltas and epochs merged into one view that never goes back.
 
 A registry that starts anew knows nobody yet. So when an epoch begins, nodes of the one before stay as suspect for a warm-up,
-unless they are announced again or told gone: a service never seems to vanish because its registry did. While there is no
-registry at all nothing changes.
+unless they are announced again or told gone: a service never seems to vanish because its registry did. The warm-up begins anew
+with each of them that comes back: many hosts on a busy machine take their time. Each comes back once, so it ends. While there
+is no registry at all nothing changes.
 """
 
 from __future__ import annotations
@@ -57,7 +58,16 @@ def merge(view: View, change: Change, now: float, warm_up_s: float) -> View:
     if change.revision < view.revision or (change.revision == view.revision and not change.snapshot):
         return view
     kept = {node_id: known for node_id, known in view.nodes.items() if not change.snapshot or known.until is not None}
+    if any(record.node_id in kept and kept[record.node_id].until is not None for _, record in change.nodes):
+        kept = _prolonged(kept, now + warm_up_s)
     return replace(view, revision=change.revision, nodes=_told(kept, change))
+
+
+def _prolonged(nodes: Mapping[str, Known], until: float) -> dict[str, Known]:
+    return {
+        node_id: known if known.until is None or known.doubt == "down" else replace(known, until=until)
+        for node_id, known in nodes.items()
+    }
 
 
 def _begun(view: View, change: Change, now: float, warm_up_s: float) -> View:

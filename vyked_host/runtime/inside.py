@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 from .turns import Run
 
@@ -18,18 +19,24 @@ DEEPEST = 16
 """Calls within the first steps of others."""
 
 
+class Come(Run, Protocol):
+    """A call; `began`: when it came, in monotonic seconds."""
+
+    began: float
+
+
 class Inside:
     """Of one loop. `at_once` begins a call now, `in_turn` in the next turn."""
 
     __slots__ = ("_at_once", "_deep", "_in_turn", "_loop", "_until")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Run], None], in_turn: Callable[[Run], None]
+        self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None]
     ) -> None:
         self._loop, self._at_once, self._in_turn = loop, at_once, in_turn
         self._until, self._deep = math.inf, 0
 
-    def start(self, run: Run) -> None:
+    def start(self, run: Come) -> None:
         """Begin it."""
         if run.began >= self._until or self._deep >= DEEPEST:
             self._in_turn(run)

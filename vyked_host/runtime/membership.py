@@ -10,6 +10,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -24,6 +25,9 @@ from .hosted import Hosted
 from .last_known import PAUSE_S, LastKnown
 from .links import Link
 from .tasks import TaskScope
+
+LATE_S = 0.1
+"""A timer comes up to 0.05 s late by itself (`contracts.Clock.at`): a host whose timer is later still was held up."""
 
 
 class Membership:
@@ -125,15 +129,23 @@ class Membership:
     def _take_in(self, change: Change) -> None:
         self._let_go(self._directory.apply(change, self._clock.now()))
         self._cancel_forgetting()
-        at = self._directory.view.forgets_at
-        self._cancel_forgetting = _nothing if at is None else self._clock.at(at, self._forget)
+        self._forget_at(self._directory.view.forgets_at)
         if self._last_known is not None and not self._saving:
             self._saving = True
             self._tasks(self._save(), "nodes known last")
 
-    def _forget(self) -> None:
-        """The warm-up after a registry that started anew is over."""
-        self._let_go(self._directory.forget(self._clock.now()))
+    def _forget_at(self, due: float | None) -> None:
+        self._cancel_forgetting = _nothing if due is None else self._clock.at(due, partial(self._forget, due))
+
+    def _forget(self, due: float) -> None:
+        """The warm-up after a registry that started anew is over, unless this host was held up: what was said meanwhile waits to be
+        read, so it gets the time that it lost."""
+        now = self._clock.now()
+        if now - due > LATE_S:
+            self._forget_at(now + min(now - due, self._first_s))
+        else:
+            self._let_go(self._directory.forget(now))
+            self._forget_at(self._directory.view.forgets_at)
 
     def _let_go(self, links: Sequence[Link]) -> None:
         for link in links:

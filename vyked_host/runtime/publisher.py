@@ -24,6 +24,19 @@ from .trail import Published as Entry
 TIMEOUT_S = 10.0
 
 
+class Receipt(asyncio.Future[Published]):
+    """What `publish` gives. `accepted` is the bus's own; who gives up waiting takes the event back at once, where it has not gone out."""
+
+    def __init__(self, accepted: asyncio.Future[None], entry: Entry) -> None:
+        super().__init__(loop=accepted.get_loop())
+        self.accepted, self.entry = accepted, entry
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Nobody waits any more."""
+        self.accepted.cancel(msg)
+        return super().cancel(msg)
+
+
 class Publisher:
     """The events of one host."""
 
@@ -37,7 +50,7 @@ class Publisher:
         self._clock, self._node_id, self._log = clock, node_id, log
         self._encoders: dict[tuple[str, str, str], Callable[[Any], Any]] = {}
         self.published = self.failed = 0
-        self._outstanding: set[asyncio.Future[Published]] = set()
+        self._outstanding: set[asyncio.Future[None]] = set()
 
     def publish(
         self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,
@@ -82,11 +95,11 @@ class Publisher:
 
     def _hand_over(self, message: Event, timeout: float) -> Awaitable[Published]:
         entry = self.trail.publishes(message)
-        accepted = self._pubsub.publish(message, deadline=self._clock.now() + timeout)
-        done = asyncio.ensure_future(self._acked(accepted, message.id))
-        self._outstanding.add(done)
-        done.add_done_callback(partial(self._settled, entry))
-        return done
+        accepted = asyncio.ensure_future(self._pubsub.publish(message, deadline=self._clock.now() + timeout))
+        receipt = Receipt(accepted, entry)
+        self._outstanding.add(accepted)
+        accepted.add_done_callback(partial(self._settled, receipt))
+        return receipt
 
     def _due(self, event: EventDescription, delay: float | None, not_before: float | None) -> float | None:
         if delay is None and not_before is None:
@@ -104,21 +117,27 @@ class Publisher:
             found = self._encoders[key] = self._codecs.bind(event.payload, self._serializer).encode
         return found
 
-    async def _acked(self, accepted: Awaitable[None], event_id: str) -> Published:
-        await accepted
-        return Published(id=event_id, durability=self.guarantees.durability)
-
-    def _settled(self, entry: Entry, done: asyncio.Future[Published]) -> None:
-        self._outstanding.discard(done)
-        error = "nobody waited for the bus to accept it" if done.cancelled() else done.exception()
-        if error is None:
+    def _settled(self, receipt: Receipt, accepted: asyncio.Future[None]) -> None:
+        self._outstanding.discard(accepted)
+        if accepted.cancelled():
+            self._failed(receipt.entry, "nobody waited for the bus to accept it")
+            receipt.cancel()
+        elif (error := accepted.exception()) is not None:
+            self._failed(receipt.entry, str(error) or type(error).__name__)
+            if not receipt.done():
+                receipt.set_exception(error)
+                receipt.exception()  # logged above, so nobody has to fetch it
+        else:
             self.published += 1
-            self.trail.settled(entry, "")
-            return
+            self.trail.settled(receipt.entry, "")
+            if not receipt.done():
+                receipt.set_result(Published(id=receipt.entry.event_id, durability=self.guarantees.durability))
+
+    def _failed(self, entry: Entry, cause: str) -> None:
         self.failed += 1
-        self.trail.settled(entry, str(error) or type(error).__name__)
+        self.trail.settled(entry, cause)
         what = f"{entry.service}.{entry.name} {entry.event_id}"
-        self._log.warning("event %s: it is not known to be published: %s", what, error)
+        self._log.warning("event %s: it is not known to be published: %s", what, cause)
 
     async def flush(self) -> None:
         """Wait until each event so far is accepted or has failed."""

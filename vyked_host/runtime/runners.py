@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
 from ..errors import UsageError
 from .ahead import Ahead
-from .inside import Inside
+from .inside import Come, Inside
 from .turns import Run, Turn
 
 Start = Callable[[Run], None]
@@ -36,7 +36,11 @@ def by_task(loop: asyncio.AbstractEventLoop) -> Start:
 
 def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
     """A task for those that come together, until one of them suspends."""
-    return Turn(loop).start
+
+    def begin(body: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.Task(body, loop=loop, context=Context())
+
+    return Turn(begin).start
 
 
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
@@ -66,7 +70,7 @@ def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
     return RUNNERS[chosen](loop)
 
 
-def runner_inside(name: str, loop: asyncio.AbstractEventLoop, start: Start) -> Start:
+def runner_inside(name: str, loop: asyncio.AbstractEventLoop, start: Start) -> Callable[[Come], None]:
     """The same for calls inside this process, which come one by one, each within the step of its caller; `start` is how the others run."""
     if name not in ("auto", "eager"):
         return start

@@ -18,16 +18,22 @@ class TaskScope:
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._kept: dict[asyncio.Future[Any], str] = {}
 
     def __call__(self, body: Coroutine[Any, Any, None], name: str) -> Callable[[], None]:
         """Start `body`; the answer cancels it. Nobody awaits it, so its failure is logged at once."""
-        task = self.spawn(body, name)
-        task.add_done_callback(self._tell)
+        task = self.begin(body, name)
 
         def cancel() -> None:
             task.cancel()
 
         return cancel
+
+    def begin(self, body: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """The same; the answer is its task."""
+        task = self.spawn(body, name)
+        task.add_done_callback(self._tell)
+        return task
 
     def spawn(self, body: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Start `body` as a task for somebody who may await it; asyncio logs its failure when nobody ever does."""
@@ -36,26 +42,34 @@ class TaskScope:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def keep(self, future: asyncio.Future[Any], name: str) -> None:
+        """What `future` stands for belongs to the owner's work, too, though no task of its own waits for it."""
+        self._kept[future] = name
+        future.add_done_callback(self._let_go)
+
+    def _let_go(self, future: asyncio.Future[Any]) -> None:
+        self._kept.pop(future, None)
+
     def _tell(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("task %s failed", task.get_name(), exc_info=error)
 
     def names(self) -> list[str]:
-        """Names of the tasks that run, sorted."""
-        return sorted(task.get_name() for task in self._tasks)
+        """Names of the tasks that run and of what is kept, sorted."""
+        return sorted([*(task.get_name() for task in self._tasks), *self._kept.values()])
 
     async def idle(self) -> None:
         """Wait until none runs."""
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        while self._tasks or self._kept:
+            await asyncio.wait({*self._tasks, *self._kept})
 
     async def cancel(self, within_s: float = GRACE_S) -> list[str]:
         """Cancel all and wait for them, `within_s` seconds at most; the names of those that did not let themselves be
         cancelled."""
-        loop, told = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
+        loop, told = asyncio.get_running_loop(), set[asyncio.Future[Any]]()
         until = loop.time() + within_s
-        while self._tasks and loop.time() < until:
-            tasks = set(self._tasks)
+        while (self._tasks or self._kept) and loop.time() < until:
+            tasks: set[asyncio.Future[Any]] = {*self._tasks, *self._kept}
             for task in tasks - told:
                 task.cancel()
             told |= tasks

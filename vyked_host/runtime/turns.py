@@ -1,8 +1,8 @@
 """Handlers of one turn of the loop, one after the other in one task, for as long as nobody can tell.
 
 A task of its own costs a call more than all else of the host's (docs/benchmarks.md), and most handlers of a busy host are answered in
-their first step. So a task takes up the calls that wait, in order; the first handler that suspends keeps it, and another task goes
-on with the others. After each handler that did not suspend the task is looked at: where anything of it is left behind - a context
+their first step; events are no different. So a task takes up the calls that wait, in order; the first handler that suspends keeps
+it, and another task goes on with the others. After each handler that did not suspend the task is looked at: where anything of it is left behind - a context
 variable, a reference, a callback, a cancellation - nobody else gets it.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from sys import getrefcount
 from types import FrameType, coroutine
@@ -20,12 +20,13 @@ from weakref import getweakrefcount
 from ..model.message import Fault
 
 ENDED = object()
+Begin = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Make a task of it, with a context of its own."""
 
 
 class Run(Protocol):
-    """One call that is to be run. `began`: when it came in, in monotonic seconds; `reason`: why it was cancelled."""
+    """One call that is to be run. `reason`: why it was cancelled."""
 
-    began: float
     ended: bool
     reason: Fault | None
 
@@ -40,12 +41,12 @@ class Run(Protocol):
 
 
 class Turn:
-    """The calls that wait for a task."""
+    """The calls that wait for a task. In one turn of the loop `most` of them are begun by a task, where there is a limit."""
 
-    __slots__ = ("_apart", "_called", "_loop", "_waiting")
+    __slots__ = ("_apart", "_begin", "_called", "_most", "_waiting")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, begin: Begin, most: int = 0) -> None:
+        self._begin, self._most = begin, most
         self._waiting: deque[Run] = deque()
         self._called: set[asyncio.Task[None]] = set()  # tasks that have not begun
         self._apart = False  # the last handler suspended: those that come now will, too, and get a task each
@@ -57,7 +58,7 @@ class Turn:
             self._call()
 
     def _call(self) -> None:
-        task = asyncio.Task(self._work(), loop=self._loop, context=Context())
+        task = self._begin(self._work())
         self._called.add(task)
         task.add_done_callback(self._not_begun)
 
@@ -82,7 +83,7 @@ class Turn:
 
     @coroutine
     def _run_in(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
-        waiting = self._waiting
+        waiting, left = self._waiting, self._most
         as_before = traces(task, copy_context())
         run: Run | None = None
         body: Coroutine[Any, Any, None] | None = None
@@ -103,7 +104,8 @@ class Turn:
                         self._call()
                     yield from rest(body, awaited)
                     return
-                if waiting and traces(task, copy_context()) != as_before:
+                left -= 1
+                if waiting and (left == 0 or traces(task, copy_context()) != as_before):
                     return
         finally:  # an error that ends the task refers to this frame, and the task keeps the error: a ring, which would wait for the collector
             run = body = None

@@ -121,6 +121,14 @@ def test_sound_code_has_nothing_to_correct():
         assert [each for each in findings(read(path)) if each.severity == "stops"] == [], path
 
 
+def test_tls_contexts_are_told_where_they_are_given():
+    path = Path(__file__).with_name("old_code") / "secured.py"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [each for each in findings(read(path)) if "ssl_context" in each.what]
+    assert [each.severity for each in found] == ["differs"] * 3
+    assert all("ssl_context=" in lines[each.line - 1] for each in found)
+
+
 def test_services_and_clients_are_found_through_their_bases(file):
     found = {each.node.name: (each.kind, each.name, each.version) for each in classes(read(file(OLD)).tree)}
     assert found == {

@@ -3,17 +3,19 @@
 import asyncio
 import importlib
 import json
+import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import importlib_metadata
 import pytest
 import vyked
-from processes import Process, free_port
+from processes import HERE, Process, free_port
 from vyked.packet import ControlPacket, MessagePacket
 from vyked.pinger import Pinger, TCPPinger
 from vyked.pubsub import PubSub
@@ -191,7 +193,50 @@ def test_an_old_file_runs_alone_and_is_drained(running):
     assert (status, json.loads(body)["error"]) == (400, "Required params key not found")
     assert asked(f"{at}/slow")[0] in (408, 504)
     assert asked(f"{at}/ping") == (200, b"")
+    status, body = asked(f"{at}/_stats")
+    total = json.loads(body)
+    assert (status, set(total), set(total["sub"])) == (200, {"count", "average", "success_count", "sub"}, {"http"})
+    hello = total["sub"]["http"]["sub"]["hello"]
+    assert (hello["count"], hello["success_count"], hello["sub"]["200"]["count"]) == (1, 1, 1)
+    assert json.loads(asked(f"{at}/_stats")[1])["sub"]["http"]["sub"]["stats"]["count"] == 1, "it counts itself"
+    assert re.fullmatch(r"vyked_Identity_[0-9a-f-]{36}", title_of(process))
     assert process.end(signal.SIGTERM) == 0
+
+
+def title_of(process):
+    """What the system calls it."""
+    return Path(f"/proc/{process.process.pid}/cmdline").read_text(encoding="utf-8").rstrip("\0")
+
+
+def test_the_registry_is_called_by_its_name(running):
+    process = running(Process("-m", "vyked.registry", "127.0.0.1", str(free_port())))
+    process.logged("registry of Vyked 2.x at")
+    assert title_of(process) == "vyked-registry"
+
+
+LOGGING = {
+    "version": 1,
+    "formatters": {"json": {"()": "vyked.utils.log.CustomJsonFormatter", "extrad": {"team": "shop"}}},
+    "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+    "root": {"level": "INFO", "handlers": ["out"]},
+}
+
+
+@pytest.mark.parametrize("words", [["-m", "vyked.registry"], ["-m", "vyked", str(HERE / "old_code" / "alone.py")]])
+def test_config_log_json_says_how_a_process_logs(running, tmp_path, words):
+    (tmp_path / "config_log.json").write_text(json.dumps(LOGGING))
+    ports = ["127.0.0.1", str(free_port())] if "vyked.registry" in words else [str(free_port()), str(free_port())]
+    process = running(Process(*words, *ports, folder=tmp_path))
+    assert process.said(lambda said: "serving" in said["message"], message=..., team="shop")
+
+
+@pytest.mark.parametrize("text", ["version: 1", "[]", "{}", '{"version": 1, "root": {"handlers": ["none"]}}'])
+def test_a_config_log_json_that_can_t_be_used_is_named(tmp_path, text):
+    (tmp_path / "config_log.json").write_text(text)
+    words = [sys.executable, "-m", "vyked.registry", "127.0.0.1", str(free_port())]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "config_log.json: " in done.stderr) == (4, True), done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_registry_is_run_without_a_warning():

@@ -53,8 +53,9 @@ def test_the_samples_run_with_addresses_filled_in(running, redis, registry):
         old.call("identityservice", "1", "create", {"user_name": None, "password": "x"})["error"]
         == "username cannot be none"
     )
-    stats = json.loads(get(f"http://127.0.0.1:{http}/_stats"))
-    assert stats
+    counted = json.loads(get(f"http://127.0.0.1:{http}/_stats"))["sub"]
+    assert counted["tcp"]["sub"]["create"]["sub"]["unhandled_error"]["count"] == 1
+    assert counted["http"]["sub"]["get"]["count"] == 1
     assert identity.end() == 0
     assert consumer.end() == 0
 

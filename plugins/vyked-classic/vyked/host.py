@@ -6,10 +6,17 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
+import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
+from vyked_classic.contexts import Contexts
+
 import vyked_host
+
+from .utils.log import CONFIG_FILE, setup_logging
 
 log = logging.getLogger("vyked")
 NEAR = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -22,7 +29,46 @@ TRANSPORTS = {"tcp": "classic", "http": "http"}
 class Host(vyked_host.Host):
     """Class attributes and class methods, as Vyked 2.x had them; it is never instantiated."""
 
-    registry_client_ssl: ClassVar[Any] = None
+    registry_client_ssl: ClassVar[ssl.SSLContext | None] = None
+    """What the registry is dialled with; None: without TLS."""
+
+    @classmethod
+    def check(cls, service: Any) -> None:
+        """Every service is served, with its `ssl_context` where it has one."""
+
+    @classmethod
+    def tls(cls, services: Mapping[str, Any]) -> dict[str, Contexts]:
+        """The contexts that were given, by what uses them; empty without any."""
+        clients = [each for service in services.values() for each in service.clients]
+        vendors = {each.name: each.ssl_context for each in clients if getattr(each, "ssl_context", None) is not None}
+        served = {kind: service.ssl_context for kind, service in services.items()}
+        if not vendors and cls.registry_client_ssl is None and not any(served.values()):
+            return {}
+        return {
+            "transport.classic": Contexts(served.get("tcp"), vendors=vendors),
+            "transport.http": Contexts(served.get("http")),
+            "registry.classic": Contexts(client=cls.registry_client_ssl, vendors=vendors),
+        }
+
+    @classmethod
+    def title(cls, services: Mapping[str, Any]) -> str:
+        """``vyked_NAME_ID``, which scripts look for; the id is random."""
+        return f"vyked_{cls.name or next(iter(services.values())).name}_{uuid.uuid4()}"
+
+    @classmethod
+    def logging_is_set_up(cls) -> bool:
+        """As ``./config_log.json`` has it, where it is. Raises ConfigError when it can't be used."""
+        if not Path(CONFIG_FILE).exists():
+            return False
+        try:
+            setup_logging()
+        except (OSError, ValueError) as error:
+            log.disabled = False  # what of it was understood may have silenced everybody
+            more = "" if error.__cause__ is None else f": {error.__cause__}"
+            raise vyked_host.ConfigError(
+                f"{CONFIG_FILE}: {error}{more}; it takes JSON, in the schema of logging.config.dictConfig"
+            ) from error
+        return True
 
     @classmethod
     def tables(cls, services: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ class Registry:
             log.warning(
                 "the registry listens on every address, and whoever reaches it may register: there is no secret in the old wire"
             )
-        code = Host.serve(self._text())
+        code = Host.serve(self._text(), title="vyked-registry")
         if code:
             sys.exit(code)
 

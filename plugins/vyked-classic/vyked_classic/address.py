@@ -1,5 +1,6 @@
 """Addresses of the old wire: ``classic://HOST:PORT/NODE/VERSION``. A node of Vyked 2.x is asked for by its id and by its version
-exactly as it registered it; a host of ours takes any compatible version, so its address has none."""
+exactly as it registered it; a host of ours takes any compatible version, so its address has none. ``?tls=SERVICE``: this process dials it
+with the TLS context that it has for that service."""
 
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ TRANSPORT = "classic"
 
 
 class OldAddress(NamedTuple):
-    """Read from a URI. `version` is empty where any compatible one will do."""
+    """Read from a URI. `version` is empty where any compatible one will do; `secured`: the service whose context it is dialled with."""
 
     host: str
     port: int
     node_id: str
     version: str = ""
+    secured: str = ""
 
     @property
     def tcp(self) -> str:
@@ -28,7 +30,8 @@ class OldAddress(NamedTuple):
     def address(self) -> Address:
         """As it stands in the record of a node."""
         path = "/".join(quote(each, safe="") for each in (self.node_id, self.version) if each)
-        return Address(transport=TRANSPORT, uri=f"{TRANSPORT}://{bracketed(self.host)}:{self.port}/{path}")
+        more = f"?tls={quote(self.secured, safe='')}" if self.secured else ""
+        return Address(transport=TRANSPORT, uri=f"{TRANSPORT}://{bracketed(self.host)}:{self.port}/{path}{more}")
 
 
 def bracketed(host: str) -> str:
@@ -42,4 +45,5 @@ def read(uri: str) -> OldAddress:
     parts = [unquote(each) for each in split.path.split("/") if each]
     if split.scheme != TRANSPORT or not split.hostname or split.port is None or not parts:
         raise NotSupported(f"{uri!r} is no address of the old wire: {TRANSPORT}://HOST:PORT/NODE or .../NODE/VERSION")
-    return OldAddress(split.hostname, split.port, parts[0], parts[1] if len(parts) > 1 else "")
+    secured = unquote(split.query.removeprefix("tls="))
+    return OldAddress(split.hostname, split.port, parts[0], parts[1] if len(parts) > 1 else "", secured)

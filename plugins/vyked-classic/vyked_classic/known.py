@@ -28,10 +28,10 @@ class Found(NamedTuple):
 
 
 class Known:
-    """`own`: ids of our own registrations, which are no other nodes."""
+    """`own`: ids of our own registrations, which are no other nodes; `secured`: services that are dialled with a TLS context of their own."""
 
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
+    def __init__(self, namespace: str, secured: frozenset[str] = frozenset()) -> None:
+        self._namespace, self._secured = namespace, secured
         self._found: dict[tuple[str, str, str], Found] = {}
         self._doubtful: set[tuple[str, str, str]] = set()
         self.own: set[str] = set()
@@ -100,13 +100,13 @@ class Known:
             for each in sorted(found, key=lambda each: (each.name, parse(each.version).key()))
         )
         return NodeRecord(
-            node_id=node_id, namespace=self._namespace, addresses=(_address(node_id, best),), instances=instances,
+            node_id=node_id, namespace=self._namespace, addresses=(self._address(node_id, best),), instances=instances,
             labels={"vyked": "2"},
         )  # fmt: skip
 
-
-def _address(node_id: str, found: Found) -> Address:
-    place = found.place
-    if place.type == "http":
-        return Address(transport="http", uri=f"http://{bracketed(place.host)}:{place.port_number}")
-    return OldAddress(place.host, place.port_number, node_id, found.version).address()
+    def _address(self, node_id: str, found: Found) -> Address:
+        place = found.place
+        if place.type == "http":
+            return Address(transport="http", uri=f"http://{bracketed(place.host)}:{place.port_number}")
+        secured = found.name if found.name in self._secured else ""
+        return OldAddress(place.host, place.port_number, node_id, found.version, secured).address()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from vyked_host.contracts import Address, Calls, Environment, Surface
 
 from .address import OldAddress, bracketed, read
 from .channel import OldChannel
+from .contexts import towards
 from .events.channels import Channel
 from .link import Link
 from .options import TransportOptions
@@ -103,16 +105,17 @@ class ClassicTransport:
         """Connect: there is no greeting to wait for. Raises Unavailable (`not_sent`), NotSupported."""
         at, env = read(address.uri), self._env
         channel = OldChannel(env, at, self._options.packet, self._options.dialect)
-        await connect(env, at.tcp, channel, min(deadline, env.clock.now() + env.timing.dial))
+        until = min(deadline, env.clock.now() + env.timing.dial)
+        await connect(env, at.tcp, channel, until, towards(env.tls, at.secured))
         channel.watch(at.node_id)
         return channel
 
 
-async def connect(env: Environment, uri: str, link: Link, deadline: float) -> None:
+async def connect(env: Environment, uri: str, link: Link, deadline: float, tls: ssl.SSLContext | None) -> None:
     """Connect `link` to `uri`. Raises Unavailable (`not_sent`)."""
     try:
         async with asyncio.timeout_at(deadline):
-            await env.net.connect(uri, lambda: link, env.tls("client"))
+            await env.net.connect(uri, lambda: link, tls)
     except TimeoutError as error:
         raise Unavailable(f"{uri} can't be reached in time", executed="not_sent") from error
     except OSError as error:

@@ -145,7 +145,7 @@ class Registration:
         try:
             await connect(
                 self._env, f"tcp://{bracketed(options.host)}:{options.port}", link,
-                self._env.clock.now() + self._env.timing.dial,
+                self._env.clock.now() + self._env.timing.dial, self._env.tls("client"),
             )  # fmt: skip
         except Unavailable as error:
             self._complain(str(error))

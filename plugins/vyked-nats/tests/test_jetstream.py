@@ -2,6 +2,7 @@
 taken out and replayed."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import nats
 import pytest
 from server import JETSTREAM, NatsServer
 from vyked_nats.jetstream.bus import JetStreamBus
+from vyked_nats.jetstream.durability import doubts
 from vyked_nats.jetstream.since import beginning
 from vyked_nats.options import JetStreamOptions
 from vyked_nats.plugin import _verify_jetstream
@@ -503,6 +505,38 @@ async def test_a_stream_that_throws_events_away_is_refused_at_start(shared, open
         await _verify_jetstream(bus)
 
 
+@pytest.mark.parametrize(
+    ("made", "wanted", "told"),
+    [
+        ({"storage": "memory"}, 1, "keeps events in memory: they are lost with the process of its server"),
+        ({"storage": "file", "persist_mode": "async"}, 1, "confirmed before they are written"),
+        ({"storage": "file"}, 3, "kept by 1 of the servers, and replicas = 3, which counts only when it is made"),
+        ({"storage": "file"}, 1, ""),
+    ],
+)
+async def test_a_stream_that_is_less_safe_than_it_may_seem_is_warned_of_at_start(
+    shared, open_bus, caplog, made, wanted, told
+):
+    bus = open_bus(shared.url, replicas=wanted)
+    client = await nats.connect(shared.url)
+    for config in (bus.store._events(), bus.store._letters()):
+        body = json.dumps({**config, **made, "num_replicas": 1}).encode()
+        answer = await client.request(f"$JS.API.STREAM.CREATE.{config['name']}", body)
+        assert "error" not in json.loads(answer.data), answer.data
+    await client.close()
+    await _verify_jetstream(bus)
+    warned = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warned) == 2 * bool(told), warned  # of the events and of the letters
+    assert all(told in each and f"stream {bus.names.events[:-6]}" in each for each in warned)
+
+
+def test_one_replica_is_warned_of_where_there_are_servers_for_more():
+    (told,) = doubts("events", {"storage": "file", "num_replicas": 1}, 1, is_cluster=True)
+    assert "nats stream edit events --replicas 3" in told
+    assert not list(doubts("events", {"storage": "file", "num_replicas": 1}, 1, is_cluster=False))
+    assert not list(doubts("events", {"storage": "file", "num_replicas": 3}, 1, is_cluster=True))
+
+
 async def test_a_user_who_may_not_is_told_what_to_allow(open_bus, published):
     users = '{user: a, password: s3cret, permissions: {publish: ["_INBOX.>"], subscribe: ["_INBOX.>"]}}'
     server = NatsServer(JETSTREAM, f"authorization {{ users: [{users}] }}").start()
@@ -515,3 +549,95 @@ async def test_a_user_who_may_not_is_told_what_to_allow(open_bus, published):
     finally:
         await bus.aclose()
         server.close()
+
+
+# ---- the end of a group --------------------------------------------------------------------------------------------------
+SHOP = ("shop", 1, "paid")
+
+
+async def ended(bus, group, where=SHOP):
+    """It is ended as soon as its last member is gone."""
+
+    async def asked():
+        while True:
+            try:
+                return await bus.end_group(*where, group)
+            except NotSupported:
+                await asyncio.sleep(0.01)
+
+    return await asyncio.wait_for(asked(), 10)
+
+
+async def test_a_group_that_was_ended_leaves_nothing_and_others_keep_theirs(server, open_bus, published):
+    bus = open_bus(server.url)
+    poison, stays = Inbox(lambda _delivery: Verdict(action="reject", cause="poison")), Inbox(lambda _delivery: None)
+    gone = await bus.subscribe(to("g@1/x", "m"), poison)
+    await bus.subscribe(to("h", "m"), stays)
+    first = await published(bus)
+    await when(bus.letterboxes, [(to("g@1/x", ""), 1)])
+    with pytest.raises(NotSupported, match="stop those first"):
+        await bus.end_group(*SHOP, "g@1/x")
+    await gone.aclose()
+    await bus.discard(first, replay=True)  # waits for the group
+    await published(bus)
+    assert await ended(bus, "g@1/x") == 2
+    with pytest.raises(KeyError):
+        await bus.end_group(*SHOP, "g@1/x")
+    assert [group for group, _, _ in await bus.groups(*SHOP)] == ["h"]
+    assert (await stream(bus))["messages"] == 2
+    await bus.subscribe(to("g@1/x", "m"), late := Inbox())
+    last = await published(bus)
+    await eventually(lambda: late.ids == [last])
+
+
+async def test_who_was_killed_with_events_in_hand_is_no_member_any_more(server, open_bus, published):
+    dead, bus, inbox = open_bus(server.url, ack_wait=60.0), open_bus(server.url), Inbox(lambda _delivery: None)
+    await dead.subscribe(to("g", "m"), inbox)
+    await published(dead)
+    await eventually(lambda: len(inbox.ids) == 1)
+    await died(dead)
+    assert await ended(bus, "g") == 1
+
+
+async def test_who_stands_still_and_does_not_answer_is_a_member(server, open_bus):
+    bus = open_bus(server.url)
+    with pytest.raises(KeyError):
+        await bus.end_group(*SHOP, "g")  # there is no group, and nothing was there before: not even the streams
+    await (await bus.subscribe(to("g", "m"), Inbox())).aclose()
+    stopped, asked = await nats.connect(server.url), []
+
+    async def hear(message):
+        asked.append(message)
+
+    await stopped.subscribe("vyked.*.member.shop.1.paid.g", cb=hear)
+    await stopped.flush()
+    with pytest.raises(NotSupported, match="stop those first"):
+        await bus.end_group(*SHOP, "g")
+    assert asked
+    await stopped.close()
+    assert await ended(bus, "g") == 0
+
+
+async def there(bus):
+    return [members for _, members, _ in await bus.groups(*SHOP)] == [1]
+
+
+async def test_what_is_left_of_a_group_whose_consumer_somebody_removed_can_be_ended(server, open_bus, published):
+    bus = open_bus(server.url)
+    member = await bus.subscribe(to("g", "m"), Inbox(lambda _delivery: Verdict(action="reject", cause="poison")))
+    await published(bus)
+    await when(bus.letterboxes, [(to("g", ""), 1)])
+    await member.aclose()
+    await bus.api.ask(f"CONSUMER.DELETE.{bus.names.events}.{member.consumer}")
+    assert await ended(bus, "g") == 1
+    assert await bus.letterboxes() == []
+
+
+async def test_a_member_is_known_again_after_the_server_began_anew(server, open_bus):
+    bus = open_bus(server.url)
+    await bus.subscribe(to("g", "m"), Inbox())
+    server.kill()
+    server.start()
+    await when(lambda: there(bus), True)
+    with pytest.raises(NotSupported):
+        await bus.end_group(*SHOP, "g")

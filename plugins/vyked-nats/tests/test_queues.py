@@ -118,3 +118,14 @@ async def test_a_first_job_while_the_server_is_away_is_told_at_its_deadline_that
     job, inbox = await enqueued(bus), Inbox()
     await bus.subscribe(taker("m"), inbox)
     await eventually(lambda: inbox.ids == [job])
+
+
+async def test_a_queue_whose_group_was_ended_has_no_jobs_and_takes_new_ones(shared, open_bus, enqueued):
+    bus, other, inbox = open_bus(shared.url), open_bus(shared.url), Inbox()
+    await enqueued(other)
+    await enqueued(bus), await enqueued(bus, delay=60)
+    assert await bus.end_group("shop", 1, JOB, "shop@1") == 3
+    assert await messages(bus) == 0
+    late = [await enqueued(other), await enqueued(bus)]  # the other bus has not heard of the end
+    await bus.subscribe(taker("m"), inbox)
+    await eventually(lambda: sorted(inbox.ids) == sorted(late))

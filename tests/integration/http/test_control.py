@@ -127,6 +127,17 @@ async def test_a_new_surface_is_served_at_once(served: Any, http: Any) -> None:
         assert answer.status == 200
 
 
+async def test_a_service_may_answer_stats_itself_until_it_drains(served: Any, http: Any) -> None:
+    identity, listener, _ = served
+    identity.calls.serve(endpoint("mine", result=str, http=[{"method": "GET", "path": "/_stats"}]), identity.traced)
+    listener.expose(identity.calls.surface)
+    async with http.get("/_stats") as answer:
+        assert "listener" not in await answer.text()
+    listener.stop_accepting()
+    async with http.get("/_stats") as answer:
+        assert "listener" in await answer.json()
+
+
 @pytest.mark.parametrize("path", ["/-/mine", "/ping", "no/slash", "/{unknown}"])
 async def test_a_route_that_cant_work_is_refused_when_it_is_exposed(served: Any, path: str) -> None:
     identity, listener, _ = served

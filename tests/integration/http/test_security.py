@@ -22,6 +22,7 @@ from vyked_host.errors import PermissionDenied, Unauthenticated, Unavailable
 from vyked_host.model.settings import SecurityTable, TlsTable
 from vyked_host.wire.proof import Seal
 
+from .services import endpoint
 from .small_calls import environment
 from .test_client import dial, outcome  # noqa: F401 - dial is a fixture
 
@@ -82,6 +83,15 @@ async def test_what_is_for_members_is_told_to_nobody_else(serve, method, path):
     assert (status, json.loads(body)["code"]) == (401, "UNAUTHENTICATED")
     assert "the mesh secret ([security])" in body
     assert "hello" not in body.replace(path, "")
+    assert identity.calls.calls == []
+
+
+async def test_figures_that_a_service_tells_itself_are_for_members_too(serve):
+    identity, listener, port = await serve(env=sealed())
+    route = endpoint("mine", result=str, http=[{"method": "GET", "path": "/_stats"}])
+    identity.calls.serve(route, identity.traced)
+    listener.expose(identity.calls.surface)
+    assert (await asked(port, "GET", "/_stats"))[0] == 401
     assert identity.calls.calls == []
 
 

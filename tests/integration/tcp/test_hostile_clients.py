@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.withheld import withheld
 from vyked_host.contracts import LimitsTable, TimingTable
 from vyked_host.errors import Unavailable
 from vyked_host.wire import packets
@@ -167,7 +168,7 @@ async def test_claimed_lengths_cost_nothing_until_the_bytes_come(site):
 
 async def test_a_hello_that_trickles_is_cut_in_time():
     site = await serve(environment(timing=TimingTable(hello=0.3)))
-    began = asyncio.get_running_loop().time()
+    began, more = asyncio.get_running_loop().time(), withheld()
     async with connected(site.address) as evil:
         closed = asyncio.ensure_future(evil.closed())
         for byte in hello():
@@ -176,7 +177,7 @@ async def test_a_hello_that_trickles_is_cut_in_time():
             if done:
                 break
         assert await closed == b""
-    assert 0.3 <= asyncio.get_running_loop().time() - began < 0.8
+    assert 0.3 <= asyncio.get_running_loop().time() - began < 0.8 + more()
     assert site.transport.counters.hello_timeouts == 1
     await site.aclose()
 

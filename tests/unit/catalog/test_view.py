@@ -56,6 +56,17 @@ def test_a_registry_that_starts_empty_takes_nobody_away_until_the_warm_up_is_ove
     assert known(forget(view, 115.0)) == {"a": None}
 
 
+def test_nobody_is_taken_away_while_those_of_before_are_still_coming_back():
+    """Many hosts on a slow machine need longer than the warm-up to be all told again."""
+    view = seen(change(1, 9, "a", "b", "c", "d", snapshot=True, d="down"), change(2, 0, snapshot=True))
+    view = seen(change(2, 1, "a"), now=10.0, view=view)
+    assert known(forget(view, 15.0)) == {"a": None, "b": "suspect", "c": "suspect"}  # but for who was down before
+    view = seen(change(2, 2, "b"), now=20.0, view=view)
+    assert known(forget(view, 34.9)) == {"a": None, "b": None, "c": "suspect"}
+    view = seen(change(2, 3, "a", "new"), now=34.0, view=view)  # none of those that are missed: it delays nothing
+    assert known(forget(view, 35.0)) == {"a": None, "b": None, "new": None}
+
+
 def test_a_new_epoch_may_know_that_somebody_of_the_old_one_is_down():
     view = seen(change(1, 9, "a", "b", snapshot=True), change(2, 0, snapshot=True, a="down"))
     assert known(view) == {"a": "down", "b": "suspect"}

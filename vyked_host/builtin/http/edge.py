@@ -111,7 +111,7 @@ class Edge:
         control = self.control.paths.get(path := request.path)
         if self._guard is not None:
             await self._admit(self._guard, request, own=control is not None)
-        if control is not None:
+        if control is not None and (self.draining or not self.table.has(path)):
             return await self._controlled(request, control)
         if self.draining:
             raise Refused("UNAVAILABLE", "this host is draining: ask another one", retry_after=1.0)

@@ -94,6 +94,10 @@ class Table:
         """The route of `request` where it takes no more than a look."""
         return self._known.get((request.method, request.rel_url.raw_path))
 
+    def has(self, path: str) -> bool:
+        """Is there a route of a service at `path`, as it was written, whatever its verb?"""
+        return path in self._methods
+
     async def find(self, request: web.Request) -> Found:
         """The route of `request`. Raises Refused (404) naming the nearest ones."""
         if request.path.startswith(CALLS):
@@ -131,7 +135,7 @@ class Table:
 
 
 def _is_reserved(path: str) -> bool:
-    return path.startswith(RESERVED) or path in ("/ping", "/_stats")
+    return path.startswith(RESERVED) or path == "/ping"
 
 
 def _is_socket(route: Route) -> bool:

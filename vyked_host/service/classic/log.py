@@ -27,7 +27,10 @@ def setup_logging(_identifier: str = "") -> None:
     except FileNotFoundError:
         logging.basicConfig(stream=sys.stdout, level=logging.INFO, format=FORMAT)
         return
-    logging.config.dictConfig(json.loads(text))
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"{CONFIG_FILE} holds {type(found).__name__}, not an object")  # noqa: TRY004 - one kind of fault of the file
+    logging.config.dictConfig({"disable_existing_loggers": False, **found})  # the host's own among them
 
 
 def log(

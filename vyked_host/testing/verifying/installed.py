@@ -37,7 +37,6 @@ SUITES: Mapping[str, type[Suite]] = {
     "transport": TransportConformance,
 }
 GREETING_S = 10.0
-REMEDY = "start one, and give its address with --set (such as --set url=redis://127.0.0.1:6379)"
 _MADE_OF = "__kit_made_of__"
 QUICK: Mapping[str, Any] = {"port": 0, "ack_wait": 1.0}
 """Options by these names get these values, unless it is said otherwise: a free port, and no half minute of waiting: but
@@ -87,9 +86,19 @@ async def greet(suite: type[Suite]) -> None:
             async with asyncio.timeout(GREETING_S):
                 await provider.verify(made)
         except (OSError, TimeoutError, VykedError) as error:
-            raise StartError(f"{provider.name} can't reach its server: {error or 'no answer'}; {REMEDY}") from error
+            raise StartError(
+                f"{provider.name} can't reach its server: {error or 'no answer'}; {_remedy(provider)}"
+            ) from error
         finally:
             await made.aclose()
+
+
+def _remedy(provider: Provider[Any]) -> str:
+    """What to say with --set: the plugin's own way to write an address, where its option has the usual name."""
+    fields = {field.encode_name: field.default for field in msgspec.structs.fields(provider.options)}
+    url = fields.get("url")
+    how = f"--set url={url}" if isinstance(url, str) and url else f"--set KEY=VALUE; its options: {', '.join(fields)}"
+    return f"start one, and say where it is, as in {how}"
 
 
 def suite_of(catalogue: Catalogue, entry: Entry, how: Told, settings: Mapping[str, Any], **more: Any) -> type[Suite]:

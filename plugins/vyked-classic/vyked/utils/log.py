@@ -10,6 +10,7 @@ from typing import Any
 from vyked_host import log as _log
 
 log, logx, setup_logging = _log.log, _log.logx, _log.setup_logging
+CONFIG_FILE = _log.CONFIG_FILE
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 

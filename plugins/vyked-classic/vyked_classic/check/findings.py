@@ -9,6 +9,8 @@ from .services import SERVICES, classes, is_generator, last_name
 from .source import Finding, Source
 
 STOPS, DIFFERS = "stops", "differs"
+MADE = (*SERVICES, "TCPServiceClient", "__init__")
+"""What `ssl_context` is given to, also as ``super().__init__(..., ssl_context=...)``."""
 LOOPED = frozenset(
     [
         "sleep",
@@ -188,10 +190,11 @@ def errors(tree: ast.Module) -> Iterator[Finding]:
                 yield _at(node, DIFFERS, what)
         if (
             isinstance(node, ast.Call)
-            and last_name(node.func) in SERVICES
+            and last_name(node.func) in MADE
             and any(k.arg == "ssl_context" for k in node.keywords)
         ):
-            yield _at(node, STOPS, "ssl_context of a service is not served yet", "use [security.tls] in vyked.toml")
+            what = "ssl_context is used by python -m vyked; vyked-host run refuses it"
+            yield _at(node, DIFFERS, what, "use [security.tls] in vyked.toml there")
 
 
 LOOKS: tuple[Look, ...] = (loops, helpers, early_coroutines, gone_names, old_asyncio, addresses, services, errors)

@@ -41,7 +41,8 @@ async def handed_over(host: str, port: int | str, channel: Channel, payload: byt
     publish_id = secrets.token_hex(8)
     link = _Delivery(env, publish_id)
     try:
-        await connect(env, f"tcp://{bracketed(host)}:{port}", link, env.clock.now() + env.timing.dial)
+        until = env.clock.now() + env.timing.dial
+        await connect(env, f"tcp://{bracketed(host)}:{port}", link, until, env.tls("client"))
         link.send(speech.event(channel.service, channel.version, channel.event, payload, publish_id))
         async with asyncio.timeout(env.timing.pong):
             return await link.acknowledged

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from vyked_host import CallError, NotSupported, StartError, TooLarge, Unavailable
 from vyked_host.contracts import (
     Consumer,
-    DeadLetters,
     Delivery,
     Environment,
     Event,
-    GroupLag,
-    KnowsGroups,
-    KnowsLag,
     PubSub,
     Subscription,
     is_queue,
@@ -33,12 +28,15 @@ from ..options import ENVELOPE_BYTES, LARGEST, MIB, JetStreamOptions
 from ..outbox import Outbox
 from ..server import Servers
 from .api import Api, Refused
+from .asking import Asking
+from .ending import Ending
 from .followers import Followers
 from .groups import Groups
 from .later import Later, Worker
 from .letters import Letters
 from .member import Member
 from .names import Names, Topic
+from .presence import Presence
 from .queues import Queues
 from .reader import Reader
 from .search import start_of
@@ -56,7 +54,7 @@ STRATEGIES = frozenset({"any", "random"})
 AFTER_ERROR_S = 1.0
 
 
-class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
+class JetStreamBus(PubSub, Asking):
     """Events of one host over NATS, kept until they are handled."""
 
     def __init__(self, options: JetStreamOptions, env: Environment) -> None:
@@ -69,6 +67,8 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         self._settling, self._ack_wait_s = Settling(env.clock), options.ack_wait * env.timing.scale
         self._queues = Queues(self.api, self.store, self.names, env, self._ack_wait_s, self._server)
         self._groups = Groups(self.api, self.names, self.letters, env.clock)
+        self._presence = Presence(self.api)
+        self._ending = Ending(self.api, self.names, self.letters, self._presence)
         self._trimmer = Trimmer(self.api, self.store, self.names, self._groups, env, options.keep)
         self._listening = Keeper(
             "bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore
@@ -100,6 +100,7 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
     def _joined(self, line: Line) -> None:
         self.api.joined(line)
         self._settling.joined(line)
+        self._presence.joined(line)
         for reader in (*self._taking(), *(each.reader for each in self._followers.all)):
             reader.joined(line)
 
@@ -108,6 +109,7 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
         self.store.forget()
         self._queues.forget()
         self._settling.left(cause)
+        self._presence.left()
         for reader in self._taking():
             reader.left(cause)
         for follower in self._followers.all:
@@ -205,6 +207,7 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             letters=self.letters, env=self.env, ack_wait_s=self._ack_wait_s, server=self._server, left=self._gone,
         )  # fmt: skip
         self._members.append(member)
+        self._presence.enter(self.names.member(member.topic, member.group))
         await self._entered(member.reader, member)
         return await self._worker(member) if is_queue(wanted.name) else member
 
@@ -220,6 +223,7 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
 
     def _gone(self, member: Member) -> None:
         self._members = [each for each in self._members if each is not member]
+        self._presence.leave(self.names.member(member.topic, member.group))
 
     async def _entered(self, reader: Reader, whose: Consumer) -> None:
         """Wait until the server knows. Raises Unavailable and what the server says."""
@@ -237,45 +241,6 @@ class JetStreamBus(PubSub, DeadLetters, KnowsGroups, KnowsLag):
             if isinstance(error, Refused):
                 raise Unavailable(f"{reader.what} can't be subscribed: {error}", executed="not_executed") from None
             raise
-
-    # ---- what groups have --------------------------------------------------------------------------------------------------
-    async def letterboxes(self) -> list[tuple[Subscription, int]]:
-        """Each group of any topic that has dead letters, and how many. Raises Unavailable, Refused."""
-        await self._told()
-        return await self.letters.letterboxes()
-
-    async def dead(self, subscription: Subscription) -> AsyncIterator[tuple[Event, str, int]]:
-        """(event, cause, deliveries) of each dead letter of the group, oldest first. Raises Unavailable, Refused."""
-        await self._told()
-        topic = Topic(subscription.service, subscription.major, subscription.name)
-        async for each in self.letters.events(self.names.dead(topic, str(subscription.group))):
-            yield each
-
-    async def discard(self, event_id: str, *, replay: bool, group: str | None = None) -> None:
-        """Forget a dead letter, or put it back with its count at 0, in every group or in that one. Raises KeyError when there is
-        none, Unavailable, Refused."""
-        await self._told()
-        await self.letters.discard(event_id, replay=replay, group=group)
-
-    async def _told(self) -> None:
-        """What handlers of this host gave up on so far has arrived where dead letters are."""
-        self.begin()
-        await asyncio.gather(*(member.settled() for member in self._members))
-
-    async def groups(self, service: str, major: int, name: str) -> list[tuple[str, int, int]]:
-        """(group, members that have room, at least 1 where one has events in hand; events that wait) of each group of one topic.
-        Raises Unavailable, Refused."""
-        self.begin()
-        return await self._groups.of(Topic(service, major, name))
-
-    async def lag(self, groups: frozenset[str] | None = None) -> list[GroupLag]:
-        """How far each group of any topic is behind, or each of these names. What other hosts hold back for a while counts as in
-        flight, for the server does not tell it apart; what this one does as waiting. Raises Unavailable, Refused."""
-        await self._told()
-        held: Counter[tuple[Topic, str]] = Counter()
-        for member in self._members:
-            held[member.topic, member.group] += member.held
-        return await self._groups.lag(groups, held)
 
     # ---- the end -----------------------------------------------------------------------------------------------------------
     async def aclose(self) -> None:

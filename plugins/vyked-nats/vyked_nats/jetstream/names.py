@@ -60,6 +60,10 @@ class Names:
             subject.rpartition(".")[2]
         )
 
+    def member(self, topic: Topic, group: str) -> str:
+        """What hosts listen to that have members of it."""
+        return f"{self._root}.member.{topic.subject}.{group}"
+
     def dead(self, topic: Topic, group: str) -> str:
         """Where its dead letters are."""
         return f"{self._root}.dead.{topic.subject}.{group}"

@@ -20,12 +20,13 @@ MOST_LETTERS, LETTER_BYTES = 10_000, 64 * MIB
 
 
 class Store:
-    """`window_s`: seconds in which the stream knows an event by its id, once it was looked at."""
+    """Once they were looked at: `window_s`, seconds in which the stream knows an event by its id, and `configs` of both by name."""
 
     def __init__(self, api: Api, names: Names, options: JetStreamOptions) -> None:
         self._api, self._names, self._options = api, names, options
         self.window_s = options.dedupe
         self.created = ""
+        self.configs: dict[str, dict[str, Any]] = {}
         self._is_made = False
 
     def forget(self) -> None:
@@ -53,6 +54,7 @@ class Store:
         fault = unfit(found["config"], wanted)
         if fault:
             raise StartError(f"the bus 'nats-jetstream' can't be used: stream {name} {fault}; nats stream edit {name}")
+        self.configs[name] = found["config"]
         return found
 
     async def _made(self, wanted: dict[str, Any]) -> Any:

@@ -13,13 +13,14 @@ from ..options import LARGEST
 from ..server import Servers, Unreachable, hang_up
 from .api import Refused
 from .bus import ENVELOPE_ROOM, TABLE, JetStreamBus
+from .durability import doubts
 
 REMEDY = "docs/nats.md says what it needs"
 
 
 async def verified(bus: JetStreamBus, given: Guarantees) -> Guarantees:
     """What this bus gives at the servers it has. Raises StartError that says what to do."""
-    largest = await _largest(bus.servers, bus.env.timing.dial)
+    largest, is_cluster = await _greeted(bus.servers, bus.env.timing.dial)
     bus.begin()
     try:
         async with asyncio.timeout(bus.env.timing.dial):
@@ -30,11 +31,14 @@ async def verified(bus: JetStreamBus, given: Guarantees) -> Guarantees:
             f"the bus 'nats-jetstream' can't be used: {bus.servers.place} keeps no events: {why}; start it with JetStream "
             f"(nats-server -js), and give this user its rights; {REMEDY}"
         ) from None
+    for name, config in bus.store.configs.items():
+        for doubt in doubts(name, config, bus.options.replicas, is_cluster=is_cluster):
+            bus.env.log.warning("%s", doubt)
     return msgspec.structs.replace(given, max_message_bytes=largest, dedupe_s=bus.store.window_s)
 
 
-async def _largest(servers: Servers, within: float) -> int:
-    """Bytes that an event may have."""
+async def _greeted(servers: Servers, within: float) -> tuple[int, bool]:
+    """Bytes that an event may have; is it a cluster?"""
     try:
         client = await servers.dial(within, _told, _ended)
     except Unreachable as error:
@@ -43,7 +47,7 @@ async def _largest(servers: Servers, within: float) -> int:
             'with [pubsub] use = "embedded"'
         ) from None
     try:
-        return max(0, min(LARGEST, client.max_payload - ENVELOPE_ROOM))
+        return max(0, min(LARGEST, client.max_payload - ENVELOPE_ROOM)), bool(client._server_info.get("cluster"))
     finally:
         await hang_up(client)
 
