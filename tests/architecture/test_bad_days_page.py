@@ -56,3 +56,22 @@ def test_each_claim_has_its_figure() -> None:
     assert [
         line for line in lines if len(line.strip("|").split("|")) != 4 or not line.strip("|").split("|")[3].strip()
     ] == []
+
+
+# ---- a server between the hosts --------------------------------------------------------------------------------------------
+SERVERS = PAGE.partition("## A server between the hosts")[2]
+"""Its rows name their tests, which are in more places than one and need no letter in their names."""
+WHERE = ("tests", "plugins/vyked-nats/tests", "vyked_host/testing/conformance")
+
+
+def test_each_row_of_a_server_is_on_the_page() -> None:
+    wanted = [*(f"D{each}" for each in range(1, 13)), *(f"N{each}" for each in range(1, 8))]
+    assert [each for each in wanted if f"\n| {each} |" not in SERVERS] == []
+
+
+def test_each_row_of_a_server_names_a_test_and_each_of_these_is_there() -> None:
+    lines = [line for line in SERVERS.splitlines() if re.match(r"\| ([DN]\d+|-) \|", line)]
+    assert [line for line in lines if not re.search(r"`test_\w+`", line)] == []
+    files = (file for folder in WHERE for file in (ROOT / folder).rglob("*.py"))
+    there = {name for file in files for name in TEST.findall(file.read_text())}
+    assert sorted(set(re.findall(r"`(test_\w+)`", SERVERS)) - there) == []

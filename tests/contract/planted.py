@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import settings
 
-from tests.contract.test_under_faults import Streams, provider_of
+from tests.contract.test_under_faults import Hashes, Streams, provider_of
 from tests.faults.mesh import free_port
 from tests.valkey import Valkey
 from vyked_host.builtin.balancers.spread import RoundRobin
@@ -20,19 +20,22 @@ from vyked_host.builtin.embedded.events.parcel import Parcel
 from vyked_host.builtin.embedded.options import BusOptions, RegistryOptions
 from vyked_host.builtin.embedded.provider import guarantees
 from vyked_host.builtin.embedded.registry import EmbeddedRegistry
+from vyked_host.builtin.redis.options import RegistryOptions as RedisRegistryOptions
 from vyked_host.builtin.redis.options import StreamOptions
+from vyked_host.builtin.redis.registry.registry import RedisRegistry
 from vyked_host.builtin.redis.streams.bus import StreamsBus
 from vyked_host.builtin.serializers.codecs import Json
 from vyked_host.builtin.tcp.options import Options
 from vyked_host.builtin.tcp.provider import vyked_transports
 from vyked_host.catalog.reduce import reduce
 from vyked_host.catalog.state import Disconnected, Lost, Swept, Told, Withdrawn
-from vyked_host.contracts import Guarantees, LimitsTable, Provider, Verdict
+from vyked_host.contracts import Change, Guarantees, LimitsTable, Provider, Verdict
 from vyked_host.testing import (
     BalancerConformance,
     Proxy,
     PubSubConformance,
     RegistryConformance,
+    RegistryUnderFaults,
     SerializerConformance,
     ServerFaults,
     TransportConformance,
@@ -777,3 +780,79 @@ class TestStartsAnewUnderAnOldEpoch(RegistrySuite):
     @pytest.fixture
     def provider(self):
         return registry(lambda options, env: embedded(options, msgspec.structs.replace(env, rng=OneEpoch(env.rng))))
+
+
+class RegistryOverAServer(RegistryUnderFaults):
+    """A defect of the registry in a Redis server that can be taken away, and that keeps nothing."""
+
+    server, way, faults = OverAServer.server, OverAServer.way, OverAServer.faults
+    settings_of_server = ()
+    rng = staticmethod(lambda found: found)
+
+    @pytest.fixture(autouse=True)
+    def impatient(self, monkeypatch):
+        monkeypatch.setattr(waiting, "WITHIN_S", 2.0)  # more than it takes without the defect
+
+    @pytest.fixture
+    def peek(self, server):
+        return Hashes(server)
+
+    @pytest.fixture
+    def provider(self):
+        def build(options, env):
+            return self.planted(options, msgspec.structs.replace(env, rng=self.rng(env.rng)))
+
+        return Provider(name="planted", summary="planted", options=RedisRegistryOptions, build=build)
+
+    @pytest.fixture
+    def options(self, way):
+        return RedisRegistryOptions(url=f"redis://{way.address}/0")
+
+
+class LooksNoMore(RedisRegistry):
+    """After a lost connection it sees nothing."""
+
+    def _gone(self, cause):
+        super()._gone(cause)
+        self._stop_looking()
+
+
+class TellsThatAllAreGone(RedisRegistry):
+    """Its server is away, so it knows nobody."""
+
+    def _gone(self, cause):
+        super()._gone(cause)
+        if (state := self._book.state) is not None:
+            change = Change(
+                epoch=state.epoch, revision=self._book.revision + 1, snapshot=False, nodes=(), gone=tuple(state.entries)
+            )
+            for inbox in self._inboxes:
+                inbox.tell(change)
+
+
+class LeavesItsRecord(RedisRegistry):
+    """Who leaves is silent from then on, and that is all."""
+
+    async def announce(self, record):
+        return Stays(await super().announce(record))
+
+
+class Stays(Wrapped):
+    async def withdraw(self):
+        self._inner.close()
+
+
+class TestLooksNoMore(RegistryOverAServer):
+    planted = LooksNoMore
+
+
+class TestTellsThatAllAreGone(RegistryOverAServer):
+    planted = TellsThatAllAreGone
+
+
+class TestLeavesItsRecord(RegistryOverAServer):
+    planted = LeavesItsRecord
+
+
+class TestComesBackAsItWas(RegistryOverAServer):
+    planted, rng = RedisRegistry, OneEpoch

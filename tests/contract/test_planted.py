@@ -61,6 +61,10 @@ CAUGHT_BY = {
     "TestKeepsNoJunk": "test_what_is_no_event_ends_nothing_and_is_kept_where_dead_letters_are",
     "TestDiesWithItsServer": "test_nothing_that_was_accepted_dies_with_the_server",
     "TestStartsAnewUnderAnOldEpoch": "test_any_sequence_of_events_leaves_views_that_are_right",
+    "TestLooksNoMore": "test_nobody_is_gone_while_the_server_is_away_and_then_all_goes_on[kill]",
+    "TestTellsThatAllAreGone": "test_nobody_is_gone_while_the_server_is_away_and_then_all_goes_on[cut]",
+    "TestLeavesItsRecord": "test_the_server_has_whom_was_announced_and_nobody_else",
+    "TestComesBackAsItWas": "test_a_life_after_the_server_died_is_another_and_fences_the_one_before",
 }
 MIDDLEWARES_CAUGHT_BY = {
     "TestRunsTwice": "test_what_it_wraps_runs_once[server]",

@@ -1,4 +1,4 @@
-"""The kit's cases for bad days, over the buses in a Redis server: a server for each, behind a proxy, and asked behind their backs."""
+"""The kit's cases for bad days, over the buses and the registry in a Redis server: a server for each, behind a proxy, and asked behind their backs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from tests.faults.mesh import free_port
 from tests.valkey import Valkey
-from vyked_host.builtin.redis.options import BusOptions, StreamOptions
-from vyked_host.builtin.redis.provider import vyked_pubsub_backends
-from vyked_host.testing import Proxy, ServerFaults, UnderFaults
+from vyked_host.builtin.redis.options import BusOptions, RegistryOptions, StreamOptions
+from vyked_host.builtin.redis.provider import vyked_pubsub_backends, vyked_registries
+from vyked_host.testing import Proxy, RegistryUnderFaults, ServerFaults, UnderFaults
 
 LOGS = ("appendonly yes", "appendfsync everysec")
 
@@ -18,9 +18,9 @@ def provider_of(name):
 
 
 @pytest.fixture
-def server():
+def server(request):
     port = free_port()
-    server = Valkey(f"port {port}", "bind 127.0.0.1", *LOGS).start()
+    server = Valkey(f"port {port}", "bind 127.0.0.1", *getattr(request.cls, "LOGS", LOGS)).start()
     server.address = f"127.0.0.1:{port}"
     yield server
     server.close()
@@ -89,3 +89,59 @@ class TestPlain(OverRedis):
     @pytest.fixture
     def peek(self, server):
         return Channels(server)
+
+
+class Hashes:
+    """Peek at a registry."""
+
+    def __init__(self, server):
+        self._server = server
+
+    @staticmethod
+    def _key(mesh, part):
+        return f"vyked:{{{mesh}}}:registry:{part}"
+
+    async def nodes(self, mesh):
+        told = self._server.ask("HKEYS", self._key(mesh, "records"))
+        return {line.decode() for line in told.split(b"\r\n")[2::2]}
+
+    async def put(self, mesh, node_id, junk):
+        for part in ("lives", "records"):
+            assert self._server.ask("HSET", self._key(mesh, part), node_id, junk) == b":1\r\n"
+
+
+class TestRegistry(RegistryUnderFaults):
+    provider = pytest.fixture(lambda self: vyked_registries()[0])
+
+    @pytest.fixture
+    def options(self, way):
+        return RegistryOptions(url=f"redis://{way.address}/0")
+
+    @pytest.fixture
+    def faults(self, server, way):
+        return ServerFaults(server, way)
+
+    @pytest.fixture
+    def peek(self, server):
+        return Hashes(server)
+
+
+class TestForgetfulRegistry(RegistryUnderFaults):
+    """A server that knows nobody after its death."""
+
+    LOGS = ("appendonly no",)
+    provider, options, faults = TestRegistry.provider, TestRegistry.options, TestRegistry.faults
+
+    async def test_nobody_is_gone_while_the_server_is_away_and_then_all_goes_on(self, faults, nodes):
+        await super().test_nobody_is_gone_while_the_server_is_away_and_then_all_goes_on(faults, nodes, "kill")
+
+    async def test_who_dies_while_the_server_is_away_is_found_out_when_it_is_back_and_nobody_else_is_gone(
+        self, faults, nodes
+    ):
+        await super().test_who_dies_while_the_server_is_away_is_found_out_when_it_is_back_and_nobody_else_is_gone(
+            faults, nodes, "kill"
+        )
+
+    peek = test_the_server_has_whom_was_announced_and_nobody_else = (
+        test_what_is_no_record_is_nobody_and_ends_nothing
+    ) = None

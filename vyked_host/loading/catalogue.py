@@ -146,7 +146,9 @@ class Catalogue:
         return self._manager.hooks_of(entry)
 
     def reference(self, text: str, folder: str | Path | None = None) -> Any:
-        """The object that ``module:Class`` names, with `folder` importable. Raises importer.ImportFault."""
+        """The object that ``module:Class`` names, with `folder` importable; modules of hooks come before it, as it may want what they prepare.
+        Raises importer.ImportFault."""
+        self._wake()
         return importer.reference(text, folder)
 
     def failures(self) -> tuple[Entry, ...]:

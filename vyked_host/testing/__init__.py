@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .conformance.plugins import PluginConformance as PluginConformance
     from .conformance.pubsub import PubSubConformance as PubSubConformance
     from .conformance.registries import RegistryConformance as RegistryConformance
+    from .conformance.registry_faults import RegistryPeek as RegistryPeek
+    from .conformance.registry_faults import RegistryUnderFaults as RegistryUnderFaults
     from .conformance.results import ResultStoreConformance as ResultStoreConformance
     from .conformance.serializers import SerializerConformance as SerializerConformance
     from .conformance.transports import TransportConformance as TransportConformance
@@ -44,6 +46,8 @@ _HOME = {
     "Proxy": "proxy",
     "PubSubConformance": "conformance.pubsub",
     "RegistryConformance": "conformance.registries",
+    "RegistryPeek": "conformance.registry_faults",
+    "RegistryUnderFaults": "conformance.registry_faults",
     "ResultStoreConformance": "conformance.results",
     "SerializerConformance": "conformance.serializers",
     "ServerFaults": "conformance.faulted",
@@ -59,7 +63,7 @@ _HOME = {
 
 __all__ = [
     "BalancerConformance", "Faults", "MemoryNet", "Mesh", "MiddlewareConformance", "Peek", "PluginConformance", "Proxy", "PubSubConformance",
-    "RegistryConformance", "ResultStoreConformance", "SerializerConformance", "ServerFaults", "TransportConformance", "UnderFaults", "environment",
+    "RegistryConformance", "RegistryPeek", "RegistryUnderFaults", "ResultStoreConformance", "SerializerConformance", "ServerFaults", "TransportConformance", "UnderFaults", "environment",
     "eventually", "leaks", "needs", "running", "since",
 ]  # fmt: skip
 

@@ -50,7 +50,7 @@ class Wire(asyncio.Protocol):
 
 class OldService:
     def __init__(self, name, version, port, registry, redis="", needs=(), subscribe=(), xsubscribe=(), host="127.0.0.1",
-                 ping_s=5.0, pong_s=10.0, dialect="N", delimiter=",", node=None, release=False):  # fmt: skip
+                 ping_s=5.0, pong_s=10.0, dialect="N", delimiter=",", node=None, release=False, kind="tcp"):  # fmt: skip
         self.name, self.version, self.port, self.host = name, version, port, host
         self.registry, self.redis, self.needs = registry, redis, needs
         self.subscribe, self.xsubscribe = subscribe, xsubscribe
@@ -59,7 +59,7 @@ class OldService:
         self.node, self.bus = node or uuid.uuid4().hex[:8], uuid.uuid4().hex[:8]
         self.places, self.links, self.sticky = {}, {}, {}  # (name, version) -> {node: place}; node -> Wire
         self.waiting, self.asked, self.up = {}, {}, None
-        self.listening = None
+        self.listening, self.kind = None, kind
         self.release = release  # 2.1.91: events for one instance come over its port, and it acknowledges them
 
     # ---- registry --------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class OldService:
             }
             needs = [{self.key: name, "version": version} for name, version in self.needs]
             self.up.send(
-                {"pid": str(uuid.uuid4()), "type": "register", "params": {**me, self.list: needs, "type": "tcp"}}
+                {"pid": str(uuid.uuid4()), "type": "register", "params": {**me, self.list: needs, "type": self.kind}}
             )
             events = [
                 {self.key: service, "version": version, "endpoint": event, "strategy": strategy}
@@ -99,7 +99,7 @@ class OldService:
             await asyncio.sleep(self.ping_s)
             self.ponged = asyncio.Event()
             self.up.send(
-                {"pid": str(uuid.uuid4()), "type": "ping", "node_id": "registry", "payload": {"tcp": self.node}}
+                {"pid": str(uuid.uuid4()), "type": "ping", "node_id": "registry", "payload": {self.kind: self.node}}
             )
             try:
                 await asyncio.wait_for(self.ponged.wait(), self.pong_s)
@@ -281,9 +281,21 @@ class OldService:
     # ---- life ------------------------------------------------------------------------------------------------------
     async def listen(self):
         loop = asyncio.get_running_loop()
+        if self.kind == "http":
+            server = await asyncio.start_server(self.serve_http, "127.0.0.1", self.port)
+            self.port = server.sockets[0].getsockname()[1]
+            return server
         server = await loop.create_server(lambda: Wire(self.served, delimiter=self.delimiter), "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         return server
+
+    async def serve_http(self, reader, writer):
+        """One request: answered with its first line, and with 404 below /-/, which it knows nothing of."""
+        asked = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
+        status = b"404 Not Found" if asked.startswith(b"GET /-/") else b"200 OK"
+        writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(asked), asked))
+        await writer.drain()
+        writer.close()
 
     async def run(self):
         self.listening = await self.listen()

@@ -121,6 +121,12 @@ def test_sound_code_has_nothing_to_correct():
         assert [each for each in findings(read(path)) if each.severity == "stops"] == [], path
 
 
+def test_a_bus_of_a_service_is_told(file):
+    text = "from vyked import TCPService\n\nclass A(TCPService):\n    def f(self):\n        return self.pubsub_bus\n"
+    (found,) = [each for each in findings(read(file(text))) if each.severity == "stops"]
+    assert (found.line, "self.pubsub_bus is not there" in found.what) == (5, True)
+
+
 def test_tls_contexts_are_told_where_they_are_given():
     path = Path(__file__).with_name("old_code") / "secured.py"
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import pytest
 from processes import HERE, Process, eventually, free_port, old_service
+from systems import System
 
 PROGRAM = str(Path(sys.executable).with_name("vyked-host"))
 
@@ -48,6 +50,7 @@ def test_the_samples_run_with_addresses_filled_in(running, redis, registry):
     old.said(lambda fact: len(fact["registered"]) == 2, registered=...)
     eventually(lambda: sum("connected" in fact for fact in old.facts) == 2)
     assert old.call("accounts", "1", "open", {"user_name": "ada"})["result"] == {"opened": "ada"}
+    assert old.call("accounts", "1", "look", {"user_name": "ada"})["result"] == "Hello ada"
     consumer.logged("Password changed event received for ada")
     assert (
         old.call("identityservice", "1", "create", {"user_name": None, "password": "x"})["error"]
@@ -55,8 +58,29 @@ def test_the_samples_run_with_addresses_filled_in(running, redis, registry):
     )
     counted = json.loads(get(f"http://127.0.0.1:{http}/_stats"))["sub"]
     assert counted["tcp"]["sub"]["create"]["sub"]["unhandled_error"]["count"] == 1
-    assert counted["http"]["sub"]["get"]["count"] == 1
+    assert counted["http"]["sub"]["get"]["count"] == 2
     assert identity.end() == 0
+    assert consumer.end() == 0
+
+
+def test_an_http_client_reaches_an_http_service_of_vyked_2(running, redis):
+    system = System(running, redis, "old")
+    running(old_service("identityservice", "1", **system.at)).said(up=...)
+    running(old_service("identityservice", "1", kind="http", **system.at)).said(up=...)
+    consumer = running(
+        Process("-m", "vyked", "old_code/accounts.py", str(free_port()), str(system.port), str(redis.port))
+    )
+    consumer.logged("serving")
+    old = running(old_service("till", needs=[["accounts", "1"]], **system.at))
+    old.said(connected=...)
+
+    def asked():
+        return old.call("accounts", "1", "look", {"user_name": "ada"}).get("result")
+
+    verb, path, _ = eventually(asked).split()
+    query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(path).query))
+    assert (verb, urllib.parse.urlsplit(path).path) == ("GET", "/users/ada")
+    assert query == {"key": "value", "version": "1", "service": "identityservice", "app": "test"}
     assert consumer.end() == 0
 
 
@@ -92,3 +116,25 @@ def test_an_old_module_runs_under_vyked_host_run(running, tmp_path):
     call = [PROGRAM, "call", "early.shout", "text=hi", "--address", f"tcp://127.0.0.1:{port}"]
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, '"HI"'), done.stderr
+
+
+HELPERS = """
+import asyncio
+
+
+@asyncio.coroutine
+def outside(text):
+    yield from asyncio.sleep(0)
+    return text.upper()
+"""
+
+
+def test_helpers_that_are_imported_before_vyked_are_coroutines_too(tmp_path):
+    """Under vyked-host run and check: nobody has imported vyked when the module of helpers is."""
+    early = (HERE / "old_code" / "early.py").read_text()
+    start, end = early.index("@asyncio.coroutine"), early.index("class Early")
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    (tmp_path / "early.py").write_text("from helpers import outside\n" + early[:start] + early[end:])
+    (tmp_path / "vyked.toml").write_text(FILE.format(port=0).replace("[plugins]\nautoload = false\n", ""))
+    checked = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -7,6 +7,10 @@ from typing import Any
 
 from vyked_host.contracts import hookimpl
 
+from . import shim
+
+shim.install()  # hooks are there before the modules of services: old ones may use asyncio.coroutine before they import vyked
+
 
 @hookimpl
 def vyked_commands() -> Iterable[tuple[str, str, Callable[[], Any]]]:

@@ -7,7 +7,7 @@ gone, or `forget` is called for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from vyked_host import UsageError
@@ -16,6 +16,7 @@ from vyked_host.contracts import Address, Doubt, Instance, NodeRecord, parse
 from .address import OldAddress, bracketed
 from .wire.packets import Gone, NewInstance, Place, Registered
 
+HTTP = "http"
 Key = tuple[str, str]
 
 
@@ -25,6 +26,11 @@ class Found(NamedTuple):
     name: str
     version: str
     place: Place
+
+    @property
+    def of(self) -> Key:
+        """The service, as it was asked for."""
+        return self.name, self.version
 
 
 class Known:
@@ -83,30 +89,52 @@ class Known:
 
     # ---- as the host sees it -----------------------------------------------------------------------------------------
     def nodes(self) -> tuple[list[NodeRecord], dict[str, Doubt]]:
-        """A record for each node, and what speaks against some. A service that is there over tcp is called there: its HTTP side,
-        which the original registers as a node of its own, is left out."""
-        over_tcp = {each.name for each in self._found.values() if each.place.type == "tcp"}
-        by_node: dict[str, list[Found]] = {}
+        """A record for each node, and what speaks against some. A service that is there over tcp is called there; its HTTP sides, which the
+        original registers as nodes of their own, are further addresses of those."""
+        over_tcp: dict[str, list[Found]] = {}
+        over_http: dict[str, list[Found]] = {}
         for each in self._found.values():
-            if each.place.type == "tcp" or each.name not in over_tcp:
-                by_node.setdefault(each.place.id, []).append(each)
+            (over_http if each.place.type == HTTP else over_tcp).setdefault(each.place.id, []).append(each)
+        services = {each.name for found in over_tcp.values() for each in found}
+        sides = [found[0] for _, found in sorted(over_http.items()) if found[0].name in services]
+        beside = shared_out(sides, over_tcp)
+        alone = {node: found for node, found in over_http.items() if found[0].name not in services}
+        records = [
+            self._record(node, found, beside.get(node, ())) for node, found in sorted({**over_tcp, **alone}.items())
+        ]
         doubts: dict[str, Doubt] = {node: "suspect" for _, _, node in self._doubtful}
-        return [self._record(node, found) for node, found in sorted(by_node.items())], doubts
+        return records, doubts
 
-    def _record(self, node_id: str, found: list[Found]) -> NodeRecord:
+    def _record(self, node_id: str, found: list[Found], sides: Sequence[Found]) -> NodeRecord:
         best = max(found, key=lambda each: parse(each.version).key())
         instances = tuple(
             Instance(service=each.name, version=str(parse(each.version)), status="active")
             for each in sorted(found, key=lambda each: (each.name, parse(each.version).key()))
         )
+        addresses = tuple(self._address(node_id, each) for each in (best, *sides))
         return NodeRecord(
-            node_id=node_id, namespace=self._namespace, addresses=(self._address(node_id, best),), instances=instances,
-            labels={"vyked": "2"},
+            node_id=node_id, namespace=self._namespace, addresses=addresses, instances=instances, labels={"vyked": "2"}
         )  # fmt: skip
 
     def _address(self, node_id: str, found: Found) -> Address:
         place = found.place
-        if place.type == "http":
-            return Address(transport="http", uri=f"http://{bracketed(place.host)}:{place.port_number}")
+        if place.type == HTTP:  # with the node in it: who listens there need not be a host of ours
+            return Address(transport=HTTP, uri=f"http://{bracketed(place.host)}:{place.port_number}/{node_id}")
         secured = found.name if found.name in self._secured else ""
         return OldAddress(place.host, place.port_number, node_id, found.version, secured).address()
+
+
+def shared_out(sides: Sequence[Found], over_tcp: Mapping[str, Sequence[Found]]) -> dict[str, list[Found]]:
+    """HTTP `sides` to the nodes that serve the same over tcp: each to one of them, on its own machine where there is one; nodes that are left
+    without share the first."""
+    given: dict[str, list[Found]] = {}
+    for side in sides:
+        same = [node for node, found in over_tcp.items() if any(each.of == side.of for each in found)]
+        near = [node for node in same if over_tcp[node][0].place.host == side.place.host] or same
+        if near:
+            given.setdefault(min(near, key=lambda node: (len(given.get(node, ())), node)), []).append(side)
+    for node, found in over_tcp.items():
+        others = [side for side in sides if any(each.of == side.of for each in found)]
+        if others and node not in given:
+            given[node] = others[:1]
+    return given

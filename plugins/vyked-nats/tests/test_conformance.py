@@ -1,7 +1,10 @@
 """The suites that every distribution and every bus has to pass, against a real server."""
 
+from contextlib import asynccontextmanager
+
 import nats
 import pytest
+from nats.js.errors import NoKeysError
 from vyked_nats.conformance import JetStream, NatsRegistry
 from vyked_nats.options import BusOptions, JetStreamOptions, RegistryOptions, TransportOptions
 from vyked_nats.plugin import vyked_pubsub_backends, vyked_registries, vyked_transports
@@ -11,6 +14,7 @@ from vyked_host.testing import (
     PluginConformance,
     Proxy,
     PubSubConformance,
+    RegistryUnderFaults,
     ServerFaults,
     TransportConformance,
     UnderFaults,
@@ -128,6 +132,42 @@ class TestRegistry(NatsRegistry):
     @pytest.fixture
     def options(self, shared) -> RegistryOptions:
         return RegistryOptions(url=shared.url)
+
+
+class Bucket(Stranger):
+    """Peek at the bucket of a registry, with the key-value client of nats-py."""
+
+    @asynccontextmanager
+    async def _opened(self, mesh):
+        client = await nats.connect(self._url)
+        yield await client.jetstream().key_value(f"vyked_{mesh}_nodes")
+        await client.close()
+
+    async def nodes(self, mesh):
+        async with self._opened(mesh) as bucket:
+            try:
+                keys = await bucket.keys()
+            except NoKeysError:
+                return set()
+        return {key.removeprefix("life.") for key in keys if key.startswith("life.")}
+
+    async def put(self, mesh, node_id, junk):
+        async with self._opened(mesh) as bucket:
+            await bucket.put(f"life.{node_id}", junk)
+            await bucket.put(f"record.{node_id}.x", junk)
+
+
+class TestRegistryUnderFaults(RegistryUnderFaults):
+    way, faults = OverNats.way, OverNats.faults
+    provider = TestRegistry.provider
+
+    @pytest.fixture
+    def options(self, way) -> RegistryOptions:
+        return RegistryOptions(url=f"nats://{way.address}")
+
+    @pytest.fixture
+    def peek(self, server):
+        return Bucket(server)
 
 
 class TestTransport(TransportConformance):

@@ -268,3 +268,37 @@ async def test_a_bucket_in_which_nodes_expire_is_refused_with_the_remedy(shared,
     with pytest.raises(Unfit, match="expire") as found:
         await fit(registry)
     assert (found.value.key, found.value.remedy) == ("registry.nats.url", f"nats kv rm {registry.bucket.name}")
+
+
+# ---- reading everything again ------------------------------------------------------------------------------------------
+def read_without_lives(registry):
+    """Everything was read again, and the key of each life was written anew meanwhile: the old value is no more, the new one has not come."""
+    reading = registry._reading
+    reading.view.begin(registry.bucket.epoch, interrupted=False)
+    reading._complete()
+
+
+async def test_whose_heartbeat_came_while_everything_was_read_again_is_not_gone(shared, open_registry):
+    registry, env = open_registry(shared.url), open_registry.env
+    watched = Watched(registry, env)
+    lease = await registry.announce(record(env, "one", "shop"))
+    await eventually(lambda: set(watched.nodes) == {"one"})
+    read_without_lives(registry)
+    before = lease.revision
+    await eventually(lambda: lease.revision > before)
+    await registry.announce(record(env, "two", "shop"))  # what was said before it has been heard when it is
+    await eventually(lambda: "two" in watched.nodes)
+    assert set(watched.nodes) == {"one", "two"}
+    assert watched.gone_at == {}
+    assert not lease.lost.done()
+
+
+async def test_who_went_unheard_is_gone_when_everything_was_read_again(shared, open_registry):
+    registry, env = open_registry(shared.url), open_registry.env
+    watched = Watched(registry, env)
+    lease = await registry.announce(record(env, "one", "shop"))
+    await eventually(lambda: set(watched.nodes) == {"one"})
+    lease.close()  # its heart beats no more
+    await registry.bucket.purge("life.one")  # nobody is told
+    read_without_lives(registry)
+    await eventually(lambda: "one" in watched.gone_at)

@@ -343,6 +343,19 @@ async def test_a_service_that_is_not_there_has_no_raw_requests(served: Any, dial
         channel.endpoint(EndpointDescription(service="nobody", version="1", name="x", kind=Kind.HTTP))
 
 
+async def test_a_server_that_is_no_host_takes_requests_and_is_asked_for_nothing_else(served: Any, dial: Dial) -> None:
+    channel = await dial(f"{served[2]}/foreign-1")
+    assert channel.node_id == "foreign-1"
+    index = channel.endpoint(EndpointDescription(service="whoever", version="7", name="x", kind=Kind.HTTP))
+    asked = {"method": "GET", "path": "/pages/x", "params": {"a": "1", "b": "2"}}
+    answer = await outcome(channel, "", asked, index=index, codec="raw")
+    assert (answer.status, await answer.text()) == (200, "x 1")
+    with pytest.raises(Unavailable, match="no host") as refused:
+        channel.endpoint(EndpointDescription(service="pages", version="1", name="find", kind=Kind.UNARY))
+    assert refused.value.executed == "not_sent"
+    assert channel.retired.done(), "the next call of a method looks for another way"
+
+
 # ---- what answers a dial ---------------------------------------------------------------------------------------------
 async def test_another_mesh_is_refused_by_name(serve: Any, dial: Dial) -> None:
     _, _, port = await serve(env=environment(mesh="other"))

@@ -471,6 +471,11 @@ class PagesClient(HTTPServiceClient):
         return {"path": f"/page/{name}", "data": b"x", "headers": {"a": "b"}, "app_name": "shop"}
 
     @get()
+    def person(self, name):
+        path, params, app_name = f"/page/{name}", {"key": "value"}, "test"
+        return locals()
+
+    @get()
     def wrong(self) -> Any:
         return {"pth": "/"}
 
@@ -497,6 +502,12 @@ async def test_30_an_http_client_sends_what_its_body_returned() -> None:
     assert (first.method, first.path, entity) == ("GET", "/page/ada", "7")
     assert first.params == {"x": 1, "version": "1", "service": "pages"}
     assert (second.method, second.data, second.headers, second.params["app"]) == ("POST", b"x", {"a": "b"}, "shop")
+    await client.person("ada")
+    third, _ = recording.sent[2]
+    assert (third.path, third.params) == (
+        "/page/ada",
+        {"key": "value", "version": "1", "service": "pages", "app": "test"},
+    )
     with pytest.raises(UsageError, match=r"PagesClient\.wrong returned pth.*path, params"):
         await client.wrong()
 

@@ -52,7 +52,10 @@ class Target(NamedTuple):
 class HttpChannel:
     """`contracts.Channel` over HTTP. Made by :func:`dial`."""
 
-    def __init__(self, base: URL, env: Environment, options: Options, found: directory.Directory) -> None:
+    def __init__(
+        self, base: URL, env: Environment, options: Options, found: directory.Directory, *, is_foreign: bool = False
+    ) -> None:  # fmt: skip
+        self._is_foreign = is_foreign
         self.env, self._base, self._prover = env, base, Prover(env)
         self.node_id = found.node_id
         self.generation: Generation | None = None
@@ -90,6 +93,9 @@ class HttpChannel:
         """The index to call `wanted` by, the highest compatible version. Raises errors.NotFound naming what exists."""
         if wanted.kind is Kind.HTTP:
             return self._raw_index(wanted)
+        if self._is_foreign:
+            self.retire("it was no way to call methods")  # the next caller looks for another one
+            raise Unavailable(f"{self._base} is no host: it takes requests to its routes only", executed="not_sent")
         found = [
             (parse(each.version).key(), index)
             for index, each in enumerate(self.surface.endpoints)
@@ -193,7 +199,7 @@ class HttpChannel:
         versions = [
             each.version for each in self.surface.endpoints if each is not None and each.service == wanted.service
         ]
-        if not any(compatible(version, wanted.version or None) for version in versions):
+        if not self._is_foreign and not any(compatible(each, wanted.version or None) for each in versions):
             raise NotFound(
                 f"{self.node_id} has no {wanted.service} at {wanted.version}; it has: {self._known()}",
                 service=wanted.service, method=wanted.name, executed="not_sent", instance=self.node_id,
@@ -230,14 +236,17 @@ class HttpChannel:
 
 
 async def dial(address: Address, env: Environment, options: Options, deadline: float) -> HttpChannel:
-    """A channel to the node at `address`. Raises errors.Unavailable (`not_sent`), errors.NotSupported, and
-    errors.Unauthenticated or errors.PermissionDenied when one of the two is not let in by the other."""
+    """A channel to the node at `address`. One that names the node (``http://HOST:PORT/NODE``) is that of a server that is no host: it is asked
+    nothing. Raises errors.Unavailable (`not_sent`), errors.NotSupported, and errors.Unauthenticated or errors.PermissionDenied when one of
+    the two is not let in by the other."""
     split = urlsplit(address.uri)
     if split.scheme not in ("http", "https") or not split.netloc:
         raise NotSupported(f"{address.uri!r} is no HTTP address: http://HOST:PORT")
     base = URL(f"{split.scheme}://{split.netloc}")
     remaining = min(deadline - env.clock.now(), env.timing.dial)
     check_scheme(base, env)
+    if node_id := split.path.strip("/"):
+        return HttpChannel(base, env, options, directory.foreign(node_id, env.namespace), is_foreign=True)
     async with session(env, base, limit=1) as opened:
         found = await fetch(opened, base, Prover(env), max(remaining, 0.001))
     if found.mesh != env.namespace:

@@ -47,6 +47,11 @@ def encode(surface: Surface, node_id: str, mesh: str, serializers: tuple[str, ..
     return msgspec.json.encode(Directory(PROTOCOL, node_id, mesh, surface.revision, serializers, entries))
 
 
+def foreign(node_id: str, mesh: str) -> Directory:
+    """Of an HTTP server that is no host: nothing is known of it, and it takes requests to its routes only."""
+    return Directory(PROTOCOL, node_id, mesh, 0, ("json",), ())
+
+
 _decode = msgspec.json.Decoder(Directory).decode
 
 

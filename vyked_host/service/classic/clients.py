@@ -50,6 +50,10 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     chunked: Any = None
 
 
+SENT = frozenset((*HttpRequest.__struct_fields__[1:], "entity", "app_name"))
+"""Names of what an HTTPServiceClient's method may return."""
+
+
 class Named:
     """What services and clients of the ancestor share: a name, lower-cased, and a version, as text."""
 
@@ -245,8 +249,10 @@ class HTTPServiceClient(ServiceClient):
         )  # fmt: skip
 
     def __split__(self, sends: Request, said: Any) -> tuple[Any, CallOptions]:
-        """The request as it is sent. Raises UsageError when it has no path, or something unknown in it."""
-        said = {name: value for name, value in said.items() if name != "self"} if isinstance(said, Mapping) else said
+        """The request as it is sent; of ``locals()``, known by the `self` in it, what has the name of a part of it. Raises UsageError when
+        it has no path, or something unknown in it."""
+        if isinstance(said, Mapping) and said.get("self") is self:
+            said = {name: value for name, value in said.items() if name in SENT}
         given, options = super().__split__(sends, said)
         try:
             found = HttpRequest(method=sends.verb, **given)

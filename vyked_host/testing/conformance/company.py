@@ -13,7 +13,7 @@ from ...contracts import Address, Environment, Instance, NodeRecord, Provider, R
 from ..shared_hub import Seat, SharedHub
 from ..surroundings import environment
 
-QUICK = TimingTable(heartbeat=0.2, lease=0.6, sweep=0.04, gone_after=0.2, dial=0.5)
+QUICK = TimingTable(heartbeat=0.2, lease=0.6, sweep=0.04, gone_after=0.2, dial=2.0)
 """The times of the registry, shorter: a heartbeat is 0.2 s."""
 
 

@@ -19,8 +19,8 @@ from .. import waiting
 from ..leftovers import leaks
 from ..waiting import eventually
 from .company import QUICK, Company, company, record
+from .registry_faults import RegistryUnderFaults
 from .registry_machine import RegistryMachine
-from .suite import Suite
 
 
 class View:
@@ -57,13 +57,12 @@ class View:
 
 
 @pytest.mark.asyncio
-class RegistryConformance(Suite):
+class RegistryConformance(RegistryUnderFaults):
     """Inherit, and write the fixture `provider`. `virtual_time` False: time is real for this registry, since it speaks to a
-    server; `reaches` False: it knows the nodes of one process only, so what nodes see of one another is not looked at;
-    `examples` and `steps`: how long sequences of events are looked at, and how many."""
+    server; `reaches` False: it knows the nodes of one process only, so what nodes see of one another is not looked at; `faults` and
+    `peek`: cases about bad days of its server; `examples` and `steps`: how long sequences of events are looked at, and how many."""
 
     virtual_time: ClassVar[bool] = True
-    reaches: ClassVar[bool] = True
     examples: ClassVar[int] = 50
     steps: ClassVar[int] = 30
 
@@ -73,10 +72,6 @@ class RegistryConformance(Suite):
         self._needs_reach()
         async with leaks(), company(provider, options) as found:
             yield found
-
-    def _needs_reach(self) -> None:
-        if not self.reaches:
-            pytest.skip("this registry says that it knows the nodes of one process only")
 
     @pytest_asyncio.fixture
     async def registry(

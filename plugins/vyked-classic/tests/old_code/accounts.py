@@ -36,13 +36,18 @@ class Hello(HTTPServiceClient):
 class Accounts(TCPService):
     def __init__(self, ip, port):
         super().__init__("Accounts", 1, ip, port)
-        self.identity = IdentityClient()
-        self.clients = [self.identity]
+        self.identity, self.hello = IdentityClient(), Hello()
+        self.clients = [self.identity, self.hello]
 
     @api
     def open(self, user_name):
         yield from self.identity.create(user_name, "secret")
         return {"opened": user_name}
+
+    @api
+    def look(self, user_name):
+        response = yield from self.hello.person(user_name)
+        return (yield from response.text())
 
 
 if __name__ == "__main__":

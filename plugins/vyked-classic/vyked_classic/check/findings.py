@@ -9,6 +9,7 @@ from .services import SERVICES, classes, is_generator, last_name
 from .source import Finding, Source
 
 STOPS, DIFFERS = "stops", "differs"
+BUSES = ("tcp_bus", "http_bus", "pubsub_bus")
 MADE = (*SERVICES, "TCPServiceClient", "__init__")
 """What `ssl_context` is given to, also as ``super().__init__(..., ssl_context=...)``."""
 LOOPED = frozenset(
@@ -108,7 +109,7 @@ def early_coroutines(tree: ast.Module) -> Iterator[Finding]:
             continue
         if restored is None or node.lineno < restored:
             what = "asyncio.coroutine is used before vyked is imported, which restores it"
-            yield _at(node, STOPS, what, "import vyked first, or run the file with python -m vyked")
+            yield _at(node, STOPS, what, "import vyked first, or run it with python -m vyked or vyked-host run")
             return
 
 
@@ -125,6 +126,15 @@ def gone_names(tree: ast.Module) -> Iterator[Finding]:
             for each in node.names:
                 if each.name in GONE:
                     yield _at(node, STOPS, f"vyked.{each.name} is of Vyked 1.x", f"use {GONE[each.name]}")
+
+
+def gone_attributes(tree: ast.Module) -> Iterator[Finding]:
+    """Buses of a service, which it has no more."""
+    for found in classes(tree):
+        for node in ast.walk(found.node):
+            if isinstance(node, ast.Attribute) and node.attr in BUSES and last_name(node.value) == "self":
+                what = f"{found.node.name}: self.{node.attr} is not there"
+                yield _at(node, STOPS, what, "call through the client objects, publish with @publish")
 
 
 def old_asyncio(tree: ast.Module) -> Iterator[Finding]:
@@ -197,4 +207,14 @@ def errors(tree: ast.Module) -> Iterator[Finding]:
             yield _at(node, DIFFERS, what, "use [security.tls] in vyked.toml there")
 
 
-LOOKS: tuple[Look, ...] = (loops, helpers, early_coroutines, gone_names, old_asyncio, addresses, services, errors)
+LOOKS: tuple[Look, ...] = (
+    loops,
+    helpers,
+    early_coroutines,
+    gone_names,
+    gone_attributes,
+    old_asyncio,
+    addresses,
+    services,
+    errors,
+)

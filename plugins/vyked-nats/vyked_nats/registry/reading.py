@@ -89,10 +89,24 @@ class Reading:
             self._complete()
 
     def _complete(self) -> None:
-        gone, changes = self.view.complete()
+        missing, changes = self.view.complete()
         self._told(changes)
-        for node_id in gone:
-            self._judge(node_id, "life", self._bucket.last)
+        if missing:
+            self._env.tasks(self._missed(missing, self._bucket.last), "registry: who is missing")
+
+    async def _missed(self, missing: dict[str, int], last: int) -> None:
+        """Gone, or only between two heartbeats: what is written anew while everything is read comes after it, when that seemed to be all.
+        So the server is asked who is there."""
+        for node_id, revision in missing.items():
+            try:
+                life = await self._bucket.life(node_id)
+            except (Refused, CallError, ValueError) as error:  # who is gone is silent, and found out by that
+                self._env.log.debug("whether node %s is gone is not known: %s", node_id, error)
+                continue
+            seen = self.view.lives.get(node_id)
+            if life is None and (seen is None or seen.revision == revision):
+                self._told(self.view.gone(node_id))
+                self._judge(node_id, "life", last)
 
 
 def _room() -> int:

@@ -56,11 +56,14 @@ class View:
         """Has everything come that was there?"""
         return self._found is None
 
-    def complete(self) -> tuple[list[str], tuple[Change, ...]]:
-        """It has: who was not there is gone."""
+    def complete(self) -> tuple[dict[str, int], tuple[Change, ...]]:
+        """It has: who of those that were known was not there, and the last revision of each."""
         found, self._found = self._found or set(), None
-        gone = [node_id for node_id in self.lives if node_id not in found]
-        return gone, self._gone(gone)
+        return {node_id: each.revision for node_id, each in self.lives.items() if node_id not in found}, self._gone([])
+
+    def gone(self, node_id: str) -> tuple[Change, ...]:
+        """It is there no more."""
+        return self._gone([node_id])
 
     def snapshot(self) -> Change | None:
         """Everything that is known; None: not everything has come yet."""
