@@ -12,6 +12,7 @@ from .sources import Source, called, imports, none, plugin_sources, source, sour
 
 TASK_PLACES = {
     "vyked_host/runtime/tasks.py": "the task scope: named, awaited in drain, failures logged",
+    "vyked_host/runtime/ahead.py": "tasks for handlers that are begun at once, each kept until it begins, and by a handler that waits",
     "vyked_host/runtime/runners.py": "one task per handler, or for those that came together; kept until it begins, then in `running`",
     "vyked_host/runtime/publisher.py": "the awaitable of a publish; its failure is logged even when nobody awaits it",
     "vyked_host/assembly/run.py": "a drain that races with the second signal; both tasks are ended before it returns",

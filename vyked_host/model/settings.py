@@ -30,7 +30,7 @@ class HostTable(Table):
     runner: Annotated[
         Literal["auto", "task", "turn", "eager"],
         Meta(
-            description="how handlers run; task: in a task each; turn: those of one turn of the loop share one until they suspend; eager: begun at once (Python 3.12 and later); auto: the best of this Python"
+            description="how handlers run; task: in a task each; turn: those of one turn of the loop share one until they suspend; eager: begun at once; auto: the best of this Python"
         ),
     ] = "auto"
     debug: Annotated[bool, Meta(description="asyncio's debug mode")] = False

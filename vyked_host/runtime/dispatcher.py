@@ -22,7 +22,7 @@ from .lag import LoopLag
 from .outcomes import invalid_fault
 from .pacing import Pacing
 from .routes import Route
-from .runners import runner
+from .runners import runner, runner_inside
 
 
 class Dispatcher:
@@ -40,6 +40,7 @@ class Dispatcher:
         self._revision = 0
         self._loop = asyncio.get_running_loop()
         self._start = runner(run, self._loop)
+        self._start_inside = runner_inside(run, self._loop, self._start)
         self._sweeping = False
         self.running: dict[Invocation, None] = {}
         self.pacing = Pacing(
@@ -142,7 +143,7 @@ class Dispatcher:
         if not self._sweeping:
             self._watch()
         if begin:
-            start = self._start
+            start = self._start if call.peer is not None or make is not Invocation else self._start_inside
             start(invocation)
             if invocation.ended:
                 return None

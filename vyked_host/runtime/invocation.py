@@ -84,7 +84,7 @@ class Invocation(msgspec.Struct, eq=False):
         begins = now()
         if (begins >= call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
-        if begins >= dispatcher.line.until and not await self._has_turn(begins):
+        if begins >= dispatcher.line.until and call.peer is not None and not await self._has_turn(begins):
             return
         CURRENT.set(Context(call, route.endpoint, now))
         proceed, encode = route.proceed, self.codecs.encode

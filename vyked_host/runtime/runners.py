@@ -2,8 +2,8 @@
 `current_task`, `timeout`, `TaskGroup`, contextvars and cancellation are true in every handler.
 
 `task` is the reference: ``create_task``, begun in the next turn of the loop. `turn` begins then too, and makes fewer tasks than there
-are handlers (:mod:`turns`). `eager` begins at once (CPython 3.12 and later); a handler that does not suspend is then answered within
-the turn its call came in.
+are handlers (:mod:`turns`). `eager` begins at once: a handler that does not suspend is answered within the turn its call came in. CPython
+does so itself since 3.12, :mod:`ahead` on 3.11, where that is the best for calls that come one by one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextvars import Context
 from typing import Any
 
 from ..errors import UsageError
+from .ahead import Ahead
+from .inside import Come, Inside
 from .turns import Run, Turn
 
 Start = Callable[[Run], None]
@@ -43,6 +45,8 @@ def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
 
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     """Begun at once."""
+    if sys.version_info < (3, 12):
+        return Ahead(loop).start
     make: Any = asyncio.Task
 
     def start(run: Run) -> None:
@@ -54,14 +58,20 @@ def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     return start
 
 
-RUNNERS: dict[str, Callable[[asyncio.AbstractEventLoop], Start]] = {"task": by_task, "turn": by_turn}
-if sys.version_info >= (3, 12):
-    RUNNERS["eager"] = eagerly
+RUNNERS: dict[str, Callable[[asyncio.AbstractEventLoop], Start]] = {"task": by_task, "turn": by_turn, "eager": eagerly}
 
 
 def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
-    """The way called `name`; "auto" is the best of this Python. Raises UsageError for one it does not have."""
-    chosen = ("eager" if "eager" in RUNNERS else "turn") if name == "auto" else name
+    """The way called `name`; "auto" is the best of this Python for calls that come many at once. Raises UsageError for one that is
+    not there."""
+    chosen = ("eager" if sys.version_info >= (3, 12) else "turn") if name == "auto" else name
     if chosen not in RUNNERS:
-        raise UsageError(f"handlers can't be run {name!r} on this Python; it has: {', '.join(RUNNERS)}")
+        raise UsageError(f"handlers can't be run {name!r}; the ways are: {', '.join(RUNNERS)}")
     return RUNNERS[chosen](loop)
+
+
+def runner_inside(name: str, loop: asyncio.AbstractEventLoop, start: Start) -> Callable[[Come], None]:
+    """The same for calls inside this process, which come one by one, each within the step of its caller; `start` is how the others run."""
+    if name not in ("auto", "eager"):
+        return start
+    return Inside(loop, at_once=eagerly(loop), in_turn=by_turn(loop)).start

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from sys import getrefcount
 from types import FrameType, coroutine
 from typing import Any, Protocol
@@ -84,7 +84,7 @@ class Turn:
     @coroutine
     def _run_in(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
         waiting, left = self._waiting, self._most
-        as_before = _traces(task)
+        as_before = traces(task, copy_context())
         run: Run | None = None
         body: Coroutine[Any, Any, None] | None = None
         try:
@@ -105,19 +105,19 @@ class Turn:
                     yield from rest(body, awaited)
                     return
                 left -= 1
-                if waiting and (left == 0 or _traces(task) != as_before):
+                if waiting and (left == 0 or traces(task, copy_context()) != as_before):
                     return
         finally:  # an error that ends the task refers to this frame, and the task keeps the error: a ring, which would wait for the collector
             run = body = None
             del task
 
 
-def _traces(task: asyncio.Task[None]) -> tuple[object, ...]:
-    """All that a handler may leave behind in the task that ran it, and that others or the next one would meet."""
+def traces(task: asyncio.Task[None], context: Context) -> tuple[object, ...]:
+    """All that a handler may leave behind in the task that ran it, and in its context, that others or the next one would meet."""
     return (
         getrefcount(task),
         getweakrefcount(task),
-        len(copy_context()) < 2,  # CURRENT is there, which the next one sets
+        len(context) < 2,  # CURRENT is there, which the next one sets
         task._must_cancel,  # type: ignore[attr-defined]  # it cancelled itself; also where it took that back
         task._callbacks,
         task.get_name(),

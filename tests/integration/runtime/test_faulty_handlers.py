@@ -84,7 +84,7 @@ class Faulty(Service, name="faulty", version="1.0.0"):
     async def unset(self) -> None:
         raise Unset
 
-    @api(timeout=0.05)
+    @api(timeout=0.5)
     async def tidy(self) -> None:
         try:
             await asyncio.Event().wait()
