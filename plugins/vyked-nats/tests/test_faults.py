@@ -240,4 +240,4 @@ def test_xsubscribe_on_core_nats_is_refused_with_the_remedy(tmp_path):
     program = Path(sys.executable).with_name("vyked-host")
     done = subprocess.run([program, "check"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 4
-    assert 'use = "embedded", or an installed back end that can' in done.stdout
+    assert 'use one that can: "embedded", "nats-jetstream", "redis-streams"' in done.stdout
