@@ -54,13 +54,17 @@ class Outcome:
 
 
 Dial = Callable[..., Awaitable[Any]]
+LONG_S = 60.0
+"""For what has an end of its own: a busy machine takes its time."""
 
 
 @pytest.fixture
 async def dial() -> AsyncIterator[Dial]:
     channels: list[Any] = []
 
-    async def connect(port: int, *, env: Any = None, within: float = 3.0, scheme: str = "http", **options: Any) -> Any:
+    async def connect(
+        port: int, *, env: Any = None, within: float = LONG_S, scheme: str = "http", **options: Any
+    ) -> Any:
         env = env or environment()
         transport = HttpTransport(Options(**options), env)
         address = Address(transport="http", uri=f"{scheme}://127.0.0.1:{port}")
@@ -76,7 +80,7 @@ def wanted(name: str, **fields: Any) -> EndpointDescription:
     return endpoint(name, **fields)
 
 
-def start(channel: Any, name: str, body: Any = b"{}", *, within: float = 5.0, **fields: Any) -> tuple[Outcome, Any]:
+def start(channel: Any, name: str, body: Any = b"{}", *, within: float = LONG_S, **fields: Any) -> tuple[Outcome, Any]:
     sink = Outcome()
     codec = fields.pop("codec", channel.codec)
     index = fields.pop("index", None)
@@ -140,7 +144,7 @@ async def test_everything_beside_the_body_arrives(served: Any, dial: Dial) -> No
     call = served[0].calls.calls[-1]
     assert json.loads(call.metadata) == {"tenant": "café\r\nX: y", "traceparent": "00-1-2-01"}
     assert (call.entity, call.idempotency_key, call.attempt, call.caller) == ("café/1", "key 1", 3, "accounts/1.0.0")
-    assert 4 < call.deadline - asyncio.get_running_loop().time() <= 5
+    assert LONG_S / 2 < call.deadline - asyncio.get_running_loop().time() <= LONG_S
 
 
 async def test_faults_come_back_as_they_were(served: Any, dial: Dial) -> None:
