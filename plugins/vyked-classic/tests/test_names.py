@@ -197,7 +197,8 @@ def test_an_old_file_runs_alone_and_is_drained(running):
     total = json.loads(body)
     assert (status, set(total), set(total["sub"])) == (200, {"count", "average", "success_count", "sub"}, {"http"})
     hello = total["sub"]["http"]["sub"]["hello"]
-    assert (hello["count"], hello["success_count"], hello["sub"]["200"]["count"]) == (1, 1, 1)
+    assert (hello["count"], hello["success_count"], hello["sub"]["200"]["count"]) == (2, 1, 1)
+    assert hello["sub"]["400"]["count"] == 1, "a missing parameter counts"
     assert json.loads(asked(f"{at}/_stats")[1])["sub"]["http"]["sub"]["stats"]["count"] == 1, "it counts itself"
     assert re.fullmatch(r"vyked_Identity_[0-9a-f-]{36}", title_of(process))
     assert process.end(signal.SIGTERM) == 0
