@@ -1,6 +1,7 @@
 """What Vyked 2.x was documented to do and no other test shows: docs/items-of-vyked.md names these."""
 
 import asyncio
+import contextlib
 import datetime
 import json
 import logging

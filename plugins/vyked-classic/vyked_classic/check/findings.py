@@ -10,7 +10,7 @@ from .source import Finding, Source
 
 STOPS, DIFFERS = "stops", "differs"
 BUSES = ("tcp_bus", "http_bus", "pubsub_bus")
-MADE = (*SERVICES, "TCPServiceClient", "__init__")
+MADE = (*SERVICES, "TCPServiceClient", "HTTPServiceClient", "__init__")
 """What `ssl_context` is given to, also as ``super().__init__(..., ssl_context=...)``."""
 LOOPED = frozenset(
     [
