@@ -12,57 +12,20 @@ from typing import Any
 
 import msgspec
 
-from vyked_host import UsageError
 from vyked_host.contracts import Environment, NodeRecord, Registry
 
 from ..address import bracketed
-from ..link import Link
 from ..options import TransportOptions
 from ..reporting import UPTIMES_S, write
 from ..wire import speech
-from ..wire.packets import FAULTS, Named, Packet, Registration, Subscriptions, Wanted, params_of
+from ..wire.packets import Named, Packet, Registration, Subscriptions, Wanted, params_of
+from .guest_link import GuestLink
 from .leases import Leases
 from .probe import answers
 from .roster import Roster, Telling, report
 from .uptimes import Uptimes
 
 ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - recognised, so that the address that was used is taken instead
-
-
-class GuestLink(Link):
-    """One connection of an old process."""
-
-    def __init__(self, env: Environment, reception: Reception, largest: int) -> None:
-        super().__init__(env, largest)
-        self._reception = reception
-        self.nodes: set[str] = set()
-        self.heard_at = env.clock.now()
-
-    def connection_made(self, transport: Any) -> None:
-        """Somebody connected."""
-        super().connection_made(transport)
-        if not self._reception.admit(self):
-            self.abort("there is no room for more connections")
-
-    @property
-    def peer_host(self) -> str:
-        """The peer's address, as the original took it for that of the service."""
-        return self.peer.rpartition(":")[0]
-
-    def heard(self, packet: Packet) -> None:
-        """A word of it."""
-        self.heard_at = self.env.clock.now()
-        handler = _HANDLERS.get(packet.type)
-        if handler is None:
-            return  # as the original: what a registry does not know it passes over
-        try:
-            handler(self._reception, self, packet)
-        except (*FAULTS, UsageError) as error:
-            self.env.log.warning("%s sends a %s that can't be taken: %s", self.peer, packet.type, error)
-
-    def lost(self, why: str) -> None:
-        """It is over."""
-        self._reception.lost(self)
 
 
 class Reception:
@@ -110,6 +73,12 @@ class Reception:
         await self.leases.aclose()
 
     # ---- what old processes say --------------------------------------------------------------------------------------
+    def heard(self, link: GuestLink, packet: Packet) -> None:
+        """A packet of an old process. One that a registry does not know is passed over, as it was."""
+        handler = _HANDLERS.get(packet.type)
+        if handler is not None:
+            handler(self, link, packet)
+
     def register(self, link: GuestLink, packet: Packet) -> None:
         """A service is there."""
         said: Registration = params_of(packet)
