@@ -54,7 +54,10 @@ class AsyncioNet:
                 return await self._listen_unix(path, link, more)
             return await loop.create_server(link, host, port, backlog=BACKLOG, **more)
         except OSError as error:
-            cause = _CAUSES.get(error.errno or 0, f"can't be bound: {os.strerror(error.errno or 0)}")
+            said = (
+                os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+            )  # of a name: no errno
+            cause = _CAUSES.get(error.errno or 0, f"can't be bound: {said}")
             if scheme == "unix":
                 raise AddressError(f"{path} can't be bound: {error}", in_use=error.errno == errno.EEXIST) from error
             raise AddressError(

@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +17,7 @@ import importlib_metadata
 import pytest
 import vyked
 from processes import HERE, Process, free_port
+from processes import eventually as eventually_
 from vyked.packet import ControlPacket, MessagePacket
 from vyked.pinger import Pinger, TCPPinger
 from vyked.pubsub import PubSub
@@ -238,6 +240,39 @@ def test_a_config_log_json_that_can_t_be_used_is_named(tmp_path, text):
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, "config_log.json: " in done.stderr) == (4, True), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def told_by_the_registry(*words):
+    """(exit code, what is said) of `python -m vyked.registry`, which ends by itself with these words."""
+    line = [sys.executable, "-m", "vyked.registry", *words]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=90)
+    return done.returncode, (done.stdout + done.stderr).strip()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["127.0.0.1", "4500", "more"], ["--list", "127.0.0.1"]])
+def test_words_that_a_registry_does_not_know_are_told(words):
+    code, said = told_by_the_registry(*words)
+    assert (code, "usage: python -m vyked.registry [HOST [PORT]]" in said) == (1, True), said
+
+
+def test_a_registry_that_can_t_listen_says_why_in_plain_words():
+    code, said = told_by_the_registry("no-such-host.invalid", "4500")
+    assert (code, "no-such-host.invalid:4500 can't be bound: " in said) == (3, True), said
+    assert "Unknown error" not in said
+    with socket.create_server(("127.0.0.1", 0)) as others:
+        port = others.getsockname()[1]
+        code, said = told_by_the_registry("127.0.0.1", str(port))
+    assert code == 3
+    assert re.search(rf"plugin vyked-classic \S+: \[transports.classic\] registry: 127.0.0.1:{port} is in use", said), (
+        said
+    )
+
+
+def test_a_registry_without_services_says_so(running):
+    port = free_port()
+    running(Process("-m", "vyked.registry", "127.0.0.1", str(port))).logged("registry of Vyked 2.x at")
+    nobody = (0, f"nobody is registered at 127.0.0.1:{port}")
+    eventually_(lambda: told_by_the_registry("--list", f"127.0.0.1:{port}") == nobody)
 
 
 def test_the_registry_is_run_without_a_warning():
