@@ -92,6 +92,7 @@ BY_THE_MACHINE = (
     "TestResurrects", "TestDropsSomeChanges",
 )  # fmt: skip
 HERE = Path(__file__).parent
+WORDY = frozenset({"CI", "BUILD_NUMBER", "PYTEST_ADDOPTS"})
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +107,8 @@ def report():
     middlewares = (*MIDDLEWARES_CAUGHT_BY.items(), YESTERDAY)
     cases += [f"{HERE / 'planted_middlewares.py'}::{planted}::{case}" for planted, case in middlewares]
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider", *cases]
-    environ = os.environ | {
-        "PYTEST_ADDOPTS": ""
-    }  # with -v of the run around it, the difference of two long lists takes minutes
+    # told to be verbose, or that it is in CI, it would make out the difference of two long lists, which takes minutes
+    environ = {name: value for name, value in os.environ.items() if name not in WORDY}
     told = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parents[1], env=environ)
     found: dict[str, set[str]] = {}
     for name, case in re.findall(

@@ -114,7 +114,9 @@ def test_the_file_that_is_mutated_is_right():
     written_back_it_is_the_same(loaded)
 
 
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 spots = st.integers(0, len(HEALTHY.encode()) - 1)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..contracts import Provider
 from ..errors import PluginError, StartError, VykedError
+from ..model.description import ServiceDescription
 from ..model.settings import Choice, MiddlewareTable, TransportTable
 from ..routing.delivery import lacks
 from .expectation import literal
@@ -58,11 +59,22 @@ class Choices:
         provider = self.provider("pubsub", chosen.use, path)
         if provider is None:
             return
+        wanted = [each.description for each in services]
         given = provider.guarantees(provider.options() if chosen.options is None else chosen.options)
-        faults = [lacking for each in services for lacking in lacks(each.description, given)]
+        faults = [lacking for each in wanted for lacking in lacks(each, given)]
         if faults:
             text = f"the bus {chosen.use!r} can't give what services use: {'; '.join(faults)}"
-            self._tables.findings.add(path, text, 'use = "embedded", or an installed back end that can')
+            able = ", ".join(f'"{name}"' for name in self._installed.names("pubsub") if self._can(name, wanted))
+            self._tables.findings.add(path, text, f"use one that can: {able}" if able else "install one that can")
+
+    def _can(self, name: str, wanted: Iterable[ServiceDescription]) -> bool:
+        """Does the bus `name` give it as it is when nothing is set? One that is broken gives nothing, which is told where it is chosen."""
+        try:
+            provider = self._installed.provider("pubsub", name)
+        except VykedError:
+            return False
+        given = provider.guarantees(provider.options())
+        return not any(lacking for each in wanted for lacking in lacks(each, given))
 
     def check_streams(self, transports: Mapping[str, TransportTable], services: Iterable[Service]) -> None:
         """A service with streams has a transport that carries them, if others can reach it at all: else that is told where its

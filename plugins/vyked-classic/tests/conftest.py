@@ -1,8 +1,9 @@
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from processes import Server
 
-settings.register_profile("busy", deadline=None)  # how long an example takes says how busy the machine is
+# how long an example takes, and making it, says how busy the machine is
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
 

@@ -1,8 +1,13 @@
 import pytest
+from hypothesis import HealthCheck, settings
 from server import JETSTREAM, NatsServer
 
 from vyked_host.contracts import TimingTable
 from vyked_host.testing import environment, leaks
+
+# how long an example takes, and making it, says how busy the machine is
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

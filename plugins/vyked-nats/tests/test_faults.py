@@ -8,9 +8,11 @@ from pathlib import Path
 
 import nats
 import pytest
+from nats.protocol.command import pub_cmd
 from server import NatsServer
 from vyked_nats.bus import NatsBus
 from vyked_nats.options import LARGEST, BusOptions
+from vyked_nats.server import hang_up
 
 from vyked_host import CallError, ConfigError, Overloaded, PermissionDenied, StartError, Unavailable
 from vyked_host.testing import eventually
@@ -89,6 +91,20 @@ async def test_a_server_that_hangs_with_megabytes_on_their_way_is_left_too(serve
     await eventually(lambda: bus._publishing.line is None)
     server.thaw()
     await published(bus)
+
+
+async def test_one_whose_server_takes_all_of_it_only_when_it_is_closed_is_closed_without_an_error(server, monkeypatch):
+    monkeypatch.setattr("vyked_nats.server.CLOSE_S", 60.0)
+    client = await nats.connect(server.url, allow_reconnect=False)
+    server.freeze()
+    writer = client._transport._io_writer
+    while not writer.transport.get_write_buffer_size():  # what the two sockets hold is not ours any more
+        writer.write(pub_cmd("a", "", b"x" * 500_000))
+    closing = asyncio.ensure_future(hang_up(client))
+    await eventually(writer.transport.is_closing, 30)
+    server.thaw()
+    await closing
+    assert client.is_closed
 
 
 async def test_a_bus_closes_though_the_library_swallows_its_cancellation(server, open_bus, published, monkeypatch):
@@ -240,4 +256,4 @@ def test_xsubscribe_on_core_nats_is_refused_with_the_remedy(tmp_path):
     program = Path(sys.executable).with_name("vyked-host")
     done = subprocess.run([program, "check"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 4
-    assert 'use = "embedded", or an installed back end that can' in done.stdout
+    assert 'use one that can: "embedded", "nats-jetstream", "redis-streams"' in done.stdout

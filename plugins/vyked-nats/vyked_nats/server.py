@@ -150,7 +150,11 @@ def _abort(client: Client) -> None:
     """End the socket: close() waits until everything is written, for ever where the server has stopped reading, and nats-py has
     no other way to its transport."""
     writer = getattr(client._transport, "_bare_io_writer", None)
-    if writer is not None:
+    if writer is None:
+        return
+    found = writer.get_extra_info("socket")
+    # an asyncio transport that was closed with bytes to write, and has written them, fails in abort() (cpython: _force_close)
+    if found is not None and found.fileno() >= 0:
         writer.transport.abort()
 
 

@@ -71,6 +71,24 @@ async def test_a_user_with_the_rights_of_the_docs_can_do_all_of_it(server, open_
     assert not [each for each in caplog.records if each.levelname in ("WARNING", "ERROR")]
 
 
+async def test_a_server_that_lost_its_last_writes_gives_no_generation_a_second_time(server, open_registry):
+    """An append-only file is written once a second where the disk is slow: kill -9 may take what was answered already."""
+    registry, reader, env = open_registry(server.url), open_registry(server.url), open_registry.env
+    watched = Watched(reader, env)
+    first = await registry.announce(record(env, "a", "shop"))
+    early = await registry.announce(record(env, "b", "shop"))
+    await eventually(lambda: watched.nodes == {"a": 1, "b": 2})
+    server.ask("HSET", "vyked:{shop}:registry:state", "counter", "0")
+    again = await registry.announce(record(env, "b", "shop"))
+    assert again.generation.epoch == early.generation.epoch
+    assert again.generation.counter > early.generation.counter
+    server.ask("HSET", "vyked:{shop}:registry:state", "counter", "0")
+    other = await reader.announce(record(env, "c", "shop"))  # who only saw them
+    assert other.generation.counter > early.generation.counter
+    for lease in (first, again, other):
+        await lease.withdraw()
+
+
 async def test_without_its_rights_it_says_which_is_missing(server, open_registry, caplog):
     server.ask("ACL", "SETUSER", "poor", "on", ">PASSWORD", "+@connection", "+client|setinfo")
     registry = open_registry(server.url.replace("unix://", "unix://poor:PASSWORD@"))

@@ -66,6 +66,12 @@ class Book:
         self._was_silent: dict[str, float] = {}
         self._troubled, self._looked_at_all = False, -inf
 
+    @property
+    def highest(self) -> int:
+        """Of the counters of generations that were seen; 0: none was."""
+        entries = self.state.entries.values() if self.state is not None else ()
+        return max((each.generation.counter for each in entries), default=0)
+
     # ---- before a look -----------------------------------------------------------------------------------------------
     def mark(self, now: float) -> str:
         """Whose last beat was not after this count has missed one; '': too little is known yet."""

@@ -53,6 +53,7 @@ class RedisRegistry(Registry):
         )  # fmt: skip
         self._book = Book(env.namespace, rules)
         self._leases: dict[str, RedisLease] = {}
+        self._granted = 0
         self._inboxes: set[Inbox] = set()
         self._news = asyncio.Event()
         self._ears = Ears(self._keys.changes, server, env.log, self._news.set, self._there)
@@ -83,10 +84,12 @@ class RedisRegistry(Registry):
         """Make `record` known. Raises errors.Unavailable when the registry is closed or away."""
         packed, pace_ms = self.packed(record), str(max(1, int(self.env.timing.heartbeat * 1000)))
         self._begin()
-        reply = await self.run(ANNOUNCE, record.node_id, str(self._life), packed, pace_ms)
+        highest = str(max(self._granted, self._book.highest))
+        reply = await self.run(ANNOUNCE, record.node_id, str(self._life), packed, pace_ms, highest)
         if len(reply) == 1:
             raise Unavailable(f"this registry knows {NODES} nodes, which is all it takes", executed="not_executed")
         epoch, revision, counter, pace = reply
+        self._granted = max(self._granted, counter)
         generation = Generation(epoch=int(epoch), counter=counter)
         lease = RedisLease(
             self, record.node_id, generation, life=self._life, revision=revision, pace_s=self.pace(pace)

@@ -66,10 +66,15 @@ end
 ANNOUNCE = Script(
     _COMMON
     + f"""
--- ARGV 5..8: node, life, record, ms between its beats. -> epoch, revision, counter, ms between beats that the mesh wants.
+-- ARGV 5..8: node, life, record, ms between its beats. 9: the highest counter that the writer knows of: a server that died before
+-- its last writes were on disk gives none of them again. -> epoch, revision, counter, ms between beats that the mesh wants.
 local id, now = ARGV[5], epoch()
 if redis.call('HEXISTS', N, id) == 0 and redis.call('HLEN', N) >= {NODES} then return {{'full'}} end
 local counter = redis.call('HINCRBY', S, 'counter', 1)
+if counter <= tonumber(ARGV[9]) then
+  counter = tonumber(ARGV[9]) + 1
+  redis.call('HSET', S, 'counter', counter)
+end
 redis.call('HSET', N, id, counter .. ' ' .. ARGV[6])
 redis.call('HSET', R, id, ARGV[7])
 redis.call('HDEL', L, id)
