@@ -23,6 +23,7 @@ from vyked_host.builtin.embedded.registry import EmbeddedRegistry
 from vyked_host.builtin.redis.options import RegistryOptions as RedisRegistryOptions
 from vyked_host.builtin.redis.options import StreamOptions
 from vyked_host.builtin.redis.registry.registry import RedisRegistry
+from vyked_host.builtin.redis.registry.scripts import ANNOUNCE
 from vyked_host.builtin.redis.streams.bus import StreamsBus
 from vyked_host.builtin.serializers.codecs import Json
 from vyked_host.builtin.tcp.options import Options
@@ -837,6 +838,14 @@ class LeavesItsRecord(RedisRegistry):
         return Stays(await super().announce(record))
 
 
+class ForgetsGenerations(RedisRegistry):
+    """A server that begins anew is told of none that was there."""
+
+    async def run(self, script, *arguments):
+        told = (*arguments[:-1], "0") if script is ANNOUNCE else arguments
+        return await super().run(script, *told)
+
+
 class Stays(Wrapped):
     async def withdraw(self):
         self._inner.close()
@@ -855,4 +864,4 @@ class TestLeavesItsRecord(RegistryOverAServer):
 
 
 class TestComesBackAsItWas(RegistryOverAServer):
-    planted, rng = RedisRegistry, OneEpoch
+    planted, rng = ForgetsGenerations, OneEpoch
