@@ -3,12 +3,12 @@ run to run - ids, times, ports - is compared by its form, and an id that the pag
 
 import re
 import secrets
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.system.program import PROGRAM, WITHIN_S, Running, environment
 
 from .test_pages import written
@@ -92,9 +92,7 @@ def project(tmp_path):
     """The files of the page, in a mesh that nobody else has."""
     written(PAGE, tmp_path)
     (tmp_path / "test_page.py").unlink(missing_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     file = tmp_path / "vyked.toml"
     own = f'mesh = "shop-{secrets.token_hex(4)}"'
     file.write_text(

@@ -14,7 +14,6 @@ import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.withheld import withheld
 from vyked_host.assembly import Host
 from vyked_host.assembly.prepare import prepare
@@ -53,23 +53,8 @@ the sweep, since a registry that comes late to two sweeps takes itself for the o
 
 UNSCALED = "[timing]\nscale = 1.0\n"
 """For scenarios that are about load: a process that has too much to do answers no ping within 0.2 s."""
-_PORTS = range(10_000, 20_000)
-"""Below what systems draw for outgoing connections, and below the fallback places of hubs."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody has, and that no outgoing connection will get."""
-    chance = random.SystemRandom()
-    while True:
-        port = chance.choice(_PORTS)
-        with socket.socket() as held:
-            try:
-                held.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def _die_with_parent() -> None:

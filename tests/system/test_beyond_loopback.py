@@ -3,7 +3,6 @@ the secret is nowhere to be seen."""
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import authority, issue
+from tests.ports import free_port
 
 from .program import command, environment
 
@@ -131,8 +131,7 @@ def test_two_hosts_meet_over_mutual_tls_and_a_third_of_another_authority_does_no
 
 
 def free_place():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 # ---- what the file says ----------------------------------------------------------------------------------------------

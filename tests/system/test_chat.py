@@ -3,12 +3,12 @@
 import os
 import secrets
 import signal
-import socket
 from pathlib import Path
 
 import pytest
 
 from tests.chromium import chromium
+from tests.ports import free_port
 from tests.valkey import Valkey
 
 from .program import command
@@ -108,9 +108,7 @@ async def test_people_at_two_hosts_talk(launch, mesh, valkey, tmp_path, bus):
 
 
 async def test_a_page_comes_back_by_itself_when_its_host_does(launch, mesh, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = ("--set", f"transports.http.port={probe.getsockname()[1]}")
+    port = ("--set", f"transports.http.port={free_port()}")
     first = host(launch, tmp_path, mesh, *port)
     async with chromium() as browser, browser.page(first.address(0) + "/chat") as ada:
         await joined(ada, "ada")

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from vyked_host import Host, Unavailable
 from vyked_host.testing import eventually
 
@@ -27,13 +27,6 @@ class Worker(Service, name="worker", version="1.0.0"):
     async def hang(self) -> None:
         await asyncio.Event().wait()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.ports import free_port
 from tests.valkey import Valkey
 
 from .program import PROGRAM, WITHIN_S, command, environment
@@ -58,12 +59,6 @@ class Screen(Service, name="screen", version="1.0.0"):
 class Books(Service, name="books", version="1.0.0"):
     shop = client(Shop, version="2")
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def is_open(port):

@@ -2,13 +2,13 @@
 
 import json
 import re
-import socket
 from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.ports import free_port
 from tests.unit.loading.shelf import Shelf
 
 from .program import command
@@ -162,8 +162,7 @@ FORGED = "x\n12:00:00 ERROR   vyked        forged\r\x1b[31mred\x9b31m\x7f\u2028\
 
 @pytest.fixture
 def port():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
+    return free_port()
 
 
 @pytest.mark.parametrize("form", ["json", "pretty"])

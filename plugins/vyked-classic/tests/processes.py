@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,9 +21,15 @@ WITHIN_S = 60.0
 
 
 def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    """One that nobody has, and that no outgoing connection will get meanwhile (below ip_local_port_range)."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 30_000)
+        with socket.socket() as taken:
+            try:
+                taken.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def eventually(what):

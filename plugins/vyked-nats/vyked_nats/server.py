@@ -63,6 +63,11 @@ class Servers:
             self._more["user_credentials"] = _credentials(os.path.join(env.folder, options.credentials), table)
         if options.ca or options.certificate or any(each.scheme == "tls" for each in parts):
             self._more["tls"] = _tls(options, env.folder, table)
+        # over TLS 1.3 a server refuses whoever shows no certificate after the client's end of the handshake, so as a cut connection
+        lacks_certificate = "tls" in self._more and not options.certificate
+        self._hint = (
+            f"; where it asks for a certificate, [{table}] certificate and key name ours" if lacks_certificate else ""
+        )
         # a stale connection is found after one to two of these
         self._pings = (env.timing.ping + env.timing.pong) / 2
         self._next = 0
@@ -117,7 +122,10 @@ class Servers:
     def _at_login(self, error: Exception) -> str:
         # a server that does not let us in says so and hangs up, and the second may overtake the first
         is_cut = isinstance(error, (ConnectionError, EOFError)) and not isinstance(error, ConnectionRefusedError)
-        return f"{self.words(error)} during the login: perhaps it does not let us in" if is_cut else self.words(error)
+        words = self.words(error)
+        if is_cut or "CERTIFICATE_REQUIRED" in words:
+            words += f" during the login: perhaps it does not let us in{self._hint}"
+        return words
 
     def words(self, error: BaseException) -> str:
         """What happened, without a password."""

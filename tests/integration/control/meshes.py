@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from tests.ports import free_port
 from vyked_host.assembly import Host
 from vyked_host.assembly.control import Control
 from vyked_host.testing import eventually
 
 PLAIN = "[plugins]\nautoload = false\n"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def node_of(host: Host) -> str:

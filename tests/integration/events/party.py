@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tests.ports import free_port
 from vyked_host.assembly.environment import Workshop
 from vyked_host.assembly.hubs import Hubs
 from vyked_host.assembly.prepare import prepare
@@ -35,13 +35,6 @@ dial = 10.0
 [plugins]
 autoload = false
 """
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-    return port
 
 
 class Member:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Sequence
 from typing import Any
 
+from tests.ports import free_port
 from vyked_host.assembly import Host
 from vyked_host.testing.waiting import eventually
 
@@ -28,13 +28,6 @@ pong = 15
 start = 500
 stop = 250
 """
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-    return port
 
 
 class Party:

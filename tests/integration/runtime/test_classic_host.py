@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from tests.integration.runtime.waiting import until
+from tests.ports import free_port
 from vyked_host import (
     ClientNotFoundError,
     Host,
@@ -283,13 +284,6 @@ if __name__ == "__main__":
     Host.attach_http_service(http)
     Host.run()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port as _free_port
 from vyked_host import Service, api
 from vyked_host.assembly import hubs as hubs_module
 from vyked_host.assembly.environment import Workshop
@@ -112,13 +113,6 @@ async def _guest(address: str | None, mesh: str, may_hold: bool, stop_s: float =
             await hubs.aclose()
             await workshop.tasks.cancel()
             workshop.clock.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-    return port
 
 
 @pytest.fixture

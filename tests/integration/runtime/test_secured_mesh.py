@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import types
 
 import pytest
 
 from tests.certificates import authority, issue
+from tests.ports import free_port
 from vyked_host import Host, Service, api, context
 from vyked_host.errors import CallError, PermissionDenied, StartError
 from vyked_host.testing.waiting import eventually
@@ -59,8 +59,7 @@ class Orders(Service, name="orders", version="1.0.0"):
 
 @pytest.fixture
 def place():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 class Party:

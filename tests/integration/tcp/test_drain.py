@@ -90,3 +90,27 @@ async def test_a_goaway_names_the_last_call_that_runs_and_what_comes_after_it_is
         assert sorted([await client.hear() for _ in range(3)]) == [
             (packets.RESPONSE, each, b"done") for each in (3, 5, 9)
         ]
+
+
+async def test_what_a_client_said_too_late_takes_no_answer_from_it(site):
+    """A socket that is closed with bytes unread resets the connection, and a client that writes then never reads what is there."""
+    async with connected(site.address, introduced=True) as client:
+        client.say(packet(packets.REQUEST, call=1, endpoint=2, value=60000))
+        task = await site.lab.task()
+        task.sink.respond(task.call, b"last words")
+        client.say(packet(packets.REQUEST, call=2, endpoint=2, value=60000))
+        closing = asyncio.ensure_future(site.listener.aclose())
+        assert [(await client.hear())[:2] for _ in range(2)] == [(packets.RESPONSE, 1), (packets.GOAWAY, 1)]
+        assert await client.reader.read() == b""
+        client.say(packet(packets.REQUEST, call=3, endpoint=2, value=60000))
+        assert not closing.done()
+        client.writer.close()
+        await closing
+
+
+async def test_a_client_that_does_not_hang_up_is_cut(site, monkeypatch):
+    monkeypatch.setattr("vyked_host.builtin.tcp.link.LINGER_S", 0.1)
+    async with connected(site.address, introduced=True) as client:
+        async with asyncio.timeout(10):
+            await site.listener.aclose()
+        assert await client.closed() != b""

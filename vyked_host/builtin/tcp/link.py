@@ -18,6 +18,9 @@ READ_TURN_BYTES = 192 << 10
 """Input that came at once from which others of this loop get their turn before more is read: uvloop reads 8 MiB of one socket
 at a stretch otherwise, and what the calls in it wake up waits for the last of them."""
 
+LINGER_S = 1.0
+"""For which a peer that was told the end may take to read it and to hang up; what it says meanwhile is not heard."""
+
 
 class Link(Output):
     """One connection. Subclasses handle packets in `_handle` and say goodbye in `_lost`."""
@@ -158,5 +161,27 @@ class Link(Output):
             return
         self._write_all()
         self._over = True
+        self._hang_up()
+
+    def part(self) -> None:
+        """Send what was collected and the end, and let the peer hang up: to close a socket with bytes unread resets the connection
+        (RFC 1122, 4.2.2.13), and a peer that writes then never reads its answers. Over TLS, which has no end of one direction, close."""
+        if self._over or self._transport is None or not self._transport.can_write_eof():
+            self.close()
+            return
+        self._write_all()
+        self._over, self._receive = True, _unheard
+        try:
+            self._transport.write_eof()
+        except OSError:  # the peer has gone already, and its end was not read yet
+            self._hang_up()
+        else:
+            self._timer("closing", LINGER_S, self._hang_up)
+
+    def _hang_up(self) -> None:
         self._transport.close()
         self._timer("closing", self._env.timing.write, self._transport.abort)
+
+
+def _unheard(data: bytes) -> list[Packet]:  # noqa: ARG001 - takes the place of `Connection.receive`
+    return []

@@ -97,11 +97,11 @@ class TcpListener:
             link.leave(self.leaving)
 
     async def aclose(self) -> None:
-        """Flush, close every connection and the socket; a peer that does not take its last bytes is cut in time."""
+        """Flush, part with every peer and close the socket; a peer that does not take its last bytes is cut in time."""
         self.stop_accepting()
         links = list(self._links)
         for link in links:
-            link.close()
+            link.part()
         await asyncio.gather(*(link.gone for link in links))
         for server in self._servers:
             await server.wait_closed()

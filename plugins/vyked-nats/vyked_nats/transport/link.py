@@ -97,6 +97,10 @@ class SubjectLink(asyncio.Transport):
         self._high = (64 << 10 if low is None else 4 * low) if high is None else high
         self._low = self._high // 4 if low is None else low
 
+    def can_write_eof(self) -> bool:
+        """No: an end ends both directions, after all that was written, and nothing that the other end sends then takes any of it away."""
+        return False
+
     # ---- asyncio.Transport: reading ------------------------------------------------------------------------------------
     def is_reading(self) -> bool:
         """Is the protocol given what comes?"""
