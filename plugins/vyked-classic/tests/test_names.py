@@ -177,7 +177,7 @@ async def test_a_pinger_gives_up_after_so_many_missing_answers():
 # ---- python -m vyked -------------------------------------------------------------------------------------------------
 def asked(url, **more):
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, **more), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, **more), timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -237,7 +237,7 @@ def test_config_log_json_says_how_a_process_logs(running, tmp_path, words):
 def test_a_config_log_json_that_can_t_be_used_is_named(tmp_path, text):
     (tmp_path / "config_log.json").write_text(text)
     words = [sys.executable, "-m", "vyked.registry", "127.0.0.1", str(free_port())]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, "config_log.json: " in done.stderr) == (4, True), done.stderr
     assert "Traceback" not in done.stderr
 
@@ -245,7 +245,7 @@ def test_a_config_log_json_that_can_t_be_used_is_named(tmp_path, text):
 def told_by_the_registry(*words):
     """(exit code, what is said) of `python -m vyked.registry`, which ends by itself with these words."""
     line = [sys.executable, "-m", "vyked.registry", *words]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
     return done.returncode, (done.stdout + done.stderr).strip()
 
 
@@ -277,20 +277,20 @@ def test_a_registry_without_services_says_so(running):
 
 def test_the_registry_is_run_without_a_warning():
     words = [sys.executable, "-W", "error", "-m", "vyked.registry", "127.0.0.1", "no-port"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.stderr.startswith("'no-port' is no port"), done.stderr
 
 
 @pytest.mark.parametrize(("words", "code", "told"), [([], 2, "usage"), (["nothing.py"], 2, "is no file")])
 def test_what_can_t_be_run_is_told(words, code, told):
-    done = subprocess.run([sys.executable, "-m", "vyked", *words], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-m", "vyked", *words], capture_output=True, text=True, timeout=120)
     assert (done.returncode, told in done.stderr, "Traceback" in done.stderr) == (code, True, False)
 
 
 def test_a_file_that_no_living_python_parses_is_told_with_its_line(tmp_path):
     file = tmp_path / "old.py"
     file.write_text("import asyncio\n\nasyncio.async(1)\n")
-    done = subprocess.run([sys.executable, "-m", "vyked", str(file)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-m", "vyked", str(file)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 3
     assert f"{file}:3" in done.stderr
     assert "Traceback" not in done.stderr

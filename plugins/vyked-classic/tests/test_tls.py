@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 
 def get(url, context=None):
-    with urllib.request.urlopen(url, timeout=30, context=context) as answer:
+    with urllib.request.urlopen(url, timeout=60, context=context) as answer:
         return answer.read()
 
 
@@ -73,11 +73,11 @@ def test_services_clients_and_the_registry_speak_tls_with_the_contexts_that_they
         "to": "b",
     }
     packet = json.dumps({**asked, "type": "request", "payload": {"code": "5", "request_id": "r"}}).encode() + b","
-    with socket.create_connection(("127.0.0.1", tcp), timeout=30) as plain:
+    with socket.create_connection(("127.0.0.1", tcp), timeout=60) as plain:
         plain.sendall(packet)
         assert said(plain) == b"", "nothing is served in clear"
     with (
-        socket.create_connection(("127.0.0.1", tcp), timeout=30) as plain,
+        socket.create_connection(("127.0.0.1", tcp), timeout=60) as plain,
         trusting.wrap_socket(plain, server_hostname="127.0.0.1") as link,
     ):
         link.sendall(packet)
