@@ -51,6 +51,9 @@ TIMING = f"[timing]\nscale = {SCALE}\nsweep = 2.5\nhello = 125\ndial = 25\nstart
 """Times that depend on the machine rather than on the scenario (a start, a connection) stay nearer to their real values; so does
 the sweep, since a registry that comes late to two sweeps takes itself for the one that is held up."""
 
+SLOWER = 2
+TWICE = TIMING.replace(f"scale = {SCALE}", f"scale = {SLOWER * SCALE}")
+"""Each time is twice as long: for scenarios in which twenty hosts of one process do the same at once, for all of which there is one T."""
 UNSCALED = "[timing]\nscale = 1.0\n"
 """For scenarios that are about load: a process that has too much to do answers no ping within 0.2 s."""
 _PR_SET_PDEATHSIG = 1

@@ -24,7 +24,7 @@ from .history import (
     percentile,
 )
 from .load import Calls, Watching
-from .mesh import PING, PONG, SLACK, UNSCALED, H, S, T, at, hub_of, knows, meets, registry_at
+from .mesh import PING, PONG, SLACK, SLOWER, TWICE, UNSCALED, H, S, T, at, hub_of, knows, meets, registry_at
 from .proxy import ITEM, Disorder, of
 
 
@@ -220,7 +220,8 @@ async def test_R2_R3_a_registry_that_starts_anew_knows_all_again_and_nobody_seem
 
 # ---- R4, R14 -----------------------------------------------------------------------------------------------------------
 async def held_up(mesh, timeline, hold_up):
-    """20 nodes; the registry's process is held up for 5 T; who was removed within the T after it?"""
+    """20 nodes in a mesh of `TWICE`; the registry's process is held up for 5 T; who was removed within the T after it?"""
+    lease = SLOWER * T
     holder = await mesh.start("hub", "worker")
     hosts = await mesh.hosts(19, Alpha)
     driver = await mesh.driver()
@@ -229,9 +230,9 @@ async def held_up(mesh, timeline, hold_up):
     await eventually(lambda: watcher.told)
     await hold_up(holder, driver)
     over = timeline.note("the registry turns again")
-    await passes(T)
+    await passes(lease)
     early = dict(watcher.gone)
-    await passes(2 * T)
+    await passes(2 * lease)
     timeline.note("removed", within_T=early, later=watcher.gone, least=census.least)
     assert watcher.breaches() == []
     assert early == {}
@@ -243,14 +244,14 @@ async def held_up(mesh, timeline, hold_up):
     return over
 
 
-async def test_R4_a_registry_that_was_stopped_removes_nobody_when_it_goes_on(mesh, timeline):
+async def test_R4_a_registry_that_was_stopped_removes_nobody_when_it_goes_on(new_mesh, timeline):
     async def stop(holder, _driver):
         holder.freeze()
         timeline.note("SIGSTOP of the registry")
-        await passes(5 * T)
+        await passes(5 * SLOWER * T)
         holder.thaw()
 
-    await held_up(mesh, timeline, stop)
+    await held_up(new_mesh(TWICE), timeline, stop)
 
 
 @pytest.mark.parametrize("stopped", [1.5 * H, 2.5 * H, PING + PONG])
@@ -276,14 +277,15 @@ async def test_R4_a_node_that_was_stopped_and_comes_back_within_the_grace_is_nev
     assert watcher.breaches() == []
 
 
-async def test_R14_a_registry_whose_loop_was_blocked_removes_nobody(mesh, timeline):
+async def test_R14_a_registry_whose_loop_was_blocked_removes_nobody(new_mesh, timeline):
     async def block(_holder, driver):
         timeline.note("the registry's loop is blocked")
+        blocked = 5 * SLOWER * T
         with pytest.raises(VykedError):  # its connection is cut for want of a pong
-            await driver.client(Worker).block.using(timeout=5 * T)(5 * T)
-        await passes(5 * T - (PING + PONG))
+            await driver.client(Worker).block.using(timeout=blocked)(blocked)
+        await passes(blocked - SLOWER * (PING + PONG))
 
-    await held_up(mesh, timeline, block)
+    await held_up(new_mesh(TWICE), timeline, block)
 
 
 # ---- R5 ----------------------------------------------------------------------------------------------------------------

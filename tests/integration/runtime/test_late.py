@@ -15,6 +15,7 @@ from vyked_host.model.description import EndpointDescription, Kind, Lane
 from vyked_host.model.message import Call
 from vyked_host.runtime.lag import BLOCKED_S, LATE_S, TICK_S
 from vyked_host.runtime.routes import Route
+from vyked_host.testing.waiting import eventually
 
 PEER = Peer(address="192.0.2.1:4502", is_member=True)
 RAN: list[str] = []
@@ -127,6 +128,7 @@ async def after_a_blockage(bench: Bench, seconds: float, *calls: Callable[[], Ca
 
     bench.turn(block)
     found = [await asyncio.wait_for(end.told, 5) for end in ends]
+    await eventually(lambda: bench.dispatcher.lag.late)  # the timer has come: the blockage is over
     measuring.cancel()
     return found
 
