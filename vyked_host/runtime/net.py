@@ -54,7 +54,9 @@ class AsyncioNet:
                 return await self._listen_unix(path, link, more)
             return await loop.create_server(link, host, port, backlog=BACKLOG, **more)
         except OSError as error:
-            cause = _CAUSES.get(error.errno or 0, f"can't be bound: {os.strerror(error.errno or 0)}")
+            code = error.errno or 0  # below 0: of a name that is not found, whose text is no system's
+            said = os.strerror(code) if code > 0 else error.strerror or str(error)
+            cause = _CAUSES.get(code, f"can't be bound: {said}")
             if scheme == "unix":
                 raise AddressError(f"{path} can't be bound: {error}", in_use=error.errno == errno.EEXIST) from error
             raise AddressError(

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol
 
 from ..contracts import Listener, PubSub, Registry, Transport
-from ..errors import Away, StartError
+from ..errors import Away, StartError, VykedError
 from ..model.phase import Phase, step
 from ..model.report import is_own
 from ..model.settings import Settings
@@ -201,10 +201,10 @@ class Node:
             async with asyncio.timeout(self.settings.timing.start):
                 await manager.__aenter__()
         except TimeoutError as error:
-            limit = self.settings.timing.start
-            raise StartError(f"plugin {name}: its lifespan was not entered within {limit:g} s") from error
+            raise StartError(f"plugin {name}: lifespan not entered within {self.settings.timing.start:g} s") from error
         except Exception as error:
-            raise StartError(f"plugin {name}: its lifespan failed: {error!r}") from error
+            said = error if isinstance(error, VykedError) else f"its lifespan failed: {error!r}"
+            raise StartError(f"plugin {name}: {said}") from error
         self._stack.push_async_callback(self._leave_lifespan, name, manager)
 
     async def _leave_lifespan(self, name: str, manager: AbstractAsyncContextManager[None]) -> None:

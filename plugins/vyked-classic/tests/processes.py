@@ -32,11 +32,24 @@ def free_port():
             return port
 
 
+class Patience:
+    """WITHIN_S seconds. A machine that stands still for a while takes one of them: nobody else went on meanwhile either."""
+
+    def __init__(self):
+        self._left, self._at = WITHIN_S, time.monotonic()
+
+    @property
+    def is_left(self):
+        before, self._at = self._at, time.monotonic()
+        self._left -= min(self._at - before, 1.0)
+        return self._left > 0
+
+
 def eventually(what):
     """Wait until `what()` is true; gives that."""
-    until = time.monotonic() + WITHIN_S
+    patience = Patience()
     while not (found := what()):
-        assert time.monotonic() < until, f"never: {inspect.getsource(what).strip()}"
+        assert patience.is_left, f"never: {inspect.getsource(what).strip()}"
         time.sleep(0.02)
     return found
 
@@ -80,9 +93,10 @@ class Process:
             self._more.notify_all()
 
     def _wait(self, found, what):
+        patience = Patience()
         with self._more:
-            self._more.wait_for(lambda: found() or not self._readers, WITHIN_S)
-            answer = found()
+            while not (answer := found()) and self._readers and patience.is_left:
+                self._more.wait(0.5)
         assert answer, f"never {what}:\n" + "\n".join([*map(json.dumps, self.facts), *self.lines])
         return answer[0]
 

@@ -91,7 +91,13 @@ def test_what_stops_it_and_what_differs_have_their_lines(file):
         (35, "request.GET"),
     ]
     differs = "\n".join(f"{line} {what}" for line, severity, what in found if severity == "differs")
-    for said in ("16 Identity: an empty address", "23 VykedServiceException", "defect 29", "defect 41"):
+    for said in (
+        "16 Identity: an empty address",
+        "23 VykedServiceException",
+        "defect 29",
+        "defect 41",
+        "Pages.user: a route that",
+    ):
         assert said in differs
 
 
@@ -104,12 +110,76 @@ def test_what_stops_it_and_what_differs_have_their_lines(file):
         ("x = asyncio.Task.all_tasks()", "asyncio.Task.all_tasks"),
         ("q = asyncio.Queue(loop=loop)", "asyncio.Queue(loop=...)"),
         ("asyncio.coroutine(print)", "asyncio.coroutine is used before vyked is imported"),
+        ("from asyncio import sleep, coroutine", "asyncio.coroutine is used before vyked is imported"),
+        ("from asyncio import async, sleep", "asyncio.async: "),
+        ("await = 5", "`await` is used as a name"),
+        ("x.async = dict(async=True)", "`async` is used as a name"),
+        ("import asyncio as aio; q = aio.Lock(loop=loop)", "asyncio.Lock(loop=...)"),
+        ("from asyncio.queues import Queue as Q; q = Q(loop=loop)", "asyncio.Queue(loop=...)"),
+        ("async def work(): await asyncio.wait([work(), work()])", "asyncio.wait() takes no coroutines"),
+        ("def work(): yield from asyncio.wait({work() for _ in range(3)})", "asyncio.wait() takes no coroutines"),
         ("print 'x'", "can't parse it"),
     ],
 )
 def test_what_no_living_python_takes_is_told_and_the_rest_is_looked_at(file, line, told_of):
     path = file(f"import asyncio\n# async is a comment\n{line}\n")
     assert any(at == 3 and severity == "stops" and told_of in what for at, severity, what in told(path))
+
+
+def test_a_lock_in_a_with_statement_is_told(file):
+    path = file("def work(lock):\n    with (yield from lock):\n        pass\n")
+    assert any(line == 2 and "with (yield from lock) is gone" in what for line, _, what in told(path))
+
+
+def test_keywords_that_stand_in_texts_and_comments_are_none(file):
+    path = file('"""async, and asyncio.async(x)"""\nx = "async-worker", "#"  # async\nawait = x.async\n')
+    assert [(line, what.split(" ")[0]) for line, severity, what in told(path) if severity == "stops"] == [
+        (3, "`await`"),
+        (3, "`async`"),
+    ]
+
+
+def test_what_only_looks_like_it_is_not_told(file):
+    text = """import asyncio
+from vyked import TCPServiceClient, request
+from other import wait
+
+class Client(TCPServiceClient):
+    @request
+    def find(self, name):
+        return locals()
+
+    def both(self):
+        yield from asyncio.wait([self.find("a"), self.find("b")])  # each is a Future
+        yield from asyncio.wait([asyncio.ensure_future(self.both())])
+        wait(loop=1)
+        self.queue.sleep(1, loop=2)
+        asyncio.get_event_loop().call_soon(print)
+
+async def modern(one):
+    async with one as two:
+        await (two)
+"""
+    assert told(file(text)) == []
+
+
+def test_a_loop_that_is_not_the_host_s_is_told(file):
+    (found,) = told(file("import asyncio\n\nloop = asyncio.get_event_loop()\n"))
+    assert found[:2] == (3, "differs")
+    assert "the host runs on a loop of its own" in found[2]
+
+
+def test_a_file_is_read_in_the_encoding_that_it_names(file):
+    path = file("")
+    path.write_bytes(
+        "# -*- coding: latin-1 -*-\nname = 'é'\nimport asyncio; asyncio.sleep(1, loop=name)\n".encode("latin-1")
+    )
+    assert [line for line, *_ in told(path)] == [3]
+    path.write_bytes("name = 'é'\n".encode("latin-1"))
+    done = run(str(path))
+    assert (done.exit_code, "can't be read" in done.output) == (2, True), done.output
+    path.write_bytes(b"# coding: nonsense\n")
+    assert "unknown encoding" in run(str(path)).output
 
 
 def test_a_file_with_a_keyword_as_a_name_is_still_read(file):
@@ -131,7 +201,7 @@ def test_tls_contexts_are_told_where_they_are_given():
     path = Path(__file__).with_name("old_code") / "secured.py"
     lines = path.read_text(encoding="utf-8").splitlines()
     found = [each for each in findings(read(path)) if "ssl_context" in each.what]
-    assert [each.severity for each in found] == ["differs"] * 3
+    assert [each.severity for each in found] == ["differs"] * 4
     assert all("ssl_context=" in lines[each.line - 1] for each in found)
 
 
@@ -154,7 +224,7 @@ def test_the_modern_form_is_code_that_vyked_host_takes(file):
         '    @subscribe("other.found", version="2")',
     ):
         assert line in text
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

@@ -31,7 +31,7 @@ def tables():
 def test_the_first_table_of_the_guide_is_right(tmp_path):
     (tmp_path / "vyked.toml").write_text(tables()[0])
     (tmp_path / "old_service.py").write_text((HERE / "old_code" / "identity.py").read_text())
-    done = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -73,7 +73,7 @@ def test_the_guide_is_followed_on_three_old_processes(running, redis, tmp_path):
     assert works(), "what has moved goes on while its registry is replaced"
 
     def vyked_host(*words):
-        return subprocess.run([PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        return subprocess.run([PROGRAM, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120)
 
     def modern_calls_old():
         return vyked_host("call", "shop.price", "item=tea").stdout.strip() == '"tea"'
@@ -88,7 +88,7 @@ def test_the_guide_is_followed_on_three_old_processes(running, redis, tmp_path):
     words = [sys.executable, "-m", "vyked.registry", "--list", f"127.0.0.1:{system.port}"]
 
     def registered():
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
         return {line.split()[0] for line in done.stdout.splitlines()}
 
     eventually(lambda: registered() == {"bench", "echo"})

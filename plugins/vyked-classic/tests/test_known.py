@@ -4,8 +4,8 @@ from vyked_classic.known import Known
 from vyked_classic.wire.packets import NewInstance, Place, Registered, Vendor
 
 
-def told(*places, name="shop", version="1"):
-    known = Known("m")
+def told(*places, name="shop", version="1", https=()):
+    known = Known("m", https=frozenset(https))
     known.registered(Registered(dependencies=[Vendor(name=name, version=version, addresses=places)]))
     return known
 
@@ -22,6 +22,11 @@ def test_the_http_side_of_a_service_is_an_address_of_its_nodes():
     assert uris(told(at("t1", 1), at("h1", 80, "http"))) == {
         "t1": ["classic://10.0.0.1:1/t1/1", "http://10.0.0.1:80/t1"]
     }
+
+
+def test_an_http_side_with_a_context_of_its_client_is_dialled_over_https():
+    assert uris(told(at("h1", 443, "http"), https=["shop"])) == {"h1": ["https://10.0.0.1:443/h1"]}
+    assert uris(told(at("h1", 443, "http"), https=["other"])) == {"h1": ["http://10.0.0.1:443/h1"]}
 
 
 def test_a_service_without_tcp_is_known_by_its_http_side():

@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +17,7 @@ import importlib_metadata
 import pytest
 import vyked
 from processes import HERE, Process, free_port
+from processes import eventually as eventually_
 from vyked.packet import ControlPacket, MessagePacket
 from vyked.pinger import Pinger, TCPPinger
 from vyked.pubsub import PubSub
@@ -175,7 +177,7 @@ async def test_a_pinger_gives_up_after_so_many_missing_answers():
 # ---- python -m vyked -------------------------------------------------------------------------------------------------
 def asked(url, **more):
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, **more), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, **more), timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -197,7 +199,8 @@ def test_an_old_file_runs_alone_and_is_drained(running):
     total = json.loads(body)
     assert (status, set(total), set(total["sub"])) == (200, {"count", "average", "success_count", "sub"}, {"http"})
     hello = total["sub"]["http"]["sub"]["hello"]
-    assert (hello["count"], hello["success_count"], hello["sub"]["200"]["count"]) == (1, 1, 1)
+    assert (hello["count"], hello["success_count"], hello["sub"]["200"]["count"]) == (2, 1, 1)
+    assert hello["sub"]["400"]["count"] == 1, "a missing parameter counts"
     assert json.loads(asked(f"{at}/_stats")[1])["sub"]["http"]["sub"]["stats"]["count"] == 1, "it counts itself"
     assert re.fullmatch(r"vyked_Identity_[0-9a-f-]{36}", title_of(process))
     assert process.end(signal.SIGTERM) == 0
@@ -234,27 +237,60 @@ def test_config_log_json_says_how_a_process_logs(running, tmp_path, words):
 def test_a_config_log_json_that_can_t_be_used_is_named(tmp_path, text):
     (tmp_path / "config_log.json").write_text(text)
     words = [sys.executable, "-m", "vyked.registry", "127.0.0.1", str(free_port())]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, "config_log.json: " in done.stderr) == (4, True), done.stderr
     assert "Traceback" not in done.stderr
 
 
+def told_by_the_registry(*words):
+    """(exit code, what is said) of `python -m vyked.registry`, which ends by itself with these words."""
+    line = [sys.executable, "-m", "vyked.registry", *words]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    return done.returncode, (done.stdout + done.stderr).strip()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["127.0.0.1", "4500", "more"], ["--list", "127.0.0.1"]])
+def test_words_that_a_registry_does_not_know_are_told(words):
+    code, said = told_by_the_registry(*words)
+    assert (code, "usage: python -m vyked.registry [HOST [PORT]]" in said) == (1, True), said
+
+
+def test_a_registry_that_can_t_listen_says_why_in_plain_words():
+    code, said = told_by_the_registry("no-such-host.invalid", "4500")
+    assert (code, "no-such-host.invalid:4500 can't be bound: " in said) == (3, True), said
+    assert "Unknown error" not in said
+    with socket.create_server(("127.0.0.1", 0)) as others:
+        port = others.getsockname()[1]
+        code, said = told_by_the_registry("127.0.0.1", str(port))
+    assert code == 3
+    assert re.search(rf"plugin vyked-classic \S+: \[transports.classic\] registry: 127.0.0.1:{port} is in use", said), (
+        said
+    )
+
+
+def test_a_registry_without_services_says_so(running):
+    port = free_port()
+    running(Process("-m", "vyked.registry", "127.0.0.1", str(port))).logged("registry of Vyked 2.x at")
+    nobody = (0, f"nobody is registered at 127.0.0.1:{port}")
+    eventually_(lambda: told_by_the_registry("--list", f"127.0.0.1:{port}") == nobody)
+
+
 def test_the_registry_is_run_without_a_warning():
     words = [sys.executable, "-W", "error", "-m", "vyked.registry", "127.0.0.1", "no-port"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.stderr.startswith("'no-port' is no port"), done.stderr
 
 
 @pytest.mark.parametrize(("words", "code", "told"), [([], 2, "usage"), (["nothing.py"], 2, "is no file")])
 def test_what_can_t_be_run_is_told(words, code, told):
-    done = subprocess.run([sys.executable, "-m", "vyked", *words], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-m", "vyked", *words], capture_output=True, text=True, timeout=120)
     assert (done.returncode, told in done.stderr, "Traceback" in done.stderr) == (code, True, False)
 
 
 def test_a_file_that_no_living_python_parses_is_told_with_its_line(tmp_path):
     file = tmp_path / "old.py"
     file.write_text("import asyncio\n\nasyncio.async(1)\n")
-    done = subprocess.run([sys.executable, "-m", "vyked", str(file)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-m", "vyked", str(file)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 3
     assert f"{file}:3" in done.stderr
     assert "Traceback" not in done.stderr

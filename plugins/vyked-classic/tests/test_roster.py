@@ -4,7 +4,8 @@ import json
 
 import msgspec
 import pytest
-from vyked_classic.guests.roster import Roster, report, uptimes
+from vyked_classic.guests.roster import Roster, Spot, report
+from vyked_classic.guests.uptimes import REMEMBERED, Uptimes
 from vyked_classic.wire.packets import Registration, Subscriptions
 
 from vyked_host import UsageError
@@ -43,7 +44,7 @@ def told(tellings):
 
 
 def join(roster, *args, **more):
-    return told(roster.register(registration(*args, **more), "10.0.0.1", 1.0))
+    return told(roster.register(registration(*args, **more), "10.0.0.1"))
 
 
 def test_a_service_without_dependencies_is_activated_at_once(roster):
@@ -138,7 +139,6 @@ def test_18_xsubscriptions_go_with_their_node_and_are_not_added_up(roster):
 def test_28_instances_on_one_machine_don_t_hide_each_other(roster):
     join(roster, "echo", "e1", port=1)
     join(roster, "echo", "e2", port=2)
-    assert len(uptimes(roster)["echo/1"]) == 2
     assert report(roster) == {"echo": {"1": [["10.0.0.1", 1, "e1", "tcp"], ["10.0.0.1", 2, "e2", "tcp"]]}}
     join(roster, "bench", "b", needs=[("nobody", "1")])
     assert report(roster)["bench"]["1"][0][-1] == "is_pending"
@@ -198,8 +198,40 @@ def test_each_guest_is_told_in_its_own_dialect(roster):
         },
         Registration,
     )
-    roster.register(said, "h", 1.0)
-    (telling, _) = roster.register(registration("echo", "e1"), "h", 1.0)
+    roster.register(said, "h")
+    (telling, _) = roster.register(registration("echo", "e1"), "h")
     assert json.loads(telling.packet)["params"]["vendors"][0]["name"] == "echo"
     (telling,) = [each for each in roster.leave("e1") if each.node_id == "s1"]
     assert json.loads(telling.packet)["params"] == {"node_id": "e1", "service": "echo", "version": "1"}
+
+
+# ---- since when ------------------------------------------------------------------------------------------------------
+def spot(node_id, host="h", port=1, version="1"):
+    return Spot("echo", "1.0.0", version, host, port, node_id, "tcp")
+
+
+def test_28_uptimes_are_those_of_each_instance_of_a_machine_and_of_those_that_are_gone():
+    uptimes = Uptimes()
+    uptimes.came(spot("a", port=1), 10.0)
+    uptimes.came(spot("b", port=2), 20.0)
+    uptimes.came(spot("a", port=1), 30.0)  # it registers again: it was here all the time
+    uptimes.went("a", 40.0)
+    assert uptimes.report() == {
+        "echo/1": {"h": {"uptime": 10, "node_id": "a", "downtime": 40}, "h:2": {"uptime": 20, "node_id": "b"}}
+    }
+    assert list(uptimes.lines(50.0)) == [
+        {"service_name": "echo/1", "hostname": "h", "status": False, "uptime": 30},
+        {"service_name": "echo/1", "hostname": "h:2", "status": True, "uptime": 30},
+    ]
+    uptimes.came(spot("c", port=1), 60.0)
+    assert uptimes.report()["echo/1"]["h"] == {"uptime": 60, "node_id": "c"}
+    uptimes.came(spot("c", host="i"), 70.0)
+    assert set(uptimes.report()["echo/1"]) == {"h:2", "i"}
+
+
+def test_those_that_are_gone_are_remembered_up_to_a_number():
+    uptimes = Uptimes()
+    for n in range(REMEMBERED + 3):
+        uptimes.came(spot(f"n{n}", host=f"h{n}", version=str(n % 7)), float(n))
+        uptimes.went(f"n{n}", float(n))
+    assert sum(map(len, uptimes.report().values())) == REMEMBERED

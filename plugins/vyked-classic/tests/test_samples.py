@@ -23,7 +23,7 @@ def registry(running):
 
 
 def get(url, **more):
-    with urllib.request.urlopen(urllib.request.Request(url, **more), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, **more), timeout=60) as answer:
         return answer.read()
 
 
@@ -109,12 +109,12 @@ def test_an_old_module_runs_under_vyked_host_run(running, tmp_path):
     port = free_port()
     (tmp_path / "vyked.toml").write_text(FILE.format(port=port))
     (tmp_path / "early.py").write_text((HERE / "old_code" / "early.py").read_text())
-    checked = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    checked = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     host = running(Process("-m", "vyked_host", "run", folder=tmp_path))
     host.logged("ready in")
     call = [PROGRAM, "call", "early.shout", "text=hi", "--address", f"tcp://127.0.0.1:{port}"]
-    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, '"HI"'), done.stderr
 
 
@@ -136,5 +136,5 @@ def test_helpers_that_are_imported_before_vyked_are_coroutines_too(tmp_path):
     (tmp_path / "helpers.py").write_text(HELPERS)
     (tmp_path / "early.py").write_text("from helpers import outside\n" + early[:start] + early[end:])
     (tmp_path / "vyked.toml").write_text(FILE.format(port=0).replace("[plugins]\nautoload = false\n", ""))
-    checked = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    checked = subprocess.run([PROGRAM, "check"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert checked.returncode == 0, checked.stdout + checked.stderr

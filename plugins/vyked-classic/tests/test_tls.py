@@ -12,7 +12,7 @@ import pytest
 import trustme
 import vyked
 from processes import HERE, Process, eventually, free_port
-from vyked_classic.contexts import Contexts, secured, towards
+from vyked_classic.contexts import Contexts, over_https, secured, towards
 from vyked_classic.guests.probe import answers
 from vyked_classic.guests.roster import Spot
 
@@ -37,8 +37,14 @@ def folder(tmp_path_factory):
 
 
 def get(url, context=None):
-    with urllib.request.urlopen(url, timeout=30, context=context) as answer:
+    with urllib.request.urlopen(url, timeout=60, context=context) as answer:
         return answer.read()
+
+
+def came(url):
+    """What is there; nothing while the service behind it is not known yet."""
+    with contextlib.suppress(urllib.error.HTTPError):
+        return get(url)
 
 
 def test_services_clients_and_the_registry_speak_tls_with_the_contexts_that_they_were_given(running, redis, folder):
@@ -53,11 +59,8 @@ def test_services_clients_and_the_registry_speak_tls_with_the_contexts_that_they
     consumer.logged("serving till")
     trusting = ssl.create_default_context(cafile=str(folder / "ca.pem"))
 
-    def opened():
-        with contextlib.suppress(urllib.error.HTTPError):  # until the vault is known there
-            return get(f"http://127.0.0.1:{till}/till") == b"opened with 1234"
-
-    assert eventually(opened)
+    assert eventually(lambda: came(f"http://127.0.0.1:{till}/till")) == b"opened with 1234"
+    assert eventually(lambda: came(f"http://127.0.0.1:{till}/door")) == b"a door", "an HTTPServiceClient over HTTPS"
     assert get(f"https://127.0.0.1:{http}/door", trusting) == b"a door"
     asked = {
         "pid": "1",
@@ -70,11 +73,11 @@ def test_services_clients_and_the_registry_speak_tls_with_the_contexts_that_they
         "to": "b",
     }
     packet = json.dumps({**asked, "type": "request", "payload": {"code": "5", "request_id": "r"}}).encode() + b","
-    with socket.create_connection(("127.0.0.1", tcp), timeout=30) as plain:
+    with socket.create_connection(("127.0.0.1", tcp), timeout=60) as plain:
         plain.sendall(packet)
         assert said(plain) == b"", "nothing is served in clear"
     with (
-        socket.create_connection(("127.0.0.1", tcp), timeout=30) as plain,
+        socket.create_connection(("127.0.0.1", tcp), timeout=60) as plain,
         trusting.wrap_socket(plain, server_hostname="127.0.0.1") as link,
     ):
         link.sendall(packet)
@@ -122,6 +125,21 @@ def test_each_service_is_dialled_with_its_own_context():
 
 class Client(vyked.TCPServiceClient):
     pass
+
+
+class Page(vyked.HTTPServiceClient):
+    pass
+
+
+def test_http_clients_share_one_context():
+    one, other = ssl.create_default_context(), ssl.create_default_context()
+    service = Service(clients=[Page("a", 1, ssl_context=one), Page("b", 1, ssl_context=one), Page("c", 1)])
+    found = vyked.Host.tls({"tcp": service})
+    assert found["transport.http"]("client") is one
+    assert over_https(found["registry.classic"]) == {"a", "b"}
+    service.clients = [*service.clients, Page("d", 1, ssl_context=other)]
+    with pytest.raises(vyked_host.NotSupported, match="a, b, d have 2 ssl_contexts"):
+        vyked.Host.tls({"tcp": service})
 
 
 class Service(vyked.TCPService):

@@ -18,8 +18,6 @@ from vyked_host import (  # noqa: E402 - old code may be imported by what follow
     Request,
     RequestException,
     Response,
-    TCPService,
-    TCPServiceClient,
     VykedServiceError,
     VykedServiceException,
     delete,
@@ -38,7 +36,7 @@ from vyked_host import (  # noqa: E402 - old code may be imported by what follow
 
 from .decorators.tcp import api, apideprecated, xsubscribe  # noqa: E402
 from .host import Host  # noqa: E402
-from .services import HTTPService, HTTPServiceClient  # noqa: E402
+from .services import HTTPService, HTTPServiceClient, TCPService, TCPServiceClient  # noqa: E402
 from .utils import log  # noqa: E402
 from .utils.log import setup_logging  # noqa: E402
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import ssl
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,21 +34,32 @@ class Host(vyked_host.Host):
     """What the registry is dialled with; None: without TLS."""
 
     @classmethod
+    def run(cls) -> None:
+        """Serve what is attached until a signal. Ends the process with the exit code of ``vyked-host run`` when that is not 0."""
+        try:
+            super().run()
+        except vyked_host.VykedError as error:
+            log.error("%s", error)  # noqa: TRY400 - a person's own mistake: no traceback
+            sys.exit(error.exit_code)
+
+    @classmethod
     def check(cls, service: Any) -> None:
         """Every service is served, with its `ssl_context` where it has one."""
 
     @classmethod
     def tls(cls, services: Mapping[str, Any]) -> dict[str, Contexts]:
-        """The contexts that were given, by what uses them; empty without any."""
+        """The contexts that were given, by what uses them; empty without any. Raises NotSupported for several of HTTP clients."""
         clients = [each for service in services.values() for each in service.clients]
-        vendors = {each.name: each.ssl_context for each in clients if getattr(each, "ssl_context", None) is not None}
+        given = [(each, context) for each in clients if (context := getattr(each, "ssl_context", None)) is not None]
+        pages = {each.name: context for each, context in given if isinstance(each, vyked_host.HTTPServiceClient)}
+        vendors = {each.name: context for each, context in given if isinstance(each, vyked_host.TCPServiceClient)}
         served = {kind: service.ssl_context for kind, service in services.items()}
-        if not vendors and cls.registry_client_ssl is None and not any(served.values()):
+        if not given and cls.registry_client_ssl is None and not any(served.values()):
             return {}
         return {
             "transport.classic": Contexts(served.get("tcp"), vendors=vendors),
-            "transport.http": Contexts(served.get("http")),
-            "registry.classic": Contexts(client=cls.registry_client_ssl, vendors=vendors),
+            "transport.http": Contexts(served.get("http"), client=of_all(pages)),
+            "registry.classic": Contexts(client=cls.registry_client_ssl, vendors=vendors, pages=pages),
         }
 
     @classmethod
@@ -119,6 +131,16 @@ class Host(vyked_host.Host):
 def quoted(text: str) -> str:
     """`text` as a string of TOML, whose basic strings are those of JSON."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def of_all(pages: Mapping[str, ssl.SSLContext]) -> ssl.SSLContext | None:
+    """The one context of the HTTP clients of a process. Raises NotSupported where they have several."""
+    found = list({id(each): each for each in pages.values()}.values())
+    if len(found) > 1:
+        raise vyked_host.NotSupported(
+            f"the HTTPServiceClients of {', '.join(pages)} have {len(found)} ssl_contexts: give all of them one that trusts each service"
+        )
+    return found[0] if found else None
 
 
 def warn_of_the_address(service: Any) -> None:

@@ -83,13 +83,15 @@ def listed(where: str) -> list[str]:
     """A line for each service that is registered at HOST:PORT. Raises SystemExit when nobody answers, as a registry of Vyked 2.x does
     not: it knows no such question."""
     host, _, port = where.rpartition(":")
+    if not port.isdigit():
+        raise SystemExit(f"{where!r} is no HOST:PORT; {USAGE}")
     try:
         with socket.create_connection((host or "127.0.0.1", int(port)), timeout=ANSWER_S) as link:
             link.sendall(speech.packet("services_report") + b",")
             stream, items = Stream(16 << 20), list[Any]()
             while not items and (data := link.recv(1 << 16)):
                 items = stream.receive(data)
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError) as error:
         raise SystemExit(f"{where} does not say who is registered there: {error}") from error
     found = json.loads(bytes(items[0].params)) if items and isinstance(items[0], Packet) else {}
     return [
@@ -103,8 +105,11 @@ def listed(where: str) -> list[str]:
 def main(words: list[str]) -> None:
     """Run a registry at HOST and PORT, or say who is registered at one."""
     if words[:1] == ["--list"]:
-        print(*listed((words[1:] or ["127.0.0.1:4500"])[0]), sep="\n")  # noqa: T201 - what was asked for
+        where = (words[1:] or ["127.0.0.1:4500"])[0]
+        print(*listed(where) or [f"nobody is registered at {where}"], sep="\n")  # noqa: T201 - what was asked for
         return
+    if len(words) > 2 or any(each.startswith("-") for each in words):
+        raise SystemExit(USAGE)
     ip, port = (*words, *("127.0.0.1", "4500")[len(words) :])[:2]
     if not port.isdigit():
         raise SystemExit(f"{port!r} is no port; {USAGE}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from vyked_host.contracts import Tls
@@ -11,13 +11,13 @@ from vyked_host.contracts import Tls
 
 class Contexts:
     """`contracts.Tls` of one table. `server`: of what is listened on; `client`: of what is dialled; `vendors`: service -> of what its instances
-    are dialled with instead."""
+    are dialled with instead; `pages`: services whose HTTP sides speak HTTPS."""
 
     def __init__(
         self, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None,
-        vendors: Mapping[str, ssl.SSLContext] | None = None,
+        vendors: Mapping[str, ssl.SSLContext] | None = None, pages: Iterable[str] = (),
     ) -> None:  # fmt: skip
-        self._server, self._client, self.vendors = server, client, dict(vendors or {})
+        self._server, self._client, self.vendors, self.pages = server, client, dict(vendors or {}), frozenset(pages)
 
     def __call__(
         self, side: Literal["server", "client"], /, *, clients: Literal["required", "optional", "none"] = "required"
@@ -29,6 +29,11 @@ class Contexts:
 def secured(tls: Tls) -> frozenset[str]:
     """Services that are dialled with a context of their own."""
     return frozenset(tls.vendors) if isinstance(tls, Contexts) else frozenset()
+
+
+def over_https(tls: Tls) -> frozenset[str]:
+    """Services whose HTTP sides are dialled over HTTPS."""
+    return tls.pages if isinstance(tls, Contexts) else frozenset()
 
 
 def towards(tls: Tls, service: str) -> ssl.SSLContext | None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from vyked_host.contracts import Address, Change, Environment, Generation, Instance, Lease, NodeRecord, Registry, parse
 
 from .address import TRANSPORT, read
-from .contexts import secured
+from .contexts import over_https, secured
 from .known import Known
 from .options import RegistryOptions
 from .upstream import Entry, Registration
@@ -52,7 +52,7 @@ class ClassicRegistry(Registry):
 
     def __init__(self, options: RegistryOptions, env: Environment) -> None:
         self._options, self._env = options, env
-        self._known = Known(env.namespace, secured(env.tls))
+        self._known = Known(env.namespace, secured(env.tls), over_https(env.tls))
         self._record: NodeRecord | None = None
         self._generation = Generation(epoch=env.rng.getrandbits(62), counter=1)
         self._revision = 0

@@ -34,10 +34,13 @@ class Found(NamedTuple):
 
 
 class Known:
-    """`own`: ids of our own registrations, which are no other nodes; `secured`: services that are dialled with a TLS context of their own."""
+    """`own`: ids of our own registrations, which are no other nodes; `secured`: services that are dialled with a TLS context of their own;
+    `https`: those whose HTTP sides speak HTTPS."""
 
-    def __init__(self, namespace: str, secured: frozenset[str] = frozenset()) -> None:
-        self._namespace, self._secured = namespace, secured
+    def __init__(
+        self, namespace: str, secured: frozenset[str] = frozenset(), https: frozenset[str] = frozenset()
+    ) -> None:
+        self._namespace, self._secured, self._https = namespace, secured, https
         self._found: dict[tuple[str, str, str], Found] = {}
         self._doubtful: set[tuple[str, str, str]] = set()
         self.own: set[str] = set()
@@ -119,7 +122,8 @@ class Known:
     def _address(self, node_id: str, found: Found) -> Address:
         place = found.place
         if place.type == HTTP:  # with the node in it: who listens there need not be a host of ours
-            return Address(transport=HTTP, uri=f"http://{bracketed(place.host)}:{place.port_number}/{node_id}")
+            scheme = "https" if found.name in self._https else "http"
+            return Address(transport=HTTP, uri=f"{scheme}://{bracketed(place.host)}:{place.port_number}/{node_id}")
         secured = found.name if found.name in self._secured else ""
         return OldAddress(place.host, place.port_number, node_id, found.version, secured).address()
 

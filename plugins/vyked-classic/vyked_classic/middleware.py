@@ -11,6 +11,7 @@ from vyked_host import CallError, ServiceError
 from vyked_host.contracts import EndpointDescription, Middleware, Proceed
 
 from .faults import EXCEPTION
+from .times import in_seconds
 
 log = logging.getLogger("vyked")
 
@@ -30,7 +31,7 @@ class Counting(Middleware):
     def wrap(
         self, endpoint: EndpointDescription, side: Literal["client", "server", "consumer"], proceed: Proceed
     ) -> Proceed:
-        """Counted, and with the text of what is raised where the endpoint declares OldFailure."""
+        """Counted; where the endpoint declares OldFailure with the text of what is raised, and with times as they were."""
         if side != "server":
             return proceed
         speaks = any(each.code == EXCEPTION for each in endpoint.raises)
@@ -43,7 +44,7 @@ class Counting(Middleware):
             try:
                 result = await proceed(given)
                 status = getattr(result, "status", 200) if raw else "succesful"
-                return result
+                return in_seconds(result) if speaks and not raw else result
             except ServiceError:
                 status = "handled_exception" if raw else "handled_error"
                 raise

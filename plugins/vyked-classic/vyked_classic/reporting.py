@@ -1,4 +1,5 @@
-"""The lines of the logger `stats`, as Vyked 2.x wrote them: totals every two minutes, one line an endpoint every five."""
+"""The lines of the logger `stats`, as Vyked 2.x wrote them: totals every two minutes, one line an endpoint every five, and of a registry one
+an instance every five."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any
 
 from vyked_host.contracts import Environment, HostView
 
-TOTALS_S, ENDPOINTS_S = 120.0, 300.0
+TOTALS_S, ENDPOINTS_S, UPTIMES_S = 120.0, 300.0, 300.0
 log = logging.getLogger("stats")
 Lines = Callable[[], Iterable[Mapping[str, Any]]]
 
@@ -25,8 +26,8 @@ async def reporting(env: Environment, host: HostView) -> AsyncIterator[None]:
     Stats.service_name = ",".join(dict.fromkeys(each.service for each in host.node.instances))
     scale = min(1.0, env.timing.scale)
     ending = [
-        env.tasks(_write(TOTALS_S * scale, lambda: [Stats.summary()]), "totals of calls"),
-        env.tasks(_write(ENDPOINTS_S * scale, Aggregator.endpoints), "figures of endpoints"),
+        env.tasks(write(TOTALS_S * scale, lambda: [Stats.summary()]), "totals of calls"),
+        env.tasks(write(ENDPOINTS_S * scale, Aggregator.endpoints), "figures of endpoints"),
     ]
     try:
         yield
@@ -35,7 +36,8 @@ async def reporting(env: Environment, host: HostView) -> AsyncIterator[None]:
             cancel()
 
 
-async def _write(seconds: float, lines: Lines) -> None:
+async def write(seconds: float, lines: Lines) -> None:
+    """Log `lines` every so many seconds, until cancelled."""
     while True:
         await asyncio.sleep(seconds)
         for each in lines():

@@ -81,6 +81,18 @@ async def test_lifespans_are_left_in_reverse_when_a_later_one_fails(with_lifespa
     assert SEEN == ["a enters", "b enters", "c enters", "b leaves", "a leaves"]
 
 
+async def test_a_lifespan_that_says_what_is_wrong_is_quoted_and_no_more(with_lifespans: Callable[..., None]) -> None:
+    @asynccontextmanager
+    async def refusing() -> AsyncIterator[None]:
+        raise StartError("[transports.x] port: 'a' is no port")
+        yield
+
+    with_lifespans(("x 1.0", refusing()))
+    with pytest.raises(StartError) as caught:
+        await Host(Plain, text=LOCAL).start()
+    assert str(caught.value) == "plugin x 1.0: [transports.x] port: 'a' is no port"
+
+
 async def test_a_lifespan_that_fails_or_hangs_at_its_end_keeps_no_other_from_ending(
     with_lifespans: Callable[..., None],
 ) -> None:

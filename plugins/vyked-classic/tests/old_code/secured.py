@@ -4,7 +4,7 @@ import os
 import ssl
 import sys
 
-from vyked import Host, HTTPService, Response, TCPService, TCPServiceClient, api, get, request
+from vyked import Host, HTTPService, HTTPServiceClient, Response, TCPService, TCPServiceClient, api, get, request
 
 FOLDER, REGISTRY, REDIS = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 
@@ -46,15 +46,29 @@ class VaultClient(TCPServiceClient):
         return locals()
 
 
+class DoorClient(HTTPServiceClient):
+    def __init__(self):
+        super().__init__("vault", 1, ssl_context=trusting("ca.pem"))
+
+    @get
+    def door(self):
+        return {"path": "/door"}
+
+
 class Till(HTTPService):
-    def __init__(self, vault):
+    def __init__(self, vault, door):
         super().__init__("till", 1, "127.0.0.1", int(sys.argv[5]))
-        self.clients = [vault]
-        self.vault = vault
+        self.clients = [vault, door]
+        self.vault, self.its_door = vault, door
 
     @get(path="/till")
     def till(self, request):
         return Response(text=(yield from self.vault.open("1234")))
+
+    @get(path="/door")
+    def door(self, request):
+        answer = yield from self.its_door.door()
+        return Response(text=(yield from answer.text()))
 
 
 if __name__ == "__main__":
@@ -64,5 +78,5 @@ if __name__ == "__main__":
         Host.attach_tcp_service(Vault())
         Host.attach_http_service(Door())
     else:
-        Host.attach_http_service(Till(VaultClient()))
+        Host.attach_http_service(Till(VaultClient(), DoorClient()))
     Host.run()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from .findings import STOPS, findings
+from .asyncio_looks import STOPS
+from .findings import findings
 from .modern import modern
 from .services import OldClass, classes
 from .source import Finding, Source, read
@@ -49,7 +50,7 @@ def _source(module: str) -> Source:
         raise click.UsageError(f"{module} is neither a file nor a module that can be found from here")
     try:
         return read(path)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise click.UsageError(f"{path} can't be read: {error}") from error
 
 

@@ -5,38 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
-from .services import SERVICES, classes, is_generator, last_name
-from .source import Finding, Source
+from . import asyncio_looks
+from .asyncio_looks import DIFFERS, STOPS, imports_vyked
+from .services import SERVICES, VERBS, classes, is_generator, last_name
+from .source import Finding, Source, at
 
-STOPS, DIFFERS = "stops", "differs"
 BUSES = ("tcp_bus", "http_bus", "pubsub_bus")
-MADE = (*SERVICES, "TCPServiceClient", "__init__")
+MADE = (*SERVICES, "TCPServiceClient", "HTTPServiceClient", "__init__")
 """What `ssl_context` is given to, also as ``super().__init__(..., ssl_context=...)``."""
-LOOPED = frozenset(
-    [
-        "sleep",
-        "wait",
-        "wait_for",
-        "gather",
-        "shield",
-        "Queue",
-        "PriorityQueue",
-        "LifoQueue",
-        "Lock",
-        "Event",
-        "Condition",
-        "Semaphore",
-        "BoundedSemaphore",
-        "StreamReader",
-        "open_connection",
-        "start_server",
-        "create_subprocess_exec",
-        "create_subprocess_shell",
-        "as_completed",
-        "timeout",
-    ]
-)
-"""Of asyncio, that took `loop=` until Python 3.10."""
 GONE = {
     "Bus": "Host", "TCPApplicationService": "TCPService", "TCPDomainService": "TCPService", "TCPInfraService": "TCPService",
     "HTTPApplicationService": "HTTPService", "HTTPDomainService": "HTTPService", "HTTPInfraService": "HTTPService",
@@ -59,27 +35,7 @@ def findings(source: Source) -> list[Finding]:
     return sorted(set(found))
 
 
-def _at(node: ast.AST, severity: str, what: str, remedy: str = "") -> Finding:
-    return Finding(getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1, severity, what, remedy)
-
-
 # ---- what stops it ---------------------------------------------------------------------------------------------------
-def loops(tree: ast.Module) -> Iterator[Finding]:
-    """``loop=``, which Python 3.10 took away."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _took_a_loop(node) and any(each.arg == "loop" for each in node.keywords):
-            what = f"asyncio.{last_name(node.func)}(loop=...) is refused since Python 3.10"
-            yield _at(node, STOPS, what, "leave loop= out")
-
-
-def _took_a_loop(node: ast.Call) -> bool:
-    return last_name(node.func) in LOOPED and _is_asyncio(node.func)
-
-
-def _is_asyncio(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and last_name(node.value) == "asyncio")
-
-
 def helpers(tree: ast.Module) -> Iterator[Finding]:
     """Generators outside of services and clients: nothing marks them, so they can't be awaited."""
     inside = {id(each) for found in classes(tree) for each in ast.walk(found.node)}
@@ -88,7 +44,7 @@ def helpers(tree: ast.Module) -> Iterator[Finding]:
             what = (
                 f"{node.name}() is a generator outside of a service: awaiting it fails as soon as it awaits something"
             )
-            yield _at(node, STOPS, what, "decorate it with @asyncio.coroutine, or write async def and await")
+            yield at(node, STOPS, what, "decorate it with @asyncio.coroutine, or write async def and await")
 
 
 def _is_unmarked(node: ast.FunctionDef) -> bool:
@@ -100,32 +56,13 @@ def _awaits(node: ast.AST) -> bool:
     return any(isinstance(each, ast.YieldFrom) for each in ast.walk(node))
 
 
-def early_coroutines(tree: ast.Module) -> Iterator[Finding]:
-    """`asyncio.coroutine` where nothing has restored it yet: importing vyked does."""
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    restored = min((node.lineno for node in imports if _imports_vyked(node)), default=None)
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Attribute) and node.attr == "coroutine" and last_name(node.value) == "asyncio"):
-            continue
-        if restored is None or node.lineno < restored:
-            what = "asyncio.coroutine is used before vyked is imported, which restores it"
-            yield _at(node, STOPS, what, "import vyked first, or run it with python -m vyked or vyked-host run")
-            return
-
-
-def _imports_vyked(node: ast.AST) -> bool:
-    if isinstance(node, ast.ImportFrom):
-        return (node.module or "").partition(".")[0] == "vyked"
-    return isinstance(node, ast.Import) and any(each.name.partition(".")[0] == "vyked" for each in node.names)
-
-
 def gone_names(tree: ast.Module) -> Iterator[Finding]:
     """Names that no Vyked 2.x had."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and _imports_vyked(node):
+        if isinstance(node, ast.ImportFrom) and imports_vyked(node):
             for each in node.names:
                 if each.name in GONE:
-                    yield _at(node, STOPS, f"vyked.{each.name} is of Vyked 1.x", f"use {GONE[each.name]}")
+                    yield at(node, STOPS, f"vyked.{each.name} is of Vyked 1.x", f"use {GONE[each.name]}")
 
 
 def gone_attributes(tree: ast.Module) -> Iterator[Finding]:
@@ -134,20 +71,14 @@ def gone_attributes(tree: ast.Module) -> Iterator[Finding]:
         for node in ast.walk(found.node):
             if isinstance(node, ast.Attribute) and node.attr in BUSES and last_name(node.value) == "self":
                 what = f"{found.node.name}: self.{node.attr} is not there"
-                yield _at(node, STOPS, what, "call through the client objects, publish with @publish")
+                yield at(node, STOPS, what, "call through the client objects, publish with @publish")
 
 
-def old_asyncio(tree: ast.Module) -> Iterator[Finding]:
-    """Parts of asyncio that are gone."""
+def old_aiohttp(tree: ast.Module) -> Iterator[Finding]:
+    """Parts of aiohttp's requests that are gone."""
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Attribute)
-            and node.attr in ("all_tasks", "current_task")
-            and last_name(node.value) == "Task"
-        ):
-            yield _at(node, STOPS, f"asyncio.Task.{node.attr} is gone since Python 3.9", f"write asyncio.{node.attr}")
         if isinstance(node, ast.Attribute) and node.attr in OLD_AIOHTTP and last_name(node.value) == "request":
-            yield _at(
+            yield at(
                 node, STOPS, f"request.{node.attr} is gone from aiohttp", f"write request.{OLD_AIOHTTP[node.attr]}"
             )
 
@@ -158,7 +89,7 @@ def addresses(tree: ast.Module) -> Iterator[Finding]:
     for each in classes(tree):
         if not each.is_client and each.address == "":
             what = f"{each.node.name}: an empty address is 127.0.0.1; Vyked 2.x listened everywhere"
-            yield _at(each.node, DIFFERS, what, 'say "0.0.0.0" where that is meant')
+            yield at(each.node, DIFFERS, what, 'say "0.0.0.0" where that is meant')
 
 
 def services(tree: ast.Module) -> Iterator[Finding]:
@@ -167,9 +98,11 @@ def services(tree: ast.Module) -> Iterator[Finding]:
         for method in each.methods:
             said = _MEANINGS.get((method.decorator, each.is_client))
             if said is not None:
-                yield _at(method.node, DIFFERS, f"{each.node.name}.{method.name}: {said}")
+                yield at(method.node, DIFFERS, f"{each.node.name}.{method.name}: {said}")
+            if method.decorator in VERBS and "timeout" in method.options and not each.is_client:
+                yield at(method.node, DIFFERS, f"{each.node.name}.{method.name}: {TOO_LATE}")
         if each.kind == "HTTPServiceClient":
-            yield _at(
+            yield at(
                 each.node,
                 DIFFERS,
                 f"{each.node.name}: HTTP clients work; in Vyked 2.x every call of one failed (defect 30)",
@@ -188,6 +121,7 @@ _MEANINGS = {
     ): "LEADER is the first that lives; over the channels of Vyked 2.x an event may still be lost (defects 18, 20)",
     ("publish", False): "only the parameters travel, not other local names (defect 41)",
 }
+TOO_LATE = "a route that runs into its time limit is answered with 504; it was 408 (defect 32)"
 
 
 def errors(tree: ast.Module) -> Iterator[Finding]:
@@ -197,23 +131,22 @@ def errors(tree: ast.Module) -> Iterator[Finding]:
             raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
             if last_name(raised) == "VykedServiceException":
                 what = "VykedServiceException reaches callers as RequestException; it was a result of None (defect 1)"
-                yield _at(node, DIFFERS, what)
+                yield at(node, DIFFERS, what)
         if (
             isinstance(node, ast.Call)
             and last_name(node.func) in MADE
             and any(k.arg == "ssl_context" for k in node.keywords)
         ):
             what = "ssl_context is used by python -m vyked; vyked-host run refuses it"
-            yield _at(node, DIFFERS, what, "use [security.tls] in vyked.toml there")
+            yield at(node, DIFFERS, what, "use [security.tls] in vyked.toml there")
 
 
 LOOKS: tuple[Look, ...] = (
-    loops,
+    *asyncio_looks.LOOKS,
     helpers,
-    early_coroutines,
     gone_names,
     gone_attributes,
-    old_asyncio,
+    old_aiohttp,
     addresses,
     services,
     errors,

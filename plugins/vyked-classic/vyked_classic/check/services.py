@@ -9,6 +9,10 @@ from typing import NamedTuple
 SERVICES = ("TCPService", "HTTPService")
 CLIENTS = ("TCPServiceClient", "HTTPServiceClient")
 VERBS = ("get", "post", "head", "put", "patch", "delete", "options", "trace")
+DECORATORS = frozenset(
+    ["api", "apideprecated", "deprecated", "request", "publish", "subscribe", "xsubscribe", "websocket", *VERBS]
+)
+"""Those of Vyked 2.x: the others of a method are not for the host."""
 
 
 class Method(NamedTuple):
@@ -76,6 +80,8 @@ def _methods(node: ast.ClassDef) -> Iterator[Method]:
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
             for decorator in each.decorator_list:
                 call = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if last_name(call) not in DECORATORS:
+                    continue
                 options = (
                     {k.arg: ast.unparse(k.value) for k in decorator.keywords if k.arg}
                     if isinstance(decorator, ast.Call)

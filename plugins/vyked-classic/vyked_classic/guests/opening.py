@@ -29,16 +29,21 @@ async def receiving(options: TransportOptions, env: Environment, host: HostView)
     try:
         await reception.open(where.strip("[]"), int(port), shown)
     except StartError as error:
-        raise StartError(
-            f"[transports.{env.name}] registry: {error}. Where the hosts of this mesh meet there: "
-            '[registry.embedded] address = "127.0.0.1:4499", the same in each of them'
-        ) from error
+        raise StartError(f"[transports.{env.name}] registry: {error}{HINT if taken(error) else ''}") from error
     try:
         yield
     finally:
         if bridge is not None:
             await bridge.aclose()
         await reception.aclose()
+
+
+def taken(error: StartError) -> bool:
+    """Does somebody else listen there?"""
+    return bool(getattr(error, "in_use", False))
+
+
+HINT = '. Where the hosts of this mesh meet there: [registry.embedded] address = "127.0.0.1:4499", the same in each of them'
 
 
 def certificate(options: TransportOptions, env: Environment) -> ssl.SSLContext | None:

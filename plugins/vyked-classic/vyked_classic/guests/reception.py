@@ -12,55 +12,20 @@ from typing import Any
 
 import msgspec
 
-from vyked_host import UsageError
 from vyked_host.contracts import Environment, NodeRecord, Registry
 
 from ..address import bracketed
-from ..link import Link
 from ..options import TransportOptions
+from ..reporting import UPTIMES_S, write
 from ..wire import speech
-from ..wire.packets import FAULTS, Named, Packet, Registration, Subscriptions, Wanted, params_of
+from ..wire.packets import Named, Packet, Registration, Subscriptions, Wanted, params_of
+from .guest_link import GuestLink
 from .leases import Leases
 from .probe import answers
-from .roster import Roster, Telling, report, uptimes
+from .roster import Roster, Telling, report
+from .uptimes import Uptimes
 
 ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - recognised, so that the address that was used is taken instead
-
-
-class GuestLink(Link):
-    """One connection of an old process."""
-
-    def __init__(self, env: Environment, reception: Reception, largest: int) -> None:
-        super().__init__(env, largest)
-        self._reception = reception
-        self.nodes: set[str] = set()
-        self.heard_at = env.clock.now()
-
-    def connection_made(self, transport: Any) -> None:
-        """Somebody connected."""
-        super().connection_made(transport)
-        if not self._reception.admit(self):
-            self.abort("there is no room for more connections")
-
-    @property
-    def peer_host(self) -> str:
-        """The peer's address, as the original took it for that of the service."""
-        return self.peer.rpartition(":")[0]
-
-    def heard(self, packet: Packet) -> None:
-        """A word of it."""
-        self.heard_at = self.env.clock.now()
-        handler = _HANDLERS.get(packet.type)
-        if handler is None:
-            return  # as the original: what a registry does not know it passes over
-        try:
-            handler(self._reception, self, packet)
-        except (*FAULTS, UsageError) as error:
-            self.env.log.warning("%s sends a %s that can't be taken: %s", self.peer, packet.type, error)
-
-    def lost(self, why: str) -> None:
-        """It is over."""
-        self._reception.lost(self)
 
 
 class Reception:
@@ -71,6 +36,7 @@ class Reception:
         self._options, self.env, self._registry = options, env, registry
         self.roster = Roster(env.namespace)
         self.leases = Leases(registry, env)
+        self.uptimes = Uptimes()
         self.changed: Callable[[], None] = _nobody
         self.hides: Callable[[str], bool] = _nobody_else
         self._were_here: dict[str, None] = {}
@@ -89,7 +55,11 @@ class Reception:
             uri, lambda: GuestLink(self.env, self, self._options.packet), tls
         )
         tasks = self.env.tasks
-        self._cancels = [tasks(self._follow(), "mesh for guests"), tasks(self._look_after(), "guests that are silent")]
+        lines = write(UPTIMES_S * min(1.0, self.env.timing.scale), lambda: self.uptimes.lines(self.env.clock.unix()))
+        self._cancels = [
+            tasks(self._follow(), "mesh for guests"), tasks(self._look_after(), "guests that are silent"),
+            tasks(lines, "uptimes of guests"),
+        ]  # fmt: skip
         self.env.log.info("registry of Vyked 2.x at %s:%d", *_name(server))
 
     async def aclose(self) -> None:
@@ -103,6 +73,12 @@ class Reception:
         await self.leases.aclose()
 
     # ---- what old processes say --------------------------------------------------------------------------------------
+    def heard(self, link: GuestLink, packet: Packet) -> None:
+        """A packet of an old process. One that a registry does not know is passed over, as it was."""
+        handler = _HANDLERS.get(packet.type)
+        if handler is not None:
+            handler(self, link, packet)
+
     def register(self, link: GuestLink, packet: Packet) -> None:
         """A service is there."""
         said: Registration = params_of(packet)
@@ -115,8 +91,11 @@ class Reception:
         self._doubted.discard(said.node_id)
         self._were_here.pop(said.node_id, None)
         host = self._advertised(said, link)
-        self._tell(self.roster.register(said, host, self.env.clock.unix()))
-        for text in self.roster.never_matching(self.roster.guests[said.node_id]):
+        tellings = self.roster.register(said, host)
+        guest = self.roster.guests[said.node_id]
+        self.uptimes.came(guest.spot, self.env.clock.unix())
+        self._tell(tellings)
+        for text in self.roster.never_matching(guest):
             self.env.log.warning("%s", text)
 
     def _advertised(self, said: Registration, link: GuestLink) -> str:
@@ -165,7 +144,7 @@ class Reception:
 
     def uptime_report(self, link: GuestLink, _packet: Packet) -> None:
         """Somebody asks since when services are here."""
-        link.send(speech.packet("uptime_report", params=uptimes(self.roster)))
+        link.send(speech.packet("uptime_report", params=self.uptimes.report()))
 
     def services_report(self, link: GuestLink, _packet: Packet) -> None:
         """Somebody asks for all of them."""
@@ -228,6 +207,7 @@ class Reception:
         self._were_here[node_id] = None  # the registry of the mesh may still tell of it
         if len(self._were_here) > REMEMBERED:
             self._were_here.pop(next(iter(self._were_here)))
+        self.uptimes.went(node_id, self.env.clock.unix())
         self._tell(self.roster.leave(node_id))
 
     # ---- telling -----------------------------------------------------------------------------------------------------

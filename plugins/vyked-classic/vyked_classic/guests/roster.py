@@ -53,8 +53,8 @@ class Wish(NamedTuple):
 class Guest:
     """One registered service of Vyked 2.x."""
 
-    def __init__(self, spot: Spot, needs: Sequence[Key], dialect: Dialect, since: float) -> None:
-        self.spot, self.needs, self.dialect, self.since = spot, tuple(dict.fromkeys(needs)), dialect, since
+    def __init__(self, spot: Spot, needs: Sequence[Key], dialect: Dialect) -> None:
+        self.spot, self.needs, self.dialect = spot, tuple(dict.fromkeys(needs)), dialect
         self.told: dict[Key, dict[str, Spot]] | None = None
         self.wishes: tuple[Wish, ...] = ()
 
@@ -99,11 +99,11 @@ class Roster:
         self._others: tuple[Spot, ...] = ()
 
     # ---- what happens ------------------------------------------------------------------------------------------------
-    def register(self, said: Registration, host: str, since: float) -> list[Telling]:
+    def register(self, said: Registration, host: str) -> list[Telling]:
         """A service is there, new or again. Raises UsageError, ValueError when it can't be taken."""
         name, version = said.of
         spot = Spot(name, str(parse(version)), version, host, said.port_number, said.node_id, said.type)
-        guest = Guest(spot, [each.of for each in said.needs], said.dialect, since)
+        guest = Guest(spot, [each.of for each in said.needs], said.dialect)
         before = self.guests.get(said.node_id)
         guest.wishes = before.wishes if before is not None else ()
         self.guests[said.node_id] = guest
@@ -233,15 +233,4 @@ def report(roster: Roster) -> Mapping[str, Mapping[str, list[list[object]]]]:
             *([] if guest.is_active else ["is_pending"]),
         ]
         found.setdefault(spot.name, {}).setdefault(spot.version, []).append(line)
-    return found
-
-
-def uptimes(roster: Roster) -> Mapping[str, Mapping[str, Mapping[str, object]]]:
-    """``name/version`` -> host -> since when, in seconds since 1970; a second one on a host is told with its port."""
-    found: dict[str, dict[str, Mapping[str, object]]] = {}
-    for guest in roster.guests.values():
-        spot = guest.spot
-        hosts = found.setdefault(f"{spot.name}/{spot.version}", {})
-        where = f"{spot.host}:{spot.port}" if spot.host in hosts else spot.host
-        hosts[where] = {"uptime": int(guest.since), "node_id": spot.node_id}
     return found
