@@ -1,4 +1,4 @@
-"""A host that serves over subjects alone, in a process of its own, to be killed: prints its node id when it is there."""
+"""A host that serves over subjects alone, in a process of its own, to be killed: prints its node id when it is there, and a line for each call that hangs."""
 
 import asyncio
 import sys
@@ -28,6 +28,7 @@ class Shop(Service, name="shop", version="1.0.0"):
 
     @api
     async def hang(self) -> None:
+        print("a call hangs", flush=True)
         await asyncio.Event().wait()
 
 

@@ -192,7 +192,10 @@ async def test_hosts_without_a_port_call_one_another_and_a_kill_costs_no_idempot
     async with Host(text=FILE.format(url=shared.url)) as here:
         shop = here.client(Shop)  # by its class: a client by name knows nothing of what may run twice
         await eventually(lambda: len(here.node.directory.nodes) == 3, 60)
-        hanging = [asyncio.ensure_future(shop.hang.using(timeout=20)()) for _ in range(8)]
+        hanging, hangs = [], asyncio.ensure_future(asyncio.to_thread(hosts[0].stdout.readline))
+        while not hangs.done():  # it may not be connected yet
+            hanging.append(asyncio.ensure_future(shop.hang.using(timeout=60)()))
+            await asyncio.wait({hangs}, timeout=0.2)
         assert await shop.echo(text="a") == "a"
         hosts[0].kill()
         for at in range(50):

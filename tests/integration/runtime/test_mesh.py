@@ -159,7 +159,9 @@ async def test_a_graceful_stop_is_seen_at_once_and_both_ways_are_told(party: Par
 
 
 async def test_a_node_whose_connection_ends_is_down_at_once_and_gone_after_the_grace(party: Party) -> None:
-    watcher, shop, other = await party.host(Cart), await party.host(Shop), await party.host(Shop)
+    # a grace of 2 s: a registry that was held up itself for a heartbeat takes a lost connection for silence, as it has to
+    slow = ("timing.heartbeat=50", "timing.lease=150", "timing.gone_after=50", "timing.sweep=10")
+    watcher, shop, other = [await party.host(each, overrides=slow) for each in (Cart, Shop, Shop)]
     await party.meet()
     seen: list[tuple[float, Change]] = []
     began = asyncio.get_running_loop().time()
@@ -175,7 +177,7 @@ async def test_a_node_whose_connection_ends_is_down_at_once_and_gone_after_the_g
     await eventually(lambda: any(node_id in change.gone for _, change in seen))
     down = next(at for at, change in seen if change.doubts.get(node_id) == "down")
     gone = next(at for at, change in seen if node_id in change.gone)
-    assert 0.19 <= gone - down <= 0.2 + 0.04 + 0.25 + more()
+    assert 1.9 <= gone - down <= 2.0 + 0.4 + 0.25 + more()
     assert await watcher.client(Cart).where() == "1.2.0"
     assert party.is_seen(watcher, watcher, other)
 

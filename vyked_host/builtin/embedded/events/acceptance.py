@@ -15,7 +15,8 @@ async def outcome(accepting: Sequence[Awaitable[None]], refused: Refusal | None)
         try:
             await each
         except CallError as error:
-            error.__traceback__ = None  # it leads here, to who holds the error: a ring with all that was to be published
+            # it leads here, to who holds the error: a ring, and with it all that was to be published
+            error.__traceback__ = None
             again = error.code == "UNAVAILABLE"
             for rest in accepting[at + 1 :]:
                 _unheard(rest)
