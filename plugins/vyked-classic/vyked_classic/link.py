@@ -14,6 +14,8 @@ from .wire import speech
 from .wire.packets import Dialect, Packet
 from .wire.stream import Malformed, Stream
 
+BATCH, BATCH_BYTES = 16, 64 << 10
+"""Packets and bytes of one turn that are written before it ends: so the peer works on the first while the others are made."""
 PATIENCE = 100
 """Malformed packets on one connection before it is closed: a peer that sends nothing else costs work for nothing."""
 
@@ -27,7 +29,7 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiting: list[bytes] = []
-        self._malformed = 0
+        self._malformed = self._waiting_bytes = 0
         self._last_heard = 0.0
         self._cancel_write: Callable[[], None] = _nothing
         self._cancel_pulse: Callable[[], None] = _nothing
@@ -98,14 +100,17 @@ class Link(asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def send(self, packet: bytes) -> None:
-        """Write `packet` with those of this turn of the loop. What is sent on a connection that is over is dropped."""
+        """Write `packet` with others of this turn of the loop. What is sent on a connection that is over is dropped."""
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(packet)
         self._waiting.append(self._stream.delimiter)
+        self._waiting_bytes += len(packet)
+        if len(self._waiting) >= 2 * BATCH or self._waiting_bytes >= BATCH_BYTES:
+            self._flush()
 
     def _flush(self) -> None:
-        waiting, self._waiting = b"".join(self._waiting), []
+        waiting, self._waiting, self._waiting_bytes = b"".join(self._waiting), [], 0
         if waiting and self._transport is not None:
             self._transport.write(waiting)
 

@@ -12,7 +12,7 @@ from ...wire.packets import BROKEN, Packet, Role
 from .counters import Counters
 from .output import Output
 from .pulse import Pulse
-from .sockets import peer_address, tune
+from .sockets import gathering, peer_address, tune
 
 READ_TURN_BYTES = 192 << 10
 """Input that came at once from which others of this loop get their turn before more is read: uvloop reads 8 MiB of one socket
@@ -40,6 +40,7 @@ class Link(Output):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
         self._transport = cast(asyncio.Transport, transport)
+        self._gather = gathering(self._transport)
         timing = self._env.timing
         tune(self._transport, timing.ping + timing.pong)
         self.peer = peer_address(self._transport)

@@ -8,7 +8,7 @@ follow only while the socket takes them, so a small packet waits for two of them
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from ...contracts import Environment
@@ -38,6 +38,7 @@ class Output(asyncio.Protocol):
         "_counters",
         "_env",
         "_full",
+        "_gather",
         "_loop",
         "_now",
         "_out",
@@ -58,6 +59,7 @@ class Output(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._now = env.clock.now
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)  # before connection_made nothing is sent
+        self._gather: Callable[[Sequence[bytes | memoryview]], None]
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._scheduled = False
@@ -108,7 +110,7 @@ class Output(asyncio.Protocol):
             return
         self._flush()
         if not self._over:
-            self._transport.writelines(payload.next())
+            self._gather(payload.next())
 
     def _emit_large(self, call_id: int, packet: Payload | bytes) -> None:
         """Send it when nothing small waits, after what waits of its call."""
@@ -137,7 +139,7 @@ class Output(asyncio.Protocol):
                 break
             self._flush()
             call_id, buffers = self._outbox.next()
-            self._transport.writelines(buffers)
+            self._gather(buffers)
             room -= sum(map(len, buffers))
             self._moved(call_id)
         self._relieve()
@@ -219,7 +221,7 @@ class Output(asyncio.Protocol):
         """Hand over what waits: nothing comes after it."""
         self._flush()
         while self._waits:
-            self._transport.writelines(self._outbox.next()[1])
+            self._gather(self._outbox.next()[1])
 
     def _clear(self) -> None:
         self._out.clear()

@@ -7,6 +7,8 @@ import ipaddress
 import os
 import resource
 import socket
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 HIGH_WATER, LOW_WATER = 128 << 10, 32 << 10
@@ -30,6 +32,17 @@ def tune(transport: asyncio.Transport, user_timeout_s: float) -> None:
     ):  # fmt: skip
         if hasattr(socket, name):  # not every system has each of them
             found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def gathering(
+    transport: asyncio.Transport, version: tuple[int, ...] = sys.version_info[:3]
+) -> Callable[[Sequence[bytes | memoryview]], None]:
+    """What writes several buffers to `transport` at once, without a copy of them where that can be had. asyncio's own transport of
+    3.12.0 to 3.12.8 and of 3.13.0 and 3.13.1 tells nobody when too much waits in it then (CVE-2024-12254, gh-127655)."""
+    is_deaf = (3, 12) <= version < (3, 12, 9) or (3, 13) <= version < (3, 13, 2)
+    if not (is_deaf and type(transport).__module__ == "asyncio.selector_events"):
+        return transport.writelines
+    return lambda buffers: transport.write(b"".join(buffers))
 
 
 def peer_host(transport: asyncio.Transport) -> str:
