@@ -15,6 +15,7 @@ async def outcome(accepting: Sequence[Awaitable[None]], refused: Refusal | None)
         try:
             await each
         except CallError as error:
+            error.__traceback__ = None  # it leads here, to who holds the error: a ring with all that was to be published
             again = error.code == "UNAVAILABLE"
             for rest in accepting[at + 1 :]:
                 _unheard(rest)
