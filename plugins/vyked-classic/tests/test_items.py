@@ -81,16 +81,28 @@ def test_what_configure_says_is_where_others_are_met_whenever_it_is_said(host):
     assert 'url = "redis://127.0.0.1:6379"' in text
 
 
+@pytest.mark.parametrize("address", [None, ""])
+def test_a_service_without_an_address_is_told_where_it_listens(host, caplog, address):
+    text = host.tables({"tcp": vyked.TCPService("some", 1, address, 1)})
+    assert 'host = "127.0.0.1"' in text
+    assert "some: without an address it listens at 127.0.0.1; Vyked 2.x listened everywhere" in caplog.text
+
+
 def registered(port):
     """(service, version, kind) of those who are registered there, "nobody", or None where no answer came."""
     with contextlib.suppress(SystemExit):
         return {tuple(line.split()[:3]) for line in listed(f"127.0.0.1:{port}")} or "nobody"
 
 
-@pytest.mark.parametrize("repository", [(), ("with",)])
-def test_a_registry_takes_an_address_and_may_take_a_repository(running, repository):
+@pytest.mark.parametrize(
+    ("repository", "told"),
+    [((), "listens at 127.0.0.1: Vyked 2.x listened everywhere"), (("with",), "on every address")],
+)
+def test_a_registry_takes_an_address_and_may_take_a_repository(running, repository, told):
     port = free_port()
-    running(Process("-m", "vyked", "old_code/registry.py", str(port), *repository)).logged("registry of Vyked 2.x at")
+    process = running(Process("-m", "vyked", "old_code/registry.py", str(port), *repository))
+    process.logged(f"the registry listens {told}" if repository else f"the registry {told}")
+    process.logged(f"registry of Vyked 2.x at {'0.0.0.0' if repository else '127.0.0.1'}:{port}")
     assert eventually(lambda: registered(port)) == "nobody"
 
 
@@ -215,6 +227,10 @@ class Routes(Base):
     async def refused(self, request):
         raise vyked.VykedServiceException("refused")
 
+    @get("/placed/{n}", ["one"], 30)
+    def placed(self, request):
+        return vyked.Response(text=request.match_info["n"])
+
     @get(path="/teapot")
     async def teapot(self, request):
         return vyked.Response(status=418)
@@ -262,6 +278,13 @@ async def test_paths_are_written_as_aiohttp_takes_them_and_may_be_several(web):
     assert await web(f"/number/12{query}") == (200, "12")
     assert (await web(f"/number/x{query}"))[0] == 404
     assert await web(f"/zero{query}") == (200, "0")
+
+
+async def test_path_parameters_and_time_limit_may_be_given_by_place(web):
+    assert await web("/placed/1?one=1") == (200, "1")
+    assert (await web("/placed/1"))[0] == 400
+    (found,) = [each for each in ByVerb().__describe__().endpoints if each.name == "placed"]
+    assert found.timeout_s == 30
 
 
 @pytest.mark.parametrize("verb", VERBS)

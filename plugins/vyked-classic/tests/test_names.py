@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import json
+import os
 import re
 import signal
 import socket
@@ -13,7 +14,6 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import importlib_metadata
 import pytest
 import vyked
 from processes import HERE, Process, free_port
@@ -23,7 +23,6 @@ from vyked.pinger import Pinger, TCPPinger
 from vyked.pubsub import PubSub
 from vyked.utils.jsonencoder import VykedEncoder
 from vyked.utils.stats import Aggregator, Stats
-from vyked_classic import shim
 from vyked_classic.wire.packets import PARAMS, params_of
 from vyked_classic.wire.stream import Stream
 
@@ -42,7 +41,9 @@ NAMES = {
     "vyked.pinger": "Pinger TCPPinger HTTPPinger",
     "vyked.pubsub": "PubSub",
     "vyked.packet": "ControlPacket MessagePacket",
-    "vyked.services": "TCPService HTTPService",
+    "vyked.services": """TCPService HTTPService TCPServiceClient HTTPServiceClient api apideprecated request publish subscribe xsubscribe get post
+        head put patch delete options trace websocket""",
+    "vyked.wrappers": "Request Response",
     "vyked.host": "Host",
     "vyked.decorators.tcp": "api apideprecated deprecated request publish subscribe xsubscribe",
     "vyked.decorators.http": "get post head put patch delete options trace",
@@ -75,10 +76,27 @@ async def test_asyncio_coroutine_is_restored_for_generators_and_plain_functions(
     assert (await one(), await two(), await asyncio.coroutine(three)()) == (1, 2, 3)
 
 
-def test_the_original_beside_it_is_named(monkeypatch):
-    monkeypatch.setattr(importlib_metadata, "version", lambda name: "2.1.91")
-    with pytest.warns(RuntimeWarning, match=r"vyked 2\.1\.91 is installed beside vyked-classic.*pip uninstall vyked"):
-        shim.warn_of_the_original()
+NAMED = "RuntimeWarning: vyked 2.1.91 is installed beside vyked-classic, and both have the package `vyked`: pip uninstall vyked"
+
+
+def beside(folder, *words):
+    """What a program says where the folder has a distribution `vyked` installed, and perhaps its package."""
+    (folder / "vyked-2.1.91.dist-info").mkdir()
+    (folder / "vyked-2.1.91.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: vyked\nVersion: 2.1.91\n")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
+    return subprocess.run([sys.executable, *words], cwd=HERE, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_the_original_beside_it_is_named(tmp_path):
+    done = beside(tmp_path, "-m", "vyked", "nothing.py")
+    assert (NAMED in done.stderr, "nothing.py is no file" in done.stderr) == (True, True), done.stderr
+
+
+def test_the_original_that_was_installed_over_it_is_named_by_vyked_host(tmp_path):
+    (tmp_path / "vyked").mkdir()
+    (tmp_path / "vyked" / "__init__.py").write_text("from asyncio import async\n")
+    done = beside(tmp_path, "-m", "vyked_host", "classic", "check", "old_code/early.py")
+    assert (done.returncode, NAMED in done.stderr) == (0, True), done.stderr
 
 
 def test_packets_are_made_as_the_wire_has_them():
@@ -115,9 +133,10 @@ def test_times_are_written_as_whole_seconds():
 
 def test_the_stats_are_a_tree_with_the_average_of_the_last_ten():
     for time in range(20):
-        Aggregator.update_stats("kept", "succesful", True, "tcp", float(time))
-    endpoint = json.loads(Aggregator.dump_stats())["sub"]["tcp"]["sub"]["kept"]
-    assert (endpoint["count"], endpoint["success_count"], endpoint["average"]) == (20, 20, 14.5)
+        Aggregator.update_stats("kept", "succesful", float(time), "tcp")
+    Aggregator.update_stats("kept", "timeout", 14.5, "tcp", success=False)
+    endpoint = Aggregator.dump_stats()["sub"]["tcp"]["sub"]["kept"]
+    assert (endpoint["count"], endpoint["success_count"], endpoint["average"]) == (21, 20, 14.95)
     assert endpoint["sub"]["succesful"]["count"] == 20
     (line,) = [each for each in Aggregator.endpoints() if each["method"] == "kept"]
     assert line["CODE_succesful"] == 20

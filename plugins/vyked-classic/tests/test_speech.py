@@ -83,7 +83,9 @@ def response(packet):
     else:
         outcome = speech.result(bytes(said.result))
     goes = speech.goes(said.old_api, said.replacement_api) if said.old_api else b""
-    return speech.response(packet.to, bytes(packet.entity), speech.quoted(said.request_id), outcome, goes)
+    return speech.response(
+        speech.quoted(packet.to), bytes(packet.entity), speech.quoted(said.request_id), outcome, goes
+    )
 
 
 CALLS = {"request": request, "response": response}

@@ -1,6 +1,5 @@
 """What is counted of calls, and the lines that are logged of it."""
 
-import json
 import logging
 
 import pytest
@@ -54,7 +53,7 @@ async def test_outcomes_are_counted_by_endpoint_and_logged(caplog):
             await client.breaks()
         await eventually(lambda: any("CODE_handled_error" in each.message for each in caplog.records))
         await eventually(lambda: any("tcp_total_requests" in each.message for each in caplog.records))
-    endpoints = json.loads(Aggregator.dump_stats())["sub"]["tcp"]["sub"]
+    endpoints = Aggregator.dump_stats()["sub"]["tcp"]["sub"]
     assert endpoints["works"]["sub"]["succesful"]["count"] == 1
     assert endpoints["refuses"]["sub"]["handled_error"]["count"] == 1
     assert endpoints["breaks"]["sub"]["unhandled_error"]["count"] == 1

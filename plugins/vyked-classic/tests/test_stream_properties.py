@@ -8,7 +8,7 @@ import random
 from captured import segments, streams
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from vyked_classic.wire.packets import FAULTS, PARAMS, Packet, params_of
+from vyked_classic.wire.packets import FAULTS, PARAMS, Packet, params_of, plain_arguments
 from vyked_classic.wire.stream import ENDLESS, FORK, Malformed, Stream
 
 CAPTURED = [data for data in streams().values() if data]
@@ -133,3 +133,30 @@ def test_every_single_byte_split_of_one_exchange():
     for at in rng.sample(range(len(data)), 300):
         assert fed([data[:at], data[at:]]) == whole
     assert fed([data[at : at + 1] for at in range(len(data))]) == whole
+
+
+NAMES = st.sampled_from(["data", "request_id", "entity", "from_id", ', "request_id": "a"}', "\\"]) | st.text()
+ID = st.from_regex(r"[-0-9a-zA-Z]{1,8}", fullmatch=True) | st.text(max_size=3)
+
+
+@given(st.dictionaries(NAMES, JSON | NAMES, max_size=4), ID, st.booleans(), st.booleans())
+@example({"data": ', "request_id": "a"}'}, "0a", False, False)
+@example({"data": {"request_id": "b"}}, "0a", False, False)
+@example({"entity": 1}, "0a", False, False)
+def test_arguments_that_are_cut_off_are_those_that_are_read(arguments, request_id, twice, ascii_only):
+    members = [*arguments.items(), *[("request_id", "other")] * twice, ("request_id", request_id)]
+    payload = "{" + ", ".join(
+        f"{json.dumps(name, ensure_ascii=ascii_only)}: {json.dumps(value, ensure_ascii=ascii_only)}" for name, value in members
+    )  # fmt: skip
+    found = plain_arguments(f"{payload}}}".encode("utf-8", "surrogatepass"))
+    if found is not None:
+        read = {name: value for name, value in members if name != "request_id"}
+        assert (json.loads(found[0]), json.loads(found[1])) == (read, request_id)
+        assert not {"entity", "from_id"} & set(read)
+
+
+def test_arguments_as_everybody_writes_them_are_cut_off():
+    request = {"user_name": "ada", "rows": [{"a": 1}], "request_id": "12ab34cd"}
+    assert plain_arguments(json.dumps(request).encode()) == (b'{"user_name": "ada", "rows": [{"a": 1}]}', b'"12ab34cd"')
+    for other in ({"request_id": "12ab34cd"}, request | {"x": 1}, {"entity": 1} | request, {"text": "é"} | request):
+        assert plain_arguments(json.dumps(other).encode()) is None

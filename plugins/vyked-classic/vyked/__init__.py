@@ -20,21 +20,10 @@ from vyked_host import (  # noqa: E402 - old code may be imported by what follow
     Response,
     VykedServiceError,
     VykedServiceException,
-    delete,
-    get,
-    head,
-    options,
-    patch,
-    post,
-    publish,
-    put,
-    request,
-    subscribe,
-    trace,
-    websocket,
 )
 
-from .decorators.tcp import api, apideprecated, xsubscribe  # noqa: E402
+from .decorators.http import delete, get, head, options, patch, post, put, trace, websocket  # noqa: E402
+from .decorators.tcp import api, apideprecated, publish, request, subscribe, xsubscribe  # noqa: E402
 from .host import Host  # noqa: E402
 from .services import HTTPService, HTTPServiceClient, TCPService, TCPServiceClient  # noqa: E402
 from .utils import log  # noqa: E402

@@ -145,7 +145,8 @@ def of_all(pages: Mapping[str, ssl.SSLContext]) -> ssl.SSLContext | None:
 
 def warn_of_the_address(service: Any) -> None:
     """What an address means here is not what it meant."""
-    if service.host == "":
+    if not service.host:
         log.warning(
-            "%s: an empty address is 127.0.0.1 here; Vyked 2.x listened everywhere: give 0.0.0.0 for that", service.name
+            "%s: without an address it listens at 127.0.0.1; Vyked 2.x listened everywhere: give 0.0.0.0 for that",
+            service.name,
         )

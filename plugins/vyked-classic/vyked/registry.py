@@ -20,7 +20,7 @@ from vyked_classic.wire import speech
 from vyked_classic.wire.packets import Packet
 from vyked_classic.wire.stream import Stream
 
-from .host import ANYWHERE, Host, quoted
+from .host import ANYWHERE, NEAR, Host, quoted
 
 USAGE = "usage: python -m vyked.registry [HOST [PORT]], or --list HOST:PORT"
 ANSWER_S = 5.0
@@ -34,16 +34,21 @@ class Repository:
 
 
 class Registry:
-    """The registry's process. An empty `ip` is 127.0.0.1; ``0.0.0.0`` is every address, which is warned of."""
+    """The registry's process. An empty `ip` is 127.0.0.1, as is none; others may be reached from other machines. Of both is warned."""
 
     def __init__(self, ip: str | None = None, port: int = 4500, repository: object = None) -> None:
         self.ip, self.port, self.repository = ip or "127.0.0.1", port, repository
+        self._is_said = bool(ip)
 
     def start(self) -> None:
         """Serve until a signal. Ends the process with the exit code of ``vyked-host run`` when that is not 0."""
-        if self.ip in ANYWHERE:
+        if not self._is_said:
+            log.warning("the registry listens at 127.0.0.1: Vyked 2.x listened everywhere: give 0.0.0.0 for that")
+        elif self.ip not in NEAR:
+            where = "on every address" if self.ip in ANYWHERE else f"at {self.ip}"
             log.warning(
-                "the registry listens on every address, and whoever reaches it may register: there is no secret in the old wire"
+                "the registry listens %s, and whoever reaches it may register: there is no secret in the old wire",
+                where,
             )
         code = Host.serve(self._text(), title="vyked-registry")
         if code:
@@ -110,7 +115,7 @@ def main(words: list[str]) -> None:
         return
     if len(words) > 2 or any(each.startswith("-") for each in words):
         raise SystemExit(USAGE)
-    ip, port = (*words, *("127.0.0.1", "4500")[len(words) :])[:2]
+    ip, port = (*words, *("", "4500")[len(words) :])[:2]
     if not port.isdigit():
         raise SystemExit(f"{port!r} is no port; {USAGE}")
     Registry(ip, int(port)).start()

@@ -11,12 +11,17 @@ import msgspec
 from vyked_classic.times import in_seconds
 
 import vyked_host
-from vyked_host import Request, Response, get
+from vyked_host import Request, Response
 from vyked_host.contracts import EndpointDescription, Kind
 
+from .decorators.http import delete, get, head, options, patch, post, put, trace, websocket
+from .decorators.tcp import api, apideprecated, publish, request, subscribe, xsubscribe
 from .utils.stats import Aggregator
 
-__all__ = ["HTTPService", "HTTPServiceClient", "TCPService", "TCPServiceClient"]
+__all__ = [
+    "HTTPService", "HTTPServiceClient", "TCPService", "TCPServiceClient", "api", "apideprecated", "delete", "get", "head", "options",
+    "patch", "post", "publish", "put", "request", "subscribe", "trace", "websocket", "xsubscribe",
+]  # fmt: skip
 
 
 class _Publishing(vyked_host.Service):
@@ -51,10 +56,10 @@ class HTTPServiceClient(vyked_host.HTTPServiceClient):
 class HTTPService(_Publishing, vyked_host.HTTPService):
     """As vyked-host has it, and with figures in the shape of Vyked 2.x."""
 
-    @get(path="/_stats")
+    @vyked_host.get(path="/_stats")
     def stats(self, _request: Request) -> Response:
         """What the calls of this process took and how they ended, where the middleware ``classic`` counts them."""
-        return Response(text=Aggregator.dump_stats(), content_type="application/json")
+        return Response(text=json.dumps(Aggregator.dump_stats()), content_type="application/json")
 
     def __endpoint__(self, endpoint: EndpointDescription) -> EndpointDescription:
         """`endpoint`; the parameters that its method asks for are looked for here, where a missing one is counted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ class Link(asyncio.Protocol):
         self._waiting: list[bytes] = []
         self._malformed = self._waiting_bytes = 0
         self._last_heard = 0.0
+        self._due = math.inf  # when the next look at the peer is
         self._cancel_write: Callable[[], None] = _nothing
         self._cancel_pulse: Callable[[], None] = _nothing
         self.peer = ""
@@ -129,16 +131,17 @@ class Link(asyncio.Protocol):
 
     # ---- is the peer there? ------------------------------------------------------------------------------------------
     def watch(self, node_id: str) -> None:
-        """Ping the peer when it is quiet for `[timing] ping`, and give it up when it stays so for `pong` more."""
+        """Ping the peer when it is quiet for `[timing] ping`, and give it up when it stays so for `pong` more. A host that was held
+        up itself asks once more: what came meanwhile may not have been read."""
         timing, now = self.env.timing, self.env.clock.now()
-        quiet = now - self._last_heard
-        if quiet >= timing.ping + timing.pong:
+        quiet, is_late = now - self._last_heard, now - self._due > timing.pong / 2
+        if quiet >= timing.ping + timing.pong and not is_late:
             self.abort(f"it has not answered for {quiet:.1f} s")
             return
         if quiet >= timing.ping:
             self.send(speech.ping(node_id))
-        pause = timing.pong if quiet >= timing.ping else timing.ping - quiet
-        self._cancel_pulse = self.env.clock.at(now + max(pause, 0.01), lambda: self.watch(node_id))
+        self._due = now + max(timing.pong if quiet >= timing.ping else timing.ping - quiet, 0.01)
+        self._cancel_pulse = self.env.clock.at(self._due, lambda: self.watch(node_id))
 
 
 def _nothing() -> None:

@@ -67,4 +67,4 @@ class Counting(Middleware):
     def _ended(self, name: str, status: Any, raw: bool, took_ms: float) -> None:
         well = status == "succesful" or (isinstance(status, int) and status < 400)
         self._totals(raw, "total_responses" if well else "total_errors")
-        self._update(name, status, well, self.kinds[raw], took_ms)
+        self._update(name, status, took_ms, self.kinds[raw], well)

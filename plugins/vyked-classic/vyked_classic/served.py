@@ -16,7 +16,7 @@ from .faults import failure_of
 from .link import Link
 from .metadata import with_app
 from .wire import speech
-from .wire.packets import FAULTS, Packet, text_of
+from .wire.packets import FAULTS, Packet, plain_arguments, text_of
 
 LONGEST_S = 600.0
 """The time limit of an api that names none, as in Vyked 2.x."""
@@ -91,7 +91,7 @@ class Reply(Sink):
     __slots__ = ("_entity", "_gone", "_link", "_request_id", "_to")
 
     def __init__(self, link: ServedLink, packet: Packet, request_id: bytes, gone: bytes = b"") -> None:
-        self._link, self._to, self._entity = link, packet.from_, bytes(packet.entity)
+        self._link, self._to, self._entity = link, link.quoted(packet.from_), bytes(packet.entity)
         self._request_id, self._gone = request_id, gone
 
     def respond(self, call: Call, body: Any) -> None:
@@ -122,6 +122,7 @@ class ServedLink(Link):
         self._serving = serving
         self._last = 0
         self._peer = Peer(address="")
+        self._from: tuple[str | None, bytes] = (None, b"null")
 
     def connection_made(self, transport: Any) -> None:
         """Somebody connected."""
@@ -133,6 +134,12 @@ class ServedLink(Link):
     def lost(self, why: str) -> None:
         """It is over."""
         self._serving.forget(self)
+
+    def quoted(self, sender: str | None) -> bytes:
+        """`sender` as JSON: a connection has the same one in nearly every request."""
+        if self._from[0] != sender:
+            self._from = (sender, b"null" if sender is None else speech.quoted(sender))
+        return self._from[1]
 
     def heard(self, packet: Packet) -> None:
         """A request, a ping, or an event as release 2.1.91 sends it to an xsubscriber; anything else is not for a service."""
@@ -153,9 +160,9 @@ class ServedLink(Link):
             self.env.log.warning("event %s of %s is for nobody here", found, self.peer)
 
     def _request(self, packet: Packet) -> None:
+        payload = bytes(packet.payload)
         try:
-            arguments = _arguments(packet.payload)
-            request_id = _request_id(arguments)
+            arguments, request_id = plain_arguments(payload) or _taken_apart(payload)
         except FAULTS as error:
             self.env.log.warning("a request of %s can't be answered, it has no request_id: %s", self.peer, error)
             return
@@ -171,15 +178,25 @@ class ServedLink(Link):
         else:
             self._run(packet, offer, arguments, request_id)
 
-    def _run(self, packet: Packet, offer: Offer, arguments: dict[str, Any], request_id: bytes) -> None:
-        for each in offer.removed:
-            arguments.pop(each, None)
+    def _run(self, packet: Packet, offer: Offer, arguments: bytes | dict[str, Any], request_id: bytes) -> None:
         self._last += 1
         call = Call(
-            self._last, offer.at, "json", _encode(arguments), self.env.clock.now() + LONGEST_S, self._peer,
-            entity=text_of(packet.entity), metadata=with_app(text_of(packet.app)),
+            self._last, offer.at, "json", arguments if isinstance(arguments, bytes) else _without(offer.removed, arguments),
+            self.env.clock.now() + LONGEST_S, self._peer, entity=text_of(packet.entity), metadata=with_app(text_of(packet.app)),
         )  # fmt: skip
         self._serving.calls.dispatch(call, Reply(self, packet, request_id, offer.deprecated))
+
+
+def _taken_apart(payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """The arguments, what belongs to the wire among them, and the id. Raises one of FAULTS."""
+    arguments = _arguments(payload)
+    return arguments, _request_id(arguments)
+
+
+def _without(names: frozenset[str], arguments: dict[str, Any]) -> bytes:
+    for each in names:
+        arguments.pop(each, None)
+    return _encode(arguments)
 
 
 def _request_id(arguments: Mapping[str, msgspec.Raw]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -16,10 +16,19 @@ def in_seconds(value: Any) -> Any:
         return value
     if isinstance(value, datetime.datetime):
         return int(value.timestamp())
-    if isinstance(value, Mapping):
-        found = {name: in_seconds(each) for name, each in value.items()}
-        return found if any(found[name] is not each for name, each in value.items()) else value
+    if kind is dict or isinstance(value, Mapping):
+        changes = _changed(value.items())
+        return {**value, **changes} if changes else value
     if kind is list or kind is tuple:
-        items = [in_seconds(each) for each in value]
-        return items if any(one is not other for one, other in zip(items, value, strict=True)) else value
+        changes = _changed(enumerate(value))
+        return [changes.get(at, each) for at, each in enumerate(value)] if changes else value
     return value
+
+
+def _changed(items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Place -> what stands there instead, of those places where it is something else."""
+    found = {}
+    for place, value in items:
+        if type(value) not in PLAIN and (new := in_seconds(value)) is not value:
+            found[place] = new
+    return found

@@ -6,5 +6,6 @@ from vyked import Registry
 from vyked.registry import Repository
 
 if __name__ == "__main__":
-    more = (Repository(),) if sys.argv[2:] else ()
-    Registry("127.0.0.1", int(sys.argv[1]), *more).start()
+    port = int(sys.argv[1])
+    registry = Registry("0.0.0.0", port, Repository()) if sys.argv[2:] else Registry("", port)
+    registry.start()

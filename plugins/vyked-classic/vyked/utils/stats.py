@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from typing import Any, ClassVar
 
@@ -71,19 +70,21 @@ class Aggregator:
 
     @classmethod
     def update_stats(
-        cls, endpoint: str, status: Any, success: bool, server_type: str, time_taken: float
+        cls, endpoint: str, status: Any, time_taken: float, server_type: str, success: bool = True
     ) -> None:  # fmt: skip
         """One call has ended; `time_taken` in milliseconds."""
         unit = cls._stats
         unit.update(time_taken, success)
         for key in (server_type, endpoint, str(status)):
-            unit = unit.sub.setdefault(key, StatUnit(key))
+            if key not in unit.sub:
+                unit.sub[key] = StatUnit(key)
+            unit = unit.sub[key]
             unit.update(time_taken, success)
 
     @classmethod
-    def dump_stats(cls) -> str:
-        """The whole tree as JSON."""
-        return json.dumps(cls._stats.to_dict())
+    def dump_stats(cls) -> dict[str, Any]:
+        """The whole tree, as plain data."""
+        return cls._stats.to_dict()
 
     @classmethod
     def endpoints(cls) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ Everything is ASCII: a receiver of the original breaks off the connection when a
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import secrets
@@ -211,17 +212,21 @@ def with_request_id(arguments: bytes, request_id: bytes) -> bytes:
     return body + (b"" if body == b"{" else b", ") + b'"request_id": "' + request_id + b'"}'
 
 
-def response(to: str | None, entity: bytes, request_id: bytes, outcome: bytes, deprecated: bytes = b"") -> bytes:
-    """The answer to a request: `entity` and `request_id` are JSON as they came, `outcome` is written by :func:`result` or
-    :func:`failure`, `deprecated` by :func:`goes`."""
-    return b'{"pid": "%b", "to": %b, "entity": %b, "type": "response", "payload": {"request_id": %b, %b%b}}' % (
-        secrets.token_hex(4).encode("ascii"),
-        b"null" if to is None else quoted(to),
+def response(to: bytes, entity: bytes, request_id: bytes, outcome: bytes, deprecated: bytes = b"") -> bytes:
+    """The answer to a request: `to`, `entity` and `request_id` are JSON, `outcome` is written by :func:`result` or :func:`failure`,
+    `deprecated` by :func:`goes`."""
+    return b'{"pid": "%08x", "to": %b, "entity": %b, "type": "response", "payload": {"request_id": %b, %b%b}}' % (
+        next(_PIDS) & 0xFFFFFFFF,
+        to,
         entity,
         request_id,
         outcome,
         deprecated,
     )
+
+
+_PIDS = itertools.count(secrets.randbits(32))
+"""Of responses: no two alike for a long time, which is all that anybody asks of them."""
 
 
 def result(body: bytes) -> bytes:
