@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 WITHIN_S = 15.0
 """On a machine with nothing else to do all that is waited for comes within one; a busy one is no defect."""
@@ -19,6 +22,17 @@ async def eventually(predicate: Callable[[], object], within: float | None = Non
     while not predicate():
         if loop.time() > deadline:
             raise AssertionError(f"not true within {within:g} s: {_name(predicate)}")
+        await asyncio.sleep(_LOOK_S)
+
+
+async def comes_to(wanted: T, ask: Callable[[], Awaitable[T]]) -> None:
+    """Return once `ask()` answers `wanted`: what a server counts it may count a little later. Raises AssertionError with the last
+    answer after `WITHIN_S` seconds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + WITHIN_S
+    while (found := await ask()) != wanted:
+        if loop.time() > deadline:
+            raise AssertionError(f"not {wanted!r} within {WITHIN_S:g} s, but {found!r}")
         await asyncio.sleep(_LOOK_S)
 
 
