@@ -13,11 +13,12 @@ from ..contracts import Codec, Middleware, Proceed
 from ..model.description import DeclaredError, EndpointDescription, Kind
 from ..routing.concurrency import Pace
 from .codecs import AS_IS, Codecs
-from .invocation import NEVER_BEGUN, Invocation, Streaming, serve_stream
+from .invocation import NEVER_BEGUN, Invocation
 from .keyed import KeyedInvocation
 from .keys import Keys
 from .outcomes import declared
 from .statistics import CallCounters
+from .streamed import Streaming, serve_stream
 
 Handler = Callable[..., Any]
 

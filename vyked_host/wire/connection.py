@@ -30,9 +30,12 @@ from .table import table
 _REQUEST, _RESPONSE, _ITEM, _PIECE = packets.REQUEST, packets.RESPONSE, packets.ITEM, packets.PIECE
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
 _PAIRED = struct.Struct("<IIHHHHI")  # the same header with two pairs of bytes as one number each
-_unpack_paired, _pack_paired = _PAIRED.unpack_from, _PAIRED.pack
-_pack_answer = struct.Struct("<II12s").pack  # length and call id, and the rest of the header of every RESPONSE:
-_ANSWER: Final = HEADER.pack(0, 0, 0, 0, _RESPONSE, 0, 0, 0, 0)[8:]
+_unpack_paired, pack_request = _PAIRED.unpack_from, _PAIRED.pack
+"""The header of a REQUEST that has nothing beside it: length, call id, endpoint, caller, kind, attempt, remaining ms. For who sends many, while
+the connection is open."""
+pack_answer = struct.Struct("<II12s").pack
+"""The header of a RESPONSE: length, call id, and `ANSWER`, the rest of every one. Likewise."""
+ANSWER: Final = HEADER.pack(0, 0, 0, 0, _RESPONSE, 0, 0, 0, 0)[8:]
 _ATTEMPTS: Final = 255
 
 AT_ONCE_BYTES: Final = 16 << 10
@@ -194,7 +197,7 @@ class Connection:
         if _REQUEST not in self._sends:
             raise self._misuse(_REQUEST)
         if meta is None:
-            return _pack_paired(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
+            return pack_request(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
         payload = join(meta, body, self.sendable)
         return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
 
@@ -202,7 +205,7 @@ class Connection:
         """A RESPONSE; empty where the answer was a stream."""
         if _RESPONSE not in self._sends:
             raise self._misuse(_RESPONSE)
-        return _pack_answer(len(body), call_id, _ANSWER) + body
+        return pack_answer(len(body), call_id, ANSWER) + body
 
     def item(self, call_id: int, body: bytes) -> bytes:
         """An ITEM of a stream, in either direction."""

@@ -91,10 +91,10 @@ class ServerLink(AnsweringLink):
     def _handle(self, packets: list[Packet], now: float) -> None:
         running, exposed, dispatch = self._running, self._exposed, self._dispatch
         for packet in packets:
-            if packet[0] != REQUEST:
-                _HANDLERS[packet[0]](self, packet)
+            kind, call_id, endpoint, caller, attempt, value, meta, body = packet
+            if kind != REQUEST:
+                _HANDLERS[kind](self, packet)
                 continue
-            _, call_id, endpoint, caller, attempt, value, meta, body = packet
             if call_id in running:
                 raise RemoteProtocolError(f"call id {call_id} is used again while its call still runs")
             if call_id > self._last:
@@ -188,7 +188,7 @@ class ServerLink(AnsweringLink):
         self._stop_timer("hello")
         self._exposed.greeted(self)
         self._peer = msgspec.structs.replace(peer, node_id=hello.node)
-        self._callers, self._hello = ("", *hello.callers), None
+        self._callers, self._hello, self._at_once = ("", *hello.callers), None, self._connection.at_once
         self._emit(self._connection.welcome(host.welcome(self._codec, self._exposed.surface, proof)))
         self._watch()
 
