@@ -41,10 +41,6 @@ class Counting(Middleware):
         speaks = any(each.code == EXCEPTION for each in endpoint.raises)
         raw, name = endpoint.kind.is_raw, endpoint.name
 
-        def failure(error: BaseException) -> OldFailure:
-            log.error("%s failed", endpoint.path, exc_info=error)
-            return OldFailure(_text(error))
-
         async def counted(given: Any) -> Any:
             began = time.perf_counter()
             self._totals(raw, "total_requests")
@@ -63,12 +59,12 @@ class Counting(Middleware):
             except (TimeoutError, asyncio.CancelledError) as error:
                 status = "timeout"
                 self._totals(raw, "timedout")
-                if speaks and not isinstance(error, asyncio.CancelledError):
-                    raise failure(error) from error
+                if speaks and isinstance(error, TimeoutError):
+                    raise _failure(endpoint, error) from error
                 raise
             except BaseException as error:
                 if speaks:
-                    raise failure(error) from error
+                    raise _failure(endpoint, error) from error
                 raise
             finally:
                 self._ended(name, status, raw, (time.perf_counter() - began) * 1000)
@@ -79,6 +75,12 @@ class Counting(Middleware):
         well = status == "succesful" or (isinstance(status, int) and status < 400)
         self._totals(raw, "total_responses" if well else "total_errors")
         self._update(name, status, took_ms, self.kinds[raw], well)
+
+
+def _failure(endpoint: EndpointDescription, error: BaseException) -> OldFailure:
+    """What goes out instead of it, once the log has it."""
+    log.error("%s failed", endpoint.path, exc_info=error)
+    return OldFailure(_text(error))
 
 
 def _text(error: BaseException) -> str:
