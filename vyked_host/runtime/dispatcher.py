@@ -122,8 +122,7 @@ class Dispatcher:
         if route is None:
             self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {call.endpoint} here")
             return None
-        clock = self.now
-        now = clock()
+        now = self.now()
         if (
             not route.is_plain
             or call.deadline <= now
@@ -136,14 +135,13 @@ class Dispatcher:
         if codecs is None:
             self._refuse(call, sink, "NOT_SUPPORTED", f"{route.endpoint.path} can't take {call.codec!r}", route)
             return None
-        decode, make = codecs.decode, route.invocation
         try:
-            arguments = decode(call.body)
+            arguments = codecs.decode(call.body)
         except ValueError as error:
             self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
             return None
         pace = route.pace if call.peer is not None else None
-        invocation = make(self, route, codecs, call, arguments, sink, now, pace)
+        invocation = route.invocation(self, route, codecs, call, arguments, sink, now, pace)
         route.counters.in_flight += 1
         self.running[invocation] = None
         if pace is None:

@@ -84,12 +84,11 @@ class Invocation(msgspec.Struct, eq=False):
         if begins >= dispatcher.line.until and call.peer is not None and not await self._has_turn(begins):
             return
         CURRENT.set(Context(call, route.endpoint, now))
-        proceed, encode = route.proceed, self.codecs.encode
         try:
-            result = await proceed(self.arguments)
+            result = await route.proceed(self.arguments)
             if result.__class__ is not route.result_class:
                 result = self._checked(result)
-            body = encode(result)
+            body = self.codecs.encode(result)
         except BaseException as error:
             if self._ended_by(error):
                 raise
@@ -97,17 +96,17 @@ class Invocation(msgspec.Struct, eq=False):
             if self.ended:
                 return
             self.ended = True  # from here on as in `_respond`, for each call that goes well
-            took_s, counters = now() - self.began, route.counters
+            took_s = now() - self.began
             if self.task is not None:
                 self._has_waited(took_s - self.in_line_s)
-            dispatcher.running.pop(self, None)
+            del dispatcher.running[self]
             if self.pace is None:
                 dispatcher.pacing.aside -= 1
-            counters.in_flight -= 1
-            seconds = counters.tally.seconds
+            route.counters.in_flight -= 1
+            seconds = route.seconds
             seconds.append(took_s)
             if len(seconds) >= BATCH or dispatcher.is_awaited:
-                dispatcher.told(counters)
+                dispatcher.told(route.counters)
             self.sink.respond(call, body)
 
     def here(self) -> Coroutine[Any, Any, None]:

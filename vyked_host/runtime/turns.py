@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
+from itertools import repeat
 from operator import attrgetter
 from sys import getrefcount
 from types import FrameType, coroutine
@@ -88,31 +89,37 @@ class Turn:
 
     @coroutine
     def _run_in(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
-        waiting, left = self._waiting, self._most
+        waiting = self._waiting
         as_before = (getrefcount(task), getweakrefcount(task), len(copy_context()) < 2, state(task), task.get_name())
         run: Run | None = None
         body: Coroutine[Any, Any, None] | None = None
         try:
-            while waiting:
+            for _ in repeat(None, self._most) if self._most else repeat(None):
+                if not waiting:
+                    return
                 run = waiting.popleft()
                 if run.reason is not None:  # cancelled before its first line
                     run.abandoned(task)
                     continue
                 body = run.run()
                 awaited = next(body.__await__(), ENDED)  # the first step; no StopIteration is made this way
-                if awaited is ENDED:
-                    self._apart = False
-                else:
+                if awaited is not ENDED:
                     self._apart = True
                     run.started(task)
                     for _ in range(len(waiting) - len(self._called)):
                         self._call()
                     yield from rest(body, awaited)
                     return
-                left -= 1
-                if waiting and (
-                    left == 0
-                    or (getrefcount(task), getweakrefcount(task), len(copy_context()) < 2, state(task), task.get_name())
+                self._apart = False
+                if (
+                    waiting
+                    and (
+                        getrefcount(task),
+                        getweakrefcount(task),
+                        len(copy_context()) < 2,
+                        state(task),
+                        task.get_name(),
+                    )
                     != as_before
                 ):
                     return

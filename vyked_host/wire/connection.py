@@ -89,13 +89,13 @@ class Connection:
             data = joined
         found: list[Packet] = []
         append, unpack, hot, most = found.append, _unpack_paired, self._hot, self._message_cap
-        start, end = HEADER_BYTES, len(data)  # of the payload of the next packet
-        while start <= end:
+        position, end = 0, len(data)  # of the next packet
+        while (start := position + HEADER_BYTES) <= end:
             # kind comes with the flags above it, attempt with the reserved byte: none of those is set in a hot packet
-            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, start - HEADER_BYTES)
+            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, position)
             stop = start + length
             if kind not in hot or length > most or attempt > _ATTEMPTS:
-                packet = self._other(data, start - HEADER_BYTES, stop)
+                packet = self._other(data, position, stop)
                 if packet is None:
                     break
                 append(packet)
@@ -106,8 +106,7 @@ class Connection:
                 break
             else:
                 append((kind, call_id, endpoint, caller, attempt, value, None, data[start:stop]))
-            start = stop + HEADER_BYTES
-        position = start - HEADER_BYTES
+            position = stop
         if position < end and not self.closed:
             self._left.keep(data[position:] if position else data)
         return found

@@ -90,6 +90,7 @@ class ServerLink(AnsweringLink):
     # ---- what the client says ----------------------------------------------------------------------------------------
     def _handle(self, packets: list[Packet], now: float) -> None:
         running, exposed, dispatch = self._running, self._exposed, self._dispatch
+        codec, peer, most = self._codec, self._peer, self._most  # agreed in the hello, before any call
         for packet in packets:
             kind, call_id, endpoint, caller, attempt, value, meta, body = packet
             if kind != REQUEST:
@@ -99,10 +100,10 @@ class ServerLink(AnsweringLink):
                 raise RemoteProtocolError(f"call id {call_id} is used again while its call still runs")
             if call_id > self._last:
                 self._last = call_id
-            call = Call(call_id, endpoint, self._codec, body, now + value * 0.001, self._peer, None, attempt or 1)
+            call = Call(call_id, endpoint, codec, body, now + value * 0.001, peer, None, attempt or 1)
             if caller:
                 call.caller = self._caller(caller)
-            if endpoint not in exposed.plain or not value or meta is not None or len(running) >= self._most:
+            if endpoint not in exposed.plain or not value or meta is not None or len(running) >= most:
                 refusal = self._examine(call, value, meta)
                 if refusal is not None:
                     self._emit(self._connection.fault(call_id, refusal))
