@@ -70,6 +70,24 @@ class NatsServer:
     def thaw(self) -> None:
         os.kill(self._process.pid, signal.SIGCONT)
 
+    @property
+    def store(self) -> Path:
+        """Where JETSTREAM keeps its streams."""
+        return Path(self._folder, "js")
+
+    def keep(self) -> Path:
+        """A copy of its store as it is now; it must not run. For `put_back`."""
+        assert not self.is_running
+        copy = Path(tempfile.mkdtemp(dir=self._folder), "js")
+        shutil.copytree(self.store, copy)
+        return copy
+
+    def put_back(self, copy: Path) -> None:
+        """Its store is what it was: all that was written since is lost, as by a power failure. It must not run."""
+        assert not self.is_running
+        shutil.rmtree(self.store)
+        shutil.copytree(copy, self.store)
+
     def close(self) -> None:
         if self._process is not None and self._process.returncode is None:
             self.kill()
