@@ -82,11 +82,20 @@ class NatsServer:
         shutil.copytree(self.store, copy)
         return copy
 
-    def put_back(self, copy: Path) -> None:
-        """Its store is what it was: all that was written since is lost, as by a power failure. It must not run."""
+    def put_back(self, copy: Path, stream: str = "") -> None:
+        """Its store, or one stream of it, is what it was: all that was written since is lost, as by a power failure. It must not
+        run."""
         assert not self.is_running
-        shutil.rmtree(self.store)
-        shutil.copytree(copy, self.store)
+        within = Path("jetstream", "$G", "streams", stream) if stream else Path()
+        shutil.rmtree(self.store / within)
+        shutil.copytree(copy / within, self.store / within)
+
+    def start_elsewhere(self) -> str:
+        """Start it at another address, where its clients don't find it, until it is killed; the answer is its url."""
+        port, self._port = self._port, -1
+        self.start()
+        url, self._port = self.url, port
+        return url
 
     def close(self) -> None:
         if self._process is not None and self._process.returncode is None:

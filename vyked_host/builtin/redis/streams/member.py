@@ -137,7 +137,7 @@ class Member:
             self.malformed += 1
             if self.malformed == 1:
                 self._log.error("what is no event in %s becomes a dead letter: %s", self.keys.lanes[0].stream, error)
-            _told(self._bounded.run(BURY, *self._burial(entry, str(error))))
+            _told(self._bounded.say(BURY, *self._burial(entry, str(error))))
             return
         delivery = self._unsettled[entry] = StreamDelivery(self, entry, event)
         try:
@@ -163,12 +163,12 @@ class Member:
             return self._acked(delivery)
         if verdict.action == "retry":
             return self._held(entry, verdict.seconds)
-        return _told(self._bounded.run(BURY, *self._burial(entry, verdict.cause)))
+        return _told(self._bounded.say(BURY, *self._burial(entry, verdict.cause)))
 
     def _acked(self, delivery: StreamDelivery) -> Awaitable[None]:
         lane, id_, _ = delivery.entry
         if lane or delivery.held:
-            return _told(self._bounded.run(ACKED, *self._ending(lane, id_)))
+            return _told(self._bounded.say(ACKED, *self._ending(lane, id_)))
         acked = self._bounded.ack(self.keys.lanes[0].stream, self.group, id_)
         acked.add_done_callback(partial(self._too_late, id_))
         return _told(acked)
@@ -176,7 +176,7 @@ class Member:
     def _too_late(self, id_: str, acked: asyncio.Future[int]) -> None:
         """One of these was given to somebody else meanwhile, who may have given it up: it was handled, and is no dead letter."""
         if not acked.cancelled() and acked.exception() is None and acked.result() < 0:
-            _told(self._bounded.run(ACKED, *self._ending(0, id_)))
+            _told(self._bounded.say(ACKED, *self._ending(0, id_)))
 
     def _ending(self, lane: int, id_: str) -> tuple[Any, ...]:
         stream, held = self.keys.lanes[lane]
@@ -184,7 +184,7 @@ class Member:
 
     def _held(self, entry: Entry, seconds: float) -> asyncio.Future[Any]:
         milliseconds = str(max(0, int(seconds * 1000)))
-        return _told(self._bounded.run(HOLD, self.keys.lanes[entry.lane], *self._mine(entry), milliseconds))
+        return _told(self._bounded.say(HOLD, self.keys.lanes[entry.lane], *self._mine(entry), milliseconds))
 
     def _mine(self, entry: Entry) -> tuple[str, ...]:
         return (self.group, self.name, entry.id, str(entry.deliveries))
