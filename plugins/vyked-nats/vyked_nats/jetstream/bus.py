@@ -82,7 +82,7 @@ class JetStreamBus(PubSub, Asking):
         self._stop_trimming: Callable[[], None] | None = None
         self._outbox = Outbox(
             options.outbox, env.clock, lambda: self._open, lambda: self._why_not or self._publishing.away,
-            Stored(self._absent), TABLE,
+            Stored(self._absent), TABLE, LETTER_ROOM,
         )  # fmt: skip
         self._members: list[Member] = []
         self._later: set[Later] = set()
@@ -136,6 +136,7 @@ class JetStreamBus(PubSub, Asking):
                 self._why_not = f"{self.servers.place}: {error}"
             await asyncio.sleep(AFTER_ERROR_S)
         self._open, self._why_not = line, ""
+        line.client.roomy = self._outbox.wake
         self._outbox.wake()
 
     def _absent(self) -> None:
@@ -148,7 +149,7 @@ class JetStreamBus(PubSub, Asking):
 
     def _server(self) -> str:
         line = self._listening.line
-        return "" if line is None else str(line.client._server_info.get("server_id", ""))
+        return "" if line is None else line.client.info.server_id
 
     # ---- publishing --------------------------------------------------------------------------------------------------
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:

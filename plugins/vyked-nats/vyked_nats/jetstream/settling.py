@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from nats.aio.msg import Msg
-
 from vyked_host import PermissionDenied, Unavailable
 from vyked_host.contracts import Clock
 
 from ..line import Line, NoAnswer
+from ..message import Message
 
 Told = asyncio.Future[None]
 
@@ -66,12 +65,12 @@ class Settling:
                 self._line.send(lambda client, word=word: client.publish(word.subject, word.payload))  # type: ignore[misc]
             self._line.ask(batch[-1].subject, batch[-1].payload, partial(self._answered, consumer, batch))
 
-    def _answered(self, consumer: str, batch: list[_Word], answer: Msg | NoAnswer) -> None:
+    def _answered(self, consumer: str, batch: list[_Word], answer: Message | NoAnswer) -> None:
         now = self._clock.now()
         for word in batch:
             if word.told.done():
                 continue
-            if isinstance(answer, Msg):
+            if isinstance(answer, Message):
                 word.told.set_result(None)
             elif answer.denied:
                 word.told.set_exception(PermissionDenied(answer.cause, executed="not_executed"))
