@@ -249,6 +249,10 @@ class JetStreamBus(PubSub, Asking):
         self._closed = True
         if self._stop_trimming is not None:
             self._stop_trimming()
+        for reader in self._taking():  # what comes from here on goes back: others have it at once
+            reader.pause()
+        for member in self._members:
+            member.pause()
         await asyncio.gather(
             self._followers.aclose(), *(member.aclose() for member in list(self._members)),
             *(later.reader.aclose(self.env.timing.pong) for later in list(self._later)),
