@@ -140,12 +140,12 @@ class ServiceError(VykedError):
 
     def details(self) -> dict[str, Any]:
         """The declared fields and their values: what travels."""
-        return {name: getattr(self, name) for name in self.fields}
+        return {name: getattr(self, name) for name in type(self).fields}
 
     def __str__(self) -> str:
-        if not self.fields:
+        if not type(self).fields:
             return super().__str__()
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.fields)
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in type(self).fields)
 
 
 def field_types(error: type[ServiceError]) -> dict[str, Any]:

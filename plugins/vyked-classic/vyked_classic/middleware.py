@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Any, ClassVar, Literal
 
-from vyked_host import CallError, ServiceError
+from vyked_host import ServiceError, VykedServiceException
 from vyked_host.contracts import EndpointDescription, Middleware, Proceed
 
 from .faults import EXCEPTION
@@ -16,8 +16,12 @@ from .times import in_seconds
 log = logging.getLogger("vyked")
 
 
+ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What a person and the interpreter say; a cancellation beside them."""
+
+
 class OldFailure(ServiceError, code=EXCEPTION, status=500):
-    """Any exception of a service of the old face: its text travels, as it did."""
+    """Any exception of a service of the old face, those that are no Exception among them: its text travels, as it did."""
 
 
 class Counting(Middleware):
@@ -45,19 +49,22 @@ class Counting(Middleware):
                 result = await proceed(given)
                 status = getattr(result, "status", 200) if raw else "succesful"
                 return in_seconds(result) if speaks and not raw else result
-            except ServiceError:
-                status = "handled_exception" if raw else "handled_error"
+            except ENDS:
                 raise
-            except (TimeoutError, asyncio.CancelledError):
+            except ServiceError as error:
+                status = "handled_exception" if raw else "handled_error"
+                if speaks and not (type(error) is VykedServiceException and str(error)):
+                    raise VykedServiceException(_text(error)) from error
+                raise
+            except (TimeoutError, asyncio.CancelledError) as error:
                 status = "timeout"
                 self._totals(raw, "timedout")
+                if speaks and isinstance(error, TimeoutError):
+                    raise _failure(endpoint, error) from error
                 raise
-            except CallError:
-                raise
-            except Exception as error:
+            except BaseException as error:
                 if speaks:
-                    log.exception("%s failed", endpoint.path)
-                    raise OldFailure(str(error)) from error
+                    raise _failure(endpoint, error) from error
                 raise
             finally:
                 self._ended(name, status, raw, (time.perf_counter() - began) * 1000)
@@ -68,3 +75,14 @@ class Counting(Middleware):
         well = status == "succesful" or (isinstance(status, int) and status < 400)
         self._totals(raw, "total_responses" if well else "total_errors")
         self._update(name, status, took_ms, self.kinds[raw], well)
+
+
+def _failure(endpoint: EndpointDescription, error: BaseException) -> OldFailure:
+    """What goes out instead of it, once the log has it."""
+    log.error("%s failed", endpoint.path, exc_info=error)
+    return OldFailure(_text(error))
+
+
+def _text(error: BaseException) -> str:
+    """What its caller reads: Vyked 2.x sent nothing where there was no text."""
+    return str(error) or type(error).__name__

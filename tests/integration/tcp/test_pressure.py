@@ -114,11 +114,11 @@ async def test_output_of_a_turn_is_written_in_batches(site):
 
     transport = channel._transport
     channel._transport = Recorder()
-    answers = [start(channel, "echo", b"1234")[1] for _ in range(BATCH * 2 + 5)]
-    assert written == [24 * BATCH] * 2
+    answers = [start(channel, "echo", b"1234")[1] for _ in range(1 + BATCH * 2 + 5)]
+    assert written == [24, 24 * BATCH, 24 * BATCH]  # the first had no company
     await asyncio.gather(*(answer.future for answer in answers))
-    assert written == [24 * BATCH, 24 * BATCH, 24 * 5]
-    for _ in range(7):
+    assert written == [24, 24 * BATCH, 24 * BATCH, 24 * 5]
+    for _ in range(1 + 7):
         start(channel, "echo", b"x" * (10 << 10))
-    assert len(written) == 4
+    assert len(written) == 4 + 2
     channel._transport = transport

@@ -107,17 +107,20 @@ class AnsweringLink(Link):
         """The call succeeded."""
         if self._over:
             return
-        call_id = call.id
-        self._running.pop(call_id, None)
+        call_id, running = call.id, self._running
+        kept = running.pop(call_id, None)
         if self._streams and self._is_told(call_id):
             return
         if body is None:
             body = b""
         if len(body) > self._connection.at_once or call_id in self._waits:
             self._respond_in_turn(call_id, body)
-        else:
-            response = self._response
+            return
+        response = self._response
+        if running or kept is None:
             self._emit(response(call_id, body))
+        else:
+            self._emit_last(response(call_id, body))
 
     def _respond_in_turn(self, call_id: int, body: bytes) -> None:
         if len(body) > self._connection.sendable:

@@ -1,7 +1,8 @@
 """The output of one connection: small packets in batches, large ones a piece at a time behind them, and a bound on what waits.
 
 Output of a loop turn is collected and written at 32 packets, 64 KiB or the end of the turn, whichever is first: one write per
-packet costs half the throughput, one per turn lets both ends wait for each other (docs/benchmarks.md). Pieces of large payloads
+packet costs half the throughput, one per turn lets both ends wait for each other (docs/benchmarks.md). The only call under way
+waits for no end of a turn. Pieces of large payloads
 follow only while the socket takes them, so a small packet waits for two of them at most.
 """
 
@@ -82,6 +83,12 @@ class Output(asyncio.Protocol):
         elif not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._end_of_turn)
+
+    def _emit_last(self, packet: bytes) -> None:
+        """Send it at once with what is collected: nobody else is under way who could share the write, and the end of the turn is
+        one more look at all sockets away."""
+        self._out.append(packet)
+        self._flush()
 
     def _end_of_turn(self) -> None:
         self._scheduled = False

@@ -59,8 +59,13 @@ class SendingLink(GreetingLink):
             sink.fail(call, not_sent("TOO_LARGE", str(error)))
             return None
         call.id = self._last = call_id
-        self.waiting[call_id] = entry = Outgoing(self, call, sink)
-        self._emit(packet)
+        waiting, entry = self.waiting, Outgoing(self, call, sink)
+        alone = not waiting
+        waiting[call_id] = entry
+        if alone:
+            self._emit_last(packet)
+        else:
+            self._emit(packet)
         return entry
 
     def _dispatch_otherwise(self, call: Call, sink: Sink, remaining: float) -> Running | None:

@@ -19,15 +19,19 @@ class VykedServiceError(VykedError):
 
 
 class RequestException(VykedError):
-    """The service answered a request with an error of its own; `error` is its text."""
+    """The service answered a request with an error of its own; `error` is its text. Takes what any exception takes."""
 
-    def __init__(self, error: str = "") -> None:
-        super().__init__(error)
-        self.error = error
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.error = str(self)
 
 
 class ClientException(Unavailable):
-    """A request could not be made; `error` is the text."""
+    """A request could not be made; `error` is the text. Takes what any exception takes, nothing at all too; `where` as CallError."""
+
+    def __init__(self, *args: Any, **where: Any) -> None:
+        super().__init__("", **where)
+        self.args = args
 
     @property
     def error(self) -> str:

@@ -25,6 +25,10 @@ class EchoClient(TCPServiceClient):
         return locals()
 
     @request
+    def denied(self, data):
+        return locals()
+
+    @request
     def handled(self, data):
         return locals()
 

@@ -6,6 +6,10 @@ import sys
 from vyked import Host, TCPService, VykedServiceException, api, apideprecated, publish
 
 
+class Denied(BaseException):
+    """As people wrote them, following the samples."""
+
+
 class Echo(TCPService):
     def __init__(self, port, name="echo"):
         super().__init__(name, 1, "127.0.0.1", port)
@@ -18,6 +22,10 @@ class Echo(TCPService):
     @api
     def boom(self, data):
         raise Exception(f"boom {data}")
+
+    @api
+    def denied(self, data):
+        raise Denied(f"denied {data}")
 
     @api
     def handled(self, data):
