@@ -1,6 +1,6 @@
 """Questions to JetStream: JSON under $JS.API (https://docs.nats.io/reference/reference-protocols/nats_api_reference).
 
-They wait for a connection; one that breaks before the answer is asked again over the next. All that is asked here may be done twice.
+They wait for a connection, for ever or as long as the asker says; one that breaks before the answer is asked again over the next. All that is asked here may be done twice.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import json
 from functools import partial
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from vyked_host import PermissionDenied, Unavailable, VykedError
 
 from ..line import Line, NoAnswer
+from ..message import FIRST_LINE, Message
 
 NO_RESPONDERS = 503
+UNHEARD = b"%b %d" % (FIRST_LINE, NO_RESPONDERS)
+"""What the headers of a message begin with that says so."""
 STREAM_IN_USE = 10058
 NO_STREAM, NO_CONSUMER, NO_MESSAGE = 10059, 10014, 10037
 STREAM_IS_FULL = frozenset({10077, 10023, 10028, 10047, 10167})
@@ -33,10 +34,11 @@ class Refused(VykedError):
 
 
 class Api:
-    """Over the connection that there is. `patience`: seconds for one answer. Raises Refused, PermissionDenied, Unavailable."""
+    """Over the connection that there is. `patience`: seconds for one answer; `away_s`: for a connection, None: until there is one.
+    Raises Refused, PermissionDenied, Unavailable."""
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, patience: float, *, away_s: float | None = None) -> None:
+        self._patience, self._away_s, self._away = patience, away_s, "not connected yet"
         self._line: Line | None = None
         self._waiting: set[asyncio.Future[Line]] = set()
         self._closed = False
@@ -49,9 +51,9 @@ class Api:
                 each.set_result(line)
         self._waiting.clear()
 
-    def left(self, _cause: str) -> None:
+    def left(self, cause: str) -> None:
         """There is none."""
-        self._line = None
+        self._line, self._away = None, cause
 
     def close(self) -> None:
         """Nothing is asked any more."""
@@ -69,14 +71,14 @@ class Api:
         """The answer to what is published: where a stream has the subject, that it has it."""
         while True:
             line = await self._connection()
-            answer: asyncio.Future[Msg | NoAnswer] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[Message | NoAnswer] = asyncio.get_running_loop().create_future()
             line.ask(subject, payload, partial(_answered, answer), headers)
             try:
                 async with asyncio.timeout(self._patience):
                     found = await answer
             except TimeoutError:
                 raise Unavailable(f"no answer to {subject} within {self._patience:g} s", executed="unknown") from None
-            if isinstance(found, Msg):
+            if isinstance(found, Message):
                 return parsed(found)
             if found.denied:
                 raise PermissionDenied(found.cause, executed="not_executed")
@@ -89,12 +91,16 @@ class Api:
         waiting: asyncio.Future[Line] = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
         try:
-            return await waiting
+            async with asyncio.timeout(self._away_s):
+                return await waiting
+        except TimeoutError:
+            text = f"{self._away}: no connection within {self._away_s:g} s"
+            raise Unavailable(text, executed="not_executed") from None
         finally:
             self._waiting.discard(waiting)
 
 
-def parsed(message: Msg) -> Any:
+def parsed(message: Message) -> Any:
     """What an answer says. Raises Refused."""
     if is_unheard(message):
         raise Refused(NO_RESPONDERS, "no JetStream answers, or none that has such a stream or consumer")
@@ -108,12 +114,12 @@ def parsed(message: Msg) -> Any:
     return found
 
 
-def is_unheard(message: Msg) -> bool:
+def is_unheard(message: Message) -> bool:
     """Was there nobody to take the question?"""
-    return message.headers is not None and message.headers.get("Status") == str(NO_RESPONDERS)
+    return message.head.startswith(UNHEARD)
 
 
-def _answered(answer: asyncio.Future[Msg | NoAnswer], found: Msg | NoAnswer) -> None:
+def _answered(answer: asyncio.Future[Message | NoAnswer], found: Message | NoAnswer) -> None:
     if not answer.done():
         answer.set_result(found)
 

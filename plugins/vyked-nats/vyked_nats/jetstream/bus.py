@@ -63,12 +63,17 @@ class JetStreamBus(PubSub, Asking):
         self.names = Names(options.prefix, env.namespace)
         self.api = Api(env.timing.dial)
         self.store = Store(self.api, self.names, options)
-        self.letters = Letters(self.api, self.store, self.names)
-        self._settling, self._ack_wait_s = Settling(env.clock), options.ack_wait * env.timing.scale
+        self._letters = Letters(self.api, self.store, self.names)
+        # of whoever asks and waits for the answer, while what the bus does by itself goes on when the server is back
+        self._questions = Api(env.timing.dial, away_s=env.timing.dial)
+        self._asked_store = Store(self._questions, self.names, options)
+        self.letters = Letters(self._questions, self._asked_store, self.names)
+        self._ack_wait_s = options.ack_wait * env.timing.scale
+        self._settling = Settling(env.clock, self._ack_wait_s, servers.place)
         self._queues = Queues(self.api, self.store, self.names, env, self._ack_wait_s, self._server)
-        self._groups = Groups(self.api, self.names, self.letters, env.clock)
-        self._presence = Presence(self.api)
-        self._ending = Ending(self.api, self.names, self.letters, self._presence)
+        self._groups = Groups(self._questions, self.names, self.letters, env.clock)
+        self._presence = Presence(self._questions)
+        self._ending = Ending(self._questions, self.names, self.letters, self._presence)
         self._trimmer = Trimmer(self.api, self.store, self.names, self._groups, env, options.keep)
         self._listening = Keeper(
             "bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore
@@ -82,7 +87,7 @@ class JetStreamBus(PubSub, Asking):
         self._stop_trimming: Callable[[], None] | None = None
         self._outbox = Outbox(
             options.outbox, env.clock, lambda: self._open, lambda: self._why_not or self._publishing.away,
-            Stored(self._absent), TABLE,
+            Stored(self._absent), TABLE, LETTER_ROOM,
         )  # fmt: skip
         self._members: list[Member] = []
         self._later: set[Later] = set()
@@ -99,6 +104,7 @@ class JetStreamBus(PubSub, Asking):
     # ---- the connections -----------------------------------------------------------------------------------------------
     def _joined(self, line: Line) -> None:
         self.api.joined(line)
+        self._questions.joined(line)
         self._settling.joined(line)
         self._presence.joined(line)
         for reader in (*self._taking(), *(each.reader for each in self._followers.all)):
@@ -106,7 +112,9 @@ class JetStreamBus(PubSub, Asking):
 
     def _left(self, cause: str) -> None:
         self.api.left(cause)
+        self._questions.left(cause)
         self.store.forget()
+        self._asked_store.forget()
         self._queues.forget()
         self._settling.left(cause)
         self._presence.left()
@@ -136,6 +144,7 @@ class JetStreamBus(PubSub, Asking):
                 self._why_not = f"{self.servers.place}: {error}"
             await asyncio.sleep(AFTER_ERROR_S)
         self._open, self._why_not = line, ""
+        line.client.roomy = self._outbox.wake
         self._outbox.wake()
 
     def _absent(self) -> None:
@@ -148,7 +157,7 @@ class JetStreamBus(PubSub, Asking):
 
     def _server(self) -> str:
         line = self._listening.line
-        return "" if line is None else str(line.client._server_info.get("server_id", ""))
+        return "" if line is None else line.client.info.server_id
 
     # ---- publishing --------------------------------------------------------------------------------------------------
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
@@ -204,7 +213,7 @@ class JetStreamBus(PubSub, Asking):
     ) -> Consumer:  # fmt: skip
         member = Member(
             wanted, start, deliver, names=self.names, api=self.api, store=self.store, settling=self._settling,
-            letters=self.letters, env=self.env, ack_wait_s=self._ack_wait_s, server=self._server, left=self._gone,
+            letters=self._letters, env=self.env, ack_wait_s=self._ack_wait_s, server=self._server, left=self._gone,
         )  # fmt: skip
         self._members.append(member)
         self._presence.enter(self.names.member(member.topic, member.group))
@@ -248,6 +257,10 @@ class JetStreamBus(PubSub, Asking):
         self._closed = True
         if self._stop_trimming is not None:
             self._stop_trimming()
+        for reader in self._taking():  # what comes from here on goes back: others have it at once
+            reader.pause()
+        for member in self._members:
+            member.pause()
         await asyncio.gather(
             self._followers.aclose(), *(member.aclose() for member in list(self._members)),
             *(later.reader.aclose(self.env.timing.pong) for later in list(self._later)),
@@ -257,6 +270,7 @@ class JetStreamBus(PubSub, Asking):
         self._stop_opening()
         self._settling.close()
         self.api.close()
+        self._questions.close()
         await self._publishing.aclose()
         await self._listening.aclose()
 

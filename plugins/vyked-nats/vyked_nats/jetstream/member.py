@@ -11,10 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from typing import Any
-
-from nats.aio.msg import Msg
 
 from vyked_host import CallError, Unavailable, UsageError
 from vyked_host.contracts import (
@@ -29,6 +26,7 @@ from vyked_host.contracts import (
     unpack,
 )
 
+from ..message import Message
 from .api import NO_CONSUMER, Api, Refused
 from .delivery import GroupDelivery, Place, place_of
 from .durables import DOUBT, SERVER, of_group
@@ -120,7 +118,7 @@ class Member:
     def _room(self) -> int:
         return self._concurrency - len(self._unsettled)
 
-    def _got(self, message: Msg) -> None:
+    def _got(self, message: Message) -> None:
         place = place_of(message.reply)
         if self._paused or (self._room() <= 0 and message.reply not in self._unsettled):
             self._say(message.reply, nak(0.0), self._env.clock.now() + self._ack_wait_s)
@@ -138,7 +136,7 @@ class Member:
             self._log.exception("a consumer could not take event %s of %s", event.id, self.topic)
             self._unsettled.pop(message.reply, None)
 
-    def _event(self, message: Msg, place: Place) -> Event | None:
+    def _event(self, message: Message, place: Place) -> Event | None:
         """The event in a message; what is none becomes a dead letter."""
         try:
             event = unpack(message.data)
@@ -192,9 +190,8 @@ class Member:
         return self._settling.say(self.consumer, reply, payload, until)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> Told:
-        """Runs whether anybody awaits it or not."""
-        told: Told = asyncio.get_running_loop().create_future()
-        told.add_done_callback(_looked_at)
+        """Runs whether anybody awaits it or not, and to its end; whoever awaits it is told within the ack wait."""
+        told = self._settling.promise()
         self._doing.add(told)
         told.add_done_callback(self._doing.discard)
         self._env.tasks(_told(work, told), f"nats: settle for {self.group}")
@@ -274,6 +271,7 @@ async def _told(work: Coroutine[Any, Any, None], told: Told) -> None:
     except (Refused, CallError) as error:
         if not told.done():
             told.set_exception(error)
+            told.exception()  # whoever does not await it hears of no failure: the event comes again
     finally:
         if not told.done():
             told.set_result(None)
@@ -288,6 +286,3 @@ def _done() -> Told:
     done: Told = asyncio.get_running_loop().create_future()
     done.set_result(None)
     return done
-
-
-_looked_at: Callable[[Told], object] = partial(lambda told: told.cancelled() or told.exception())
