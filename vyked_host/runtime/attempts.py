@@ -32,7 +32,7 @@ class Attempts(Outgoing):
     async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None, tried: Tried | None = None) -> Any:
         """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
         now, answer, outer = self._now(), None, CURRENT.get(None)
-        if options is not None or tried is not None or not self.is_plain:
+        if options is not None or tried is not None:
             return await self._otherwise(arguments, options, tried, now)
         deadline, metadata = now + self.timeout, None
         if outer is not None:
@@ -40,12 +40,14 @@ class Attempts(Outgoing):
         call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)
         try:
             instance = self._target.choose(call) if deadline - now >= LEAST_S else self._choose(call, None, now)
-            ends = instance.link.best.ends.get(self)
-            if ends is not None:
+            way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
+            if (ends := way.ends.get(self)) is not None:
                 answer = self._sent(call, arguments, instance, ends, now)
                 result = await answer.future
         except BaseException as error:
-            tried, pause = self._after(answer, error, call)
+            tried, pause = self._after(
+                answer, error, call, ends[0] if answer is not None and ends is not None else None
+            )
             answer = None
             if pause is None:
                 raise
@@ -69,7 +71,7 @@ class Attempts(Outgoing):
         try:
             result = await answer.future
         except BaseException as error:
-            tried, pause = self._after(answer, error, call)
+            tried, pause = self._after(answer, error, call, answer.instance.link.best.channel)
             del answer  # as in `_attempts`
             if pause is None:
                 raise
@@ -80,10 +82,12 @@ class Attempts(Outgoing):
             await asyncio.sleep(pause)
         return await self._attempts(call, arguments, None, tried)
 
-    def _after(self, answer: Answer | None, error: BaseException, call: Call) -> tuple[Tried | None, float | None]:
+    def _after(
+        self, answer: Answer | None, error: BaseException, call: Call, asked: Channel | None
+    ) -> tuple[Tried | None, float | None]:
         """Account for a first attempt that failed; what comes next, as `_next` says it."""
         self._over(answer, error, call, None, 0.0)
-        return self._next(error, call, None, None, answer.instance.link.best.channel if answer is not None else None)
+        return self._next(error, call, None, None, asked)
 
     async def _otherwise(self, arguments: Any, options: CallOptions | None, tried: Tried | None, now: float) -> Any:
         """A call that is not as most of them."""
@@ -135,7 +139,7 @@ class Attempts(Outgoing):
         if ends is None:
             index, codec = way.agreed(channel, self.endpoint)
             codecs = self.codecs_of(codec)
-            ends = way.ends[self] = (channel.dispatch, index, codec, codecs.encode, codecs.decode)
+            ends = way.ends[self] = (channel, index, codec, codecs.encode, codecs.decode)
         if tried is not None and (tried.doubt is not None or not self.endpoint.idempotent):
             call.endpoint = ends[1]
             offered = served(channel, call)
@@ -150,7 +154,7 @@ class Attempts(Outgoing):
 
     def _sent(self, call: Call, arguments: Any, instance: Instance, ends: Ends, now: float) -> Answer:
         """What waits for the answer of a call that is sent to one of its `ends`."""
-        dispatch, call.endpoint, call.codec, encode, decode = ends
+        channel, call.endpoint, call.codec, encode, decode = ends
         try:
             call.body = encode(arguments)
         except (ValueError, TypeError, OverflowError) as error:
@@ -162,7 +166,7 @@ class Attempts(Outgoing):
         waiting[answer] = None
         instance.in_flight += 1
         try:
-            answer.running = dispatch(call, answer)
+            answer.running = channel.dispatch(call, answer)
         except BaseException:
             self._ended(answer, None)
             raise

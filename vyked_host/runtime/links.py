@@ -23,8 +23,8 @@ from .dispatcher import Dispatcher
 
 log = logging.getLogger("vyked")
 Dial = Callable[[Address, float], Awaitable[Channel]]
-Ends = tuple[Callable[[Call, Sink], Running | None], int, str, Callable[[Any], Any], Callable[[Any], Any]]
-"""What calls an endpoint on a channel: its `dispatch`, the endpoint's index and codec there, what encodes and decodes."""
+Ends = tuple[Channel, int, str, Callable[[Any], Any], Callable[[Any], Any]]
+"""What calls an endpoint: the channel, the endpoint's index and codec there, what encodes and decodes."""
 OBJECT = "object"
 LONGEST_CALL_S = 600.0
 """No deadline is further away than this (docs/semantics.md, deadlines)."""

@@ -31,10 +31,8 @@ _REQUEST, _RESPONSE, _ITEM, _PIECE = packets.REQUEST, packets.RESPONSE, packets.
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
 _PAIRED = struct.Struct("<IIHHHHI")  # the same header with two pairs of bytes as one number each
 _unpack_paired, pack_request = _PAIRED.unpack_from, _PAIRED.pack
-"""The header of a REQUEST that has nothing beside it: length, call id, endpoint, caller, kind, attempt, remaining ms. For who sends many, while
-the connection is open."""
-pack_answer = struct.Struct("<II12s").pack
-"""The header of a RESPONSE: length, call id, and `ANSWER`, the rest of every one. Likewise."""
+"""The header of a REQUEST with nothing beside it, for who sends many: length, call id, endpoint, caller, kind, attempt, remaining ms."""
+pack_answer = struct.Struct("<II12s").pack  # the header of a RESPONSE, likewise: length, call id, ANSWER
 ANSWER: Final = HEADER.pack(0, 0, 0, 0, _RESPONSE, 0, 0, 0, 0)[8:]
 _ATTEMPTS: Final = 255
 
@@ -43,8 +41,8 @@ AT_ONCE_BYTES: Final = 16 << 10
 
 
 class Connection:
-    """Both roles. `state` tells how far it is; `sendable` is the most that the peer takes as one payload, `at_once` the
-    most that does not have to wait for its turn; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
+    """Both roles. `state`: how far it is; `sendable`: the most that the peer takes as one payload, `at_once`: the most that does not wait for its
+    turn; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
 
     __slots__ = (
         "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "role", "sendable", "state",
@@ -89,7 +87,7 @@ class Connection:
             data = joined
         found: list[Packet] = []
         append, unpack, hot, most = found.append, _unpack_paired, self._hot, self._message_cap
-        position, end = 0, len(data)  # of the next packet
+        position, end = 0, len(data)
         while (start := position + HEADER_BYTES) <= end:
             # kind comes with the flags above it, attempt with the reserved byte: none of those is set in a hot packet
             length, call_id, endpoint, caller, kind, attempt, value = unpack(data, position)
