@@ -136,10 +136,12 @@ class Attempts(Outgoing):
         self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None, now: float
     ) -> Answer:  # fmt: skip
         ends = way.ends.get(self)
-        if ends is None:
+        if ends is None or ends[0] is not channel:
             index, codec = way.agreed(channel, self.endpoint)
             codecs = self.codecs_of(codec)
-            ends = way.ends[self] = (channel, index, codec, codecs.encode, codecs.decode)
+            ends = (channel, index, codec, codecs.encode, codecs.decode)
+            if way.channel is channel:  # it may have retired while this call waited for the dial
+                way.ends[self] = ends
         if tried is not None and (tried.doubt is not None or not self.endpoint.idempotent):
             call.endpoint = ends[1]
             offered = served(channel, call)

@@ -226,6 +226,7 @@ class Way:
             self._dialling.cancel()
             await asyncio.wait({self._dialling})  # it may have succeeded just now
         channels, self.channel = [each for each in (self.channel, *self._retiring) if each is not None], None
+        self.ends.clear()
         for channel in channels:
             await channel.aclose()
 
