@@ -13,8 +13,6 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from vyked_host import CallError, Unavailable, UsageError
 from vyked_host.contracts import (
     Delivery,
@@ -28,6 +26,7 @@ from vyked_host.contracts import (
     unpack,
 )
 
+from ..message import Message
 from .api import NO_CONSUMER, Api, Refused
 from .delivery import GroupDelivery, Place, place_of
 from .durables import DOUBT, SERVER, of_group
@@ -120,7 +119,7 @@ class Member:
     def _room(self) -> int:
         return self._concurrency - len(self._unsettled)
 
-    def _got(self, message: Msg) -> None:
+    def _got(self, message: Message) -> None:
         place = place_of(message.reply)
         self._past.saw(place.sequence, message.reply)
         if self._paused or (self._room() <= 0 and message.reply not in self._unsettled):
@@ -139,7 +138,7 @@ class Member:
             self._log.exception("a consumer could not take event %s of %s", event.id, self.topic)
             self._unsettled.pop(message.reply, None)
 
-    def _event(self, message: Msg, place: Place) -> Event | None:
+    def _event(self, message: Message, place: Place) -> Event | None:
         """The event in a message; what is none becomes a dead letter."""
         try:
             event = unpack(message.data)

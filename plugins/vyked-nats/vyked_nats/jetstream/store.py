@@ -7,6 +7,7 @@ the hosts (`trimming`).
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from vyked_host import StartError
@@ -27,7 +28,9 @@ class Store:
 
     def __init__(self, api: Api, names: Names, options: JetStreamOptions, past: Past | None = None) -> None:
         self._api, self._names, self._options, self._past = api, names, options, past
-        self._making, self._forgotten = asyncio.Lock(), 0
+        # one look at a time at what was seen; who asks nothing of that waits for nobody
+        self._making: AbstractAsyncContextManager[object] = asyncio.Lock() if past is not None else nullcontext()
+        self._forgotten = 0
         self.window_s = options.dedupe
         self.created = ""
         self.configs: dict[str, dict[str, Any]] = {}
