@@ -12,16 +12,17 @@ from ..line import Line, NoAnswer
 from ..message import Message
 from ..outbox import RETRY_AFTER_S, Outbox, Outgoing
 from .api import NO_RESPONDERS, STREAM_IS_FULL, Refused, parsed
-from .letters import ID
+from .delivery import ID
 
 TOO_LARGE = 10054
 
 
 class Stored:
-    """`carrier` of an Outbox. `absent` is called when there is no stream that takes the event."""
+    """`carrier` of an Outbox. `absent` is called when there is no stream that takes the event, `kept` with the place and the id of one
+    that is kept."""
 
-    def __init__(self, absent: Callable[[], None]) -> None:
-        self._absent = absent
+    def __init__(self, absent: Callable[[], None], kept: Callable[[int, str], None]) -> None:
+        self._absent, self._kept = absent, kept
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
@@ -37,7 +38,7 @@ class Stored:
                 outbox.again(event, maybe=True)
             return
         try:
-            parsed(answer)
+            found = parsed(answer)
         except Refused as error:
             if error.number == NO_RESPONDERS:
                 outbox.again(event, maybe=False)
@@ -45,6 +46,7 @@ class Stored:
             else:
                 outbox.ended(event, _refusal(event, error))
         else:
+            self._kept(int(found["seq"]), event.id)
             outbox.ended(event, None)
 
 
