@@ -13,17 +13,18 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import msgspec
 import uvloop
 
 from vyked_host import Host
-from vyked_host.runtime import inside, line
+from vyked_host.runtime import inside, invocation, line, pacing
 
 from . import report
 from .echo import ROW
@@ -39,6 +40,15 @@ SETTLE_S = 0.3
 """What both hosts have to do once after they met, and not for each call, gets this time."""
 SHOWN = 1.0
 """Bytecodes per call from which a function has a line."""
+UNHURRIED_S = 10.0
+_IMPATIENT = (
+    (line, "TURN_S"),
+    (inside, "LONGEST_S"),
+    (invocation, "BLOCKED_S"),
+    (pacing, "BLOCKED_S"),
+    (pacing, "LATE_S"),
+)
+"""How long a turn of the loop may last, and a call wait in it."""
 _HERE = Path(__file__).parent
 
 
@@ -151,12 +161,10 @@ def _counted(settings: Settings, variant: str) -> dict[str, list[Cost]]:
 @contextmanager
 def unhurried() -> Iterator[None]:
     """While bytecodes are counted everything takes a hundred times as long, and a host must not take that for handlers that compute."""
-    turn_s, line.TURN_S = line.TURN_S, 10.0
-    longest_s, inside.LONGEST_S = inside.LONGEST_S, 10.0
-    try:
+    with ExitStack() as stack:
+        for module, name in _IMPATIENT:
+            stack.enter_context(patch.object(module, name, UNHURRIED_S))
         yield
-    finally:
-        line.TURN_S, inside.LONGEST_S = turn_s, longest_s
 
 
 class Ours(NamedTuple):

@@ -14,14 +14,11 @@ import asyncio
 from asyncio.tasks import _current_tasks  # type: ignore[attr-defined]  # of 3.11
 from collections.abc import Coroutine, Generator
 from contextvars import Context
-from operator import attrgetter
 from sys import getrefcount
 from typing import Any
 from weakref import getweakrefcount
 
-from .turns import ENDED, Run
-
-_state = attrgetter("_must_cancel", "_callbacks")
+from .turns import ENDED, Run, state
 
 
 class Ahead:
@@ -43,7 +40,7 @@ class Ahead:
             getrefcount(task),
             getweakrefcount(task),
             len(context) < 2,
-            _state(task),
+            state(task),
             task.get_name(),
         ) != spare.untouched:
             spare = Spare(self, loop)  # nobody else meets what was left behind: that task ends in the next turn
@@ -81,8 +78,8 @@ class Spare(Coroutine[Any, Any, None]):
         self.context = Context()
         self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop, context=self.context)
         task = self.task
-        self.untouched = (getrefcount(task), getweakrefcount(task), True, _state(task), task.get_name())
-        """What tells whether a handler left anything in the task (:func:`turns.traces`), put together where it is asked for: within
+        self.untouched = (getrefcount(task), getweakrefcount(task), True, state(task), task.get_name())
+        """What tells whether a handler left anything in the task (:data:`turns.state`), put together where it is asked for: within
         another function the count of references is another one."""
 
     def keep(self, body: Coroutine[Any, Any, None], awaited: Any) -> None:

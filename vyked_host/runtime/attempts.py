@@ -16,31 +16,95 @@ from ..routing.candidates import another
 from ..routing.outliers import speaks_against
 from ..routing.retries import Failure, may_run_twice
 from ..service.clients import CallOptions
+from ..service.context import CURRENT
 from .answers import Answer
 from .hedging import race
 from .instances import Instance
-from .links import Way
+from .links import Ends, Way
 from .outcomes import unsendable
-from .outgoing import LEAST_S, PLAIN, Outgoing, Tried
+from .outgoing import HOP_S, LEAST_S, PLAIN, Outgoing, Tried
+from .statistics import BATCH
 
 
 class Attempts(Outgoing):
     """One endpoint with one answer."""
 
     async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None, tried: Tried | None = None) -> Any:
-        """One call: its attempts, one after the other. `tried` is given where more of them run beside these, or were made before."""
+        """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
+        now, answer, outer = self._now(), None, CURRENT.get(None)
+        if options is not None or tried is not None:
+            return await self._otherwise(arguments, options, tried, now)
+        deadline, metadata = now + self.timeout, None
+        if outer is not None:
+            deadline, metadata = min(deadline, outer.call.deadline - HOP_S), outer.onward(None)
+        call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)
+        try:
+            instance = self._target.choose(call) if deadline - now >= LEAST_S else self._choose(call, None, now)
+            way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
+            if (ends := way.ends.get(self)) is not None:
+                answer = self._sent(call, arguments, instance, ends, now)
+                result = await answer.future
+        except BaseException as error:
+            tried, pause = self._after(
+                answer, error, call, ends[0] if answer is not None and ends is not None else None
+            )
+            answer = None
+            if pause is None:
+                raise
+        else:
+            if answer is None:  # of a connection that has to be dialled, or was just now
+                return await self._attempts(call, arguments, None, None, instance)
+            answer.running = None  # as in `_succeeded`
+            elapsed, seconds = self._now() - now, self._seconds
+            instance.in_flight -= 1
+            self._waiting.pop(answer, None)
+            seconds.append(elapsed)
+            if len(seconds) >= BATCH or instance.failures or self._observer is not None:
+                self._told(instance, elapsed)
+            return result
+        if pause > 0.0:
+            await asyncio.sleep(pause)
+        return await self._attempts(call, arguments, None, tried)
+
+    async def going_on(self, call: Call, arguments: Any, answer: Answer) -> Any:
+        """The rest of a call whose first attempt has been begun inside this process: `answer` waits for it."""
+        try:
+            result = await answer.future
+        except BaseException as error:
+            tried, pause = self._after(answer, error, call, answer.instance.link.best.channel)
+            del answer  # as in `_attempts`
+            if pause is None:
+                raise
+        else:
+            self._succeeded(answer)
+            return result
+        if pause > 0.0:
+            await asyncio.sleep(pause)
+        return await self._attempts(call, arguments, None, tried)
+
+    def _after(
+        self, answer: Answer | None, error: BaseException, call: Call, asked: Channel | None
+    ) -> tuple[Tried | None, float | None]:
+        """Account for a first attempt that failed; what comes next, as `_next` says it."""
+        self._over(answer, error, call, None, 0.0)
+        return self._next(error, call, None, None, asked)
+
+    async def _otherwise(self, arguments: Any, options: CallOptions | None, tried: Tried | None, now: float) -> Any:
+        """A call that is not as most of them."""
         if options is not None and options.hedge_after is not None and tried is None:
             return await race(self, arguments, options, options.hedge_after)
-        clock, target, now = self._now, self._target, self._now()
-        call = self._new(options or PLAIN, now) if tried is None or tried.call is None else tried.call
+        return await self._attempts(self._new(options or PLAIN, now), arguments, options, tried)
+
+    async def _attempts(
+        self, call: Call, arguments: Any, options: CallOptions | None, tried: Tried | None, chosen: Instance | None = None
+    ) -> Any:  # fmt: skip
+        """One attempt after the other, the first at the instance that is `chosen` already."""
+        clock = self._now
         while True:
-            answer: Answer | None = None
+            now, answer = clock(), None
             dialling = 0.0  # when it began; then, negative, how long it took
             try:
-                if tried is None and options is None and call.deadline - now >= LEAST_S:
-                    instance = target.choose(call)
-                else:
-                    instance = self._instance(call, options, tried, now)
+                instance, chosen = chosen or self._instance(call, options, tried, now), None
                 way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
                 channel = way.channel
                 if channel is None:
@@ -66,32 +130,20 @@ class Attempts(Outgoing):
                 return result
             if pause > 0.0:
                 await asyncio.sleep(pause)
-            now = clock()
-
-    async def going_on(self, call: Call, arguments: Any, answer: Answer) -> Any:
-        """The rest of a call whose first attempt has been begun inside this process: `answer` waits for it."""
-        try:
-            result = await answer.future
-        except BaseException as error:
-            self._over(answer, error, call, None, 0.0)
-            tried, pause = self._next(error, call, None, None, answer.instance.link.best.channel)
-            del answer  # as in `call`
-            if pause is None or tried is None:
-                raise
-        else:
-            self._succeeded(answer)
-            return result
-        if pause > 0.0:
-            await asyncio.sleep(pause)
-        tried.call = call
-        return await self.call(arguments, None, None, tried)
 
     # ---- one attempt -----------------------------------------------------------------------------------------------
     def _send(
         self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None, now: float
     ) -> Answer:  # fmt: skip
-        call.endpoint, call.codec = way.known.get(self._key) or way.agreed(channel, self.endpoint)
+        ends = way.ends.get(self)
+        if ends is None or ends[0] is not channel:
+            index, codec = way.agreed(channel, self.endpoint)
+            codecs = self.codecs_of(codec)
+            ends = (channel, index, codec, codecs.encode, codecs.decode)
+            if way.channel is channel:  # it may have retired while this call waited for the dial
+                way.ends[self] = ends
         if tried is not None and (tried.doubt is not None or not self.endpoint.idempotent):
+            call.endpoint = ends[1]
             offered = served(channel, call)
             tried.idempotent = offered is not None and offered.idempotent
             if tried.doubt is not None and results_at(offered, call) != tried.results:
@@ -99,18 +151,21 @@ class Attempts(Outgoing):
                 try:
                     raise doubt
                 finally:
-                    del doubt  # as in `call`
-        codecs = self._codecs.get(call.codec) or self.codecs_of(call.codec)
-        encode = codecs.encode
+                    del doubt  # as in `_attempts`
+        return self._sent(call, arguments, instance, ends, now)
+
+    def _sent(self, call: Call, arguments: Any, instance: Instance, ends: Ends, now: float) -> Answer:
+        """What waits for the answer of a call that is sent to one of its `ends`."""
+        channel, call.endpoint, call.codec, encode, decode = ends
         try:
             call.body = encode(arguments)
         except (ValueError, TypeError, OverflowError) as error:
             raise unsendable(self.endpoint, error) from error
-        answer = Answer(self.endpoint, instance, codecs.decode, self._loop.create_future(), now, call.deadline)
-        pending = self._pending
-        if len(pending.waiting) >= pending.room:
+        answer = Answer(self.endpoint, instance, decode, self._loop.create_future(), now, call.deadline)
+        waiting, pending = self._waiting, self._pending
+        if len(waiting) >= pending.room:
             pending.make_room()
-        pending.waiting[answer] = None
+        waiting[answer] = None
         instance.in_flight += 1
         try:
             answer.running = channel.dispatch(call, answer)
@@ -122,15 +177,19 @@ class Attempts(Outgoing):
     def _succeeded(self, answer: Answer) -> None:
         """Account for an attempt that was answered: as `_ended`, for each call that goes well."""
         answer.running = None  # it has the answer as its sink: a circle no collector would find
-        clock, instance = self._now, answer.instance
-        elapsed = clock() - answer.began
+        instance, elapsed = answer.instance, self._now() - answer.began
         instance.in_flight -= 1
-        self._pending.waiting.pop(answer, None)
-        self.counters.succeeded(elapsed)
+        self._waiting.pop(answer, None)
+        self._seconds.append(elapsed)
+        self._told(instance, elapsed)
+
+    def _told(self, instance: Instance, elapsed_s: float) -> None:
+        """An attempt was answered: count it with those before, and tell who wants to know."""
+        if len(self._seconds) >= BATCH:
+            self.counters.tally.fold()
         if self._observer is not None:
-            self._observer.observed(instance, None, elapsed)
-        if instance.failures:
-            instance.failures = 0
+            self._observer.observed(instance, None, elapsed_s)
+        instance.failures = 0
 
     def given_up(self, answer: Answer) -> None:
         """An attempt was broken off by what ends the program."""
@@ -139,7 +198,7 @@ class Attempts(Outgoing):
     def _ended(self, answer: Answer, error: CallError | None) -> None:
         instance = answer.instance
         instance.in_flight -= 1
-        self._pending.waiting.pop(answer, None)
+        self._waiting.pop(answer, None)
         if self._observer is not None:
             fault = Fault(code=error.code, message=str(error), executed=error.executed) if error else None
             self._observer.observed(instance, fault, self._now() - answer.began)

@@ -37,8 +37,10 @@ class Target:
         self.near: Instance | None = None
         """That of this node, where calls go to it as they are."""
         self._is_stale = False  # who may be chosen is worked out at the next call, once for all that changed by then
-        self._is_plain = False  # nothing but the balancer has to be asked
+        self.choose: Callable[[Call], Instance] = self._chosen
+        """The instance for a call. Raises Unavailable, VersionMismatch or NotFound, saying what is known."""
         self._found: dict[str, Instance] = {}
+        self._candidates: tuple[Instance, ...] = ()
         self._known: tuple[str, ...] = ()
         self.instances: tuple[Instance, ...] = ()
         """The instances that calls may go to now."""
@@ -70,8 +72,8 @@ class Target:
 
     def _choose_anew(self) -> None:
         """Who may be chosen changed: the usable ones, or all while none is, since one of those may be back by now."""
-        self._is_stale = self._is_plain = False
-        candidates = tuple(each for each in self.instances if each.usable) or self.instances
+        self._is_stale, self.choose = False, self._chosen
+        self._candidates = candidates = tuple(each for each in self.instances if each.usable) or self.instances
         home = self._found.get(self._home) if self.settings.prefer_local else None
         self.near = home if home is not None and home.usable else None
         self._warm_up.among(each.node_id for each in candidates)
@@ -80,7 +82,7 @@ class Target:
 
     def _usability_changed(self, instance: Instance) -> None:
         if self._found.get(instance.node_id) is instance:
-            self._is_stale, self._is_plain, self.near = True, False, None
+            self._is_stale, self.choose, self.near = True, self._chosen, None
             if instance.usable:
                 self._warm_up.begin(instance.node_id)
 
@@ -92,10 +94,6 @@ class Target:
         known.labels, known.weight = node.labels, weight
         return known
 
-    def choose(self, call: Call) -> Instance:
-        """The instance for `call`. Raises Unavailable, VersionMismatch or NotFound, saying what is known."""
-        return self._balancer.choose(call) if self._is_plain else self._chosen(call)  # type: ignore[return-value]  # of update()
-
     def _chosen(self, call: Call) -> Instance:
         if self._is_stale:
             self._choose_anew()
@@ -105,7 +103,7 @@ class Target:
             raise self._absent()
         choose: Callable[[Call], Instance] = self._balancer.choose  # type: ignore[assignment]  # among what update() gave it
         if not self._warm_up.is_on:
-            self._is_plain = True
+            self.choose = choose if len(self._candidates) > 1 else always(self._candidates[0])
         elif call.entity is None:  # what belongs together stays together
             return self._warm_up.choose(partial(choose, call))
         return choose(call)
@@ -128,6 +126,15 @@ class Target:
         kind = Unavailable if inactive else VersionMismatch
         text = f"no instance of {wanted} can be called; known: {', '.join(self._known)}"
         return kind(text, service=self.service, executed="not_sent")
+
+
+def always(instance: Instance) -> Callable[[Call], Instance]:
+    """What chooses where there is nothing to choose."""
+
+    def only(_call: Call) -> Instance:
+        return instance
+
+    return only
 
 
 def preferred(found: Mapping[str, Instance], doubts: Mapping[str, Doubt]) -> tuple[Instance, ...]:

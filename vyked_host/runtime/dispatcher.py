@@ -23,6 +23,7 @@ from .outcomes import invalid_fault
 from .pacing import Pacing
 from .routes import Route
 from .runners import inside, runner
+from .statistics import CallCounters
 
 
 class Dispatcher:
@@ -41,7 +42,6 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._start = runner(run, self._loop)
         self.inside = inside(run, self._loop)
-        self._start_inside = self.inside.start if self.inside is not None else self._start
         self._sweeping = False
         self.running: dict[Invocation, None] = {}
         self.pacing = Pacing(
@@ -54,6 +54,8 @@ class Dispatcher:
         )
         self.readiness: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]] | None = None
         self._idle: asyncio.Future[None] | None = None
+        self.is_awaited = False
+        """Somebody waits until calls are over."""
 
     # ---- composition -----------------------------------------------------------------------------------------------
     def add(self, route: Route) -> int:
@@ -112,16 +114,15 @@ class Dispatcher:
     # ---- per call --------------------------------------------------------------------------------------------------
     def enter(self, call: Call, sink: Sink) -> Entered | None:
         """Let one call in that the task of its transport runs."""
-        return self.dispatch(call, sink, begin=False)
+        return self.dispatch(call, sink, _left_to_its_transport)
 
-    def dispatch(self, call: Call, sink: Sink, *, begin: bool = True) -> Invocation | None:
-        """Run one call, or only let it in. Every refusal is `not_executed`."""
+    def dispatch(self, call: Call, sink: Sink, start: Callable[[Invocation], None] | None = None) -> Invocation | None:
+        """Run one call, as `start` does it where that is given. Every refusal is `not_executed`."""
         route = self._routes.get(call.endpoint)
         if route is None:
             self._refuse(call, sink, "NOT_FOUND", f"there is no endpoint {call.endpoint} here")
             return None
-        clock = self.now
-        now = clock()
+        now = self.now()
         if (
             not route.is_plain
             or call.deadline <= now
@@ -134,26 +135,28 @@ class Dispatcher:
         if codecs is None:
             self._refuse(call, sink, "NOT_SUPPORTED", f"{route.endpoint.path} can't take {call.codec!r}", route)
             return None
-        decode, make = codecs.decode, route.invocation
         try:
-            arguments = decode(call.body)
+            arguments = codecs.decode(call.body)
         except ValueError as error:
             self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
             return None
         pace = route.pace if call.peer is not None else None
-        invocation = make(self, route, codecs, call, arguments, sink, now, pace)
+        invocation = route.invocation(self, route, codecs, call, arguments, sink, now, pace)
         route.counters.in_flight += 1
         self.running[invocation] = None
         if pace is None:
             self.pacing.aside += 1
         if not self._sweeping:
             self._watch()
-        if begin:
-            start = self._start if call.peer is not None or make is not Invocation else self._start_inside
-            start(invocation)
-            if invocation.ended:
-                return None
-        return invocation
+        (start or self._start)(invocation)
+        return None if invocation.ended else invocation
+
+    def start_inside(self, invocation: Invocation) -> None:
+        """Begin a call inside this process."""
+        if self.inside is None or invocation.__class__ is not Invocation:
+            self._start(invocation)
+        else:
+            self.inside.start(invocation)
 
     def _watch(self) -> None:
         self._sweeping = True
@@ -195,8 +198,19 @@ class Dispatcher:
         if invocation.pace is None:
             self.pacing.aside -= 1
         invocation.route.counters.in_flight -= 1
+        if self.is_awaited:
+            self._tell_who_waits()
+
+    def told(self, counters: CallCounters) -> None:
+        """A call was answered: count it with those before, and tell who waits for the last."""
+        counters.tally.fold()
+        if self.is_awaited:
+            self._tell_who_waits()
+
+    def _tell_who_waits(self) -> None:
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
+        self.is_awaited = False
 
     def _sweep(self) -> None:
         now = self.now()
@@ -221,7 +235,7 @@ class Dispatcher:
         """Wait until no call runs, but those of the control lane: the watches of others end with their connections."""
         while any(each.route.endpoint.lane == "normal" for each in self.running):
             if self._idle is None or self._idle.done():
-                self._idle = self._loop.create_future()
+                self._idle, self.is_awaited = self._loop.create_future(), True
             await asyncio.shield(self._idle)
 
     def abort(self) -> list[str]:
@@ -230,3 +244,7 @@ class Dispatcher:
         for invocation in list(self.running):
             invocation.stop(Fault(code="UNAVAILABLE", message="the host was stopped", executed="executed"))
         return left
+
+
+def _left_to_its_transport(_invocation: object) -> None:
+    """A call that was let in is begun by who brought it."""

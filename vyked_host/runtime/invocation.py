@@ -7,36 +7,33 @@ declared error, an exception, a cancel before the first line - its sink hears of
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Coroutine
-from contextvars import ContextVar
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from ..contracts import CreditSink, Sink
+from ..contracts import Sink
 from ..errors import ServiceError
-from ..model.message import INITIAL_CREDIT, Call, Fault
+from ..model.message import Call, Fault
 from ..routing.concurrency import Pace
 from ..service.context import CURRENT, Context
 from .failures import raised_at
 from .lag import BLOCKED_S
 from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
+from .statistics import BATCH
 
 if TYPE_CHECKING:
     from .dispatcher import Dispatcher
     from .routes import BoundCodecs, Route
 
-STREAMING: ContextVar[Streaming] = ContextVar("vyked_stream")
 RETRY_AFTER_S = 0.1
 """Of a refusal: when to come again."""
-_GRANT = INITIAL_CREDIT // 2
 NEVER_BEGUN = ("no thread was free for it",)
 """What a cancellation says of a blocking handler that had not begun."""
 
 
 class Invocation(msgspec.Struct, eq=False):
-    """A unary call, or the base of a stream. `began`: when it came in, in monotonic seconds; `pace`: of its endpoint, where it has a part
+    """A call with one answer, or the base of another one. `began`: when it came in, in monotonic seconds; `pace`: of its endpoint, where it has a part
     in it; `reason`: why it was cancelled; `task`: in which it goes on since it suspended."""
 
     dispatcher: Dispatcher
@@ -87,17 +84,30 @@ class Invocation(msgspec.Struct, eq=False):
         if begins >= dispatcher.line.until and call.peer is not None and not await self._has_turn(begins):
             return
         CURRENT.set(Context(call, route.endpoint, now))
-        proceed, encode = route.proceed, self.codecs.encode
         try:
-            result = await proceed(self.arguments)
+            result = await route.proceed(self.arguments)
             if result.__class__ is not route.result_class:
                 result = self._checked(result)
-            body = encode(result)
+            body = self.codecs.encode(result)
         except BaseException as error:
             if self._ended_by(error):
                 raise
         else:
-            self._respond(body)
+            if self.ended:
+                return
+            self.ended = True  # from here on as in `_respond`, for each call that goes well
+            took_s = now() - self.began
+            if self.task is not None:
+                self._has_waited(took_s - self.in_line_s)
+            del dispatcher.running[self]
+            if self.pace is None:
+                dispatcher.pacing.aside -= 1
+            route.counters.in_flight -= 1
+            seconds = route.seconds
+            seconds.append(took_s)
+            if len(seconds) >= BATCH or dispatcher.is_awaited:
+                dispatcher.told(route.counters)
+            self.sink.respond(call, body)
 
     def here(self) -> Coroutine[Any, Any, None]:
         """`run`, in the task of the one who brought the call."""
@@ -203,98 +213,3 @@ class Invocation(msgspec.Struct, eq=False):
             queued = elapsed if fault.executed == "not_executed" else 0.0
             self.dispatcher.failures.served(self.route.endpoint.path, self.call, fault, cause, queued, elapsed - queued)
             self.sink.fail(self.call, fault)
-
-
-async def serve_stream(arguments: Any) -> Any:
-    """The innermost step under the middlewares of an endpoint with a stream."""
-    return await STREAMING.get().serve(arguments)
-
-
-class Streaming(Invocation, eq=False):
-    """A call with a stream in one or both directions."""
-
-    _queue: deque[Any] = msgspec.field(default_factory=deque)
-    _ready: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
-    _granted: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
-    _closed: bool = False
-    _taken: int = 0
-
-    def item(self, body: Any) -> bool:
-        """One item of the caller's stream; False when it has to wait for credit."""
-        if self.ended:
-            return True
-        if self._closed or len(self._queue) >= 2 * INITIAL_CREDIT:
-            text = f"{self.route.endpoint.path}: an item after the end" if self._closed else "items beyond the credit"
-            self.cancel(Fault(code="INVALID_ARGUMENT", message=text, executed="executed"))
-            return False
-        try:
-            self._queue.append(self.codecs.decode_item(body))
-        except ValueError as error:
-            fault = invalid_fault(self.route.endpoint, error)
-            self.cancel(msgspec.structs.replace(fault, executed="executed"))  # the handler runs since the first item
-            return False
-        self._ready.set()
-        return len(self._queue) < INITIAL_CREDIT
-
-    def end(self) -> None:
-        """The caller's stream is complete."""
-        self._closed = True
-        self._ready.set()
-
-    def credit(self, items: int) -> None:
-        """The caller can take more."""
-        self._granted.set()
-
-    async def inbound(self) -> AsyncIterator[Any]:
-        """The caller's items as the handler sees them; taking them grants new credit."""
-        while True:
-            while self._queue:
-                yield self._queue.popleft()
-                self._grant()
-            if self._closed:
-                return
-            self._ready.clear()
-            await self._ready.wait()
-
-    def _grant(self) -> None:
-        self._taken += 1
-        # where nothing waits any more the sender may be waiting: large items use up their credit before so many have come
-        if self._taken >= _GRANT or not self._queue:
-            cast(CreditSink, self.sink).credit(self.call, self._taken)
-            self._taken = 0
-
-    async def run(self) -> None:
-        """The body of the task."""
-        begins = self.dispatcher.now()
-        if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
-            return
-        CURRENT.set(Context(self.call, self.route.endpoint, self.dispatcher.now))
-        kind = self.route.endpoint.kind
-        STREAMING.set(self)
-        try:
-            result = await self.route.proceed(self.arguments)
-            body = None if kind.streams_out else self.codecs.encode(self._checked(result))
-        except BaseException as error:
-            if self._ended_by(error):
-                raise
-        else:
-            self._respond(body)
-
-    async def serve(self, arguments: Any) -> Any:
-        """The handler from its start to the end of its stream: what middlewares wrap."""
-        kind = self.route.endpoint.kind
-        given = (arguments, self.inbound()) if kind.streams_in else (arguments,)
-        if not kind.streams_out:
-            return await self.route.handler(*given)
-        return await self._pump(self.route.handler(*given))
-
-    async def _pump(self, items: Any) -> None:
-        try:
-            async for item in items:
-                self._granted.clear()
-                if not self.sink.item(self.call, self.codecs.encode(item)):
-                    await self._granted.wait()
-        finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await close()

@@ -12,7 +12,7 @@ import logging
 import weakref
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ..contracts import Channel, Running, Sink
 from ..errors import DeadlineExceeded, NotFound, Unavailable, VykedError
@@ -23,6 +23,8 @@ from .dispatcher import Dispatcher
 
 log = logging.getLogger("vyked")
 Dial = Callable[[Address, float], Awaitable[Channel]]
+Ends = tuple[Channel, int, str, Callable[[Any], Any], Callable[[Any], Any]]
+"""What calls an endpoint: the channel, the endpoint's index and codec there, what encodes and decodes."""
 OBJECT = "object"
 LONGEST_CALL_S = 600.0
 """No deadline is further away than this (docs/semantics.md, deadlines)."""
@@ -82,7 +84,7 @@ class LocalChannel:
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Run it here."""
         call.id = self.new_id()
-        return self._dispatcher.dispatch(call, sink)
+        return self._dispatcher.dispatch(call, sink, self._dispatcher.start_inside)
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -106,6 +108,8 @@ class Way:
         self._in_flight: Callable[[], int] = _uncounted
         self.known: dict[int, tuple[int, str]] = {}
         """What was agreed on this channel: id(endpoint) -> its index and codec there."""
+        self.ends: dict[object, Ends] = {}
+        """The same by whoever calls it, put together."""
         self._wanted: list[EndpointDescription] = []  # by identity, so each of them is kept
         self._warned: set[int] = set()
         self._dialling: asyncio.Future[Channel] | None = None
@@ -137,6 +141,7 @@ class Way:
     def _forget(self) -> None:
         """What was agreed and said on a channel that is no longer used."""
         self.known.clear()
+        self.ends.clear()
         self._wanted.clear()
         self._warned.clear()
 
@@ -221,6 +226,7 @@ class Way:
             self._dialling.cancel()
             await asyncio.wait({self._dialling})  # it may have succeeded just now
         channels, self.channel = [each for each in (self.channel, *self._retiring) if each is not None], None
+        self.ends.clear()
         for channel in channels:
             await channel.aclose()
 

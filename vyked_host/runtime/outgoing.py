@@ -31,14 +31,13 @@ PLAIN = CallOptions()
 class Tried:
     """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up. `doubt`: an
     attempt that may have run, under the call's idempotency key: others are only for instances that share its store, `results`.
-    `idempotent`: who was asked says that the method may run twice. `call`: whose attempts go on."""
+    `idempotent`: who was asked says that the method may run twice."""
 
-    __slots__ = ("call", "doubt", "idempotent", "is_over", "nodes", "results")
+    __slots__ = ("doubt", "idempotent", "is_over", "nodes", "results")
 
     def __init__(self, *nodes: str) -> None:
         self.nodes, self.is_over, self.idempotent = list(nodes), False, False
         self.results = ""
-        self.call: Call | None = None
         self.doubt: CallError | None = None
 
     def counts(self, error: BaseException) -> bool:
@@ -60,7 +59,7 @@ class Outgoing:
         self.client, self.endpoint, self.counters, self.timeout = client, endpoint, counters, timeout
         self._now, self._loop = client.clock.now, asyncio.get_running_loop()
         self._target, self._pending, self._observer = client.target, client.pending, client.observer
-        self._key = id(endpoint)
+        self._waiting, self._seconds, self._caller = client.pending.waiting, counters.tally.seconds, client.caller
         self._codecs: dict[str, ClientCodecs] = {}
         self._only = "http" if endpoint.kind is Kind.HTTP else client.target.settings.transport
         self._count = client.target.settings.connections

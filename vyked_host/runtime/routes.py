@@ -13,11 +13,12 @@ from ..contracts import Codec, Middleware, Proceed
 from ..model.description import DeclaredError, EndpointDescription, Kind
 from ..routing.concurrency import Pace
 from .codecs import AS_IS, Codecs
-from .invocation import NEVER_BEGUN, Invocation, Streaming, serve_stream
+from .invocation import NEVER_BEGUN, Invocation
 from .keyed import KeyedInvocation
 from .keys import Keys
 from .outcomes import declared
 from .statistics import CallCounters
+from .streamed import Streaming, serve_stream
 
 Handler = Callable[..., Any]
 
@@ -49,7 +50,7 @@ class Route:
     that comes is run even then; `is_plain`: it is open, and nothing about its calls has to be looked at; `is_near`: nor about those from this process."""
 
     __slots__ = (
-        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_near", "is_plain", "limit", "pace", "proceed", "result_class", "streams", "timeout_s",
+        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_near", "is_plain", "limit", "pace", "proceed", "result_class", "seconds", "streams", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +64,7 @@ class Route:
     ) -> None:
         self.endpoint = endpoint
         self.counters = CallCounters("server")
+        self.seconds = self.counters.tally.seconds
         self.handler = _prepared(endpoint, handler, threads, self.counters)
         self.streams = endpoint.kind.streams_out or endpoint.kind.streams_in
         innermost = serve_stream if self.streams else self.handler

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context, copy_context
+from contextvars import copy_context
+from itertools import repeat
+from operator import attrgetter
 from sys import getrefcount
 from types import FrameType, coroutine
 from typing import Any, Protocol
@@ -20,6 +22,10 @@ from weakref import getweakrefcount
 from ..model.message import Fault
 
 ENDED = object()
+state = attrgetter("_must_cancel", "_callbacks")
+"""Of a task. This, references to it, its name, and variables in its context are all that a handler may leave behind which others or the next one
+would meet. (A task that cancelled itself must cancel, also where that was taken back. One variable is there, CURRENT, which the next one
+sets.) Whoever asks puts it together where it asks: within another function the count of references is another one."""
 Begin = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 """Make a task of it, with a context of its own."""
 
@@ -83,45 +89,43 @@ class Turn:
 
     @coroutine
     def _run_in(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
-        waiting, left = self._waiting, self._most
-        as_before = traces(task, copy_context())
+        waiting = self._waiting
+        as_before = (getrefcount(task), getweakrefcount(task), len(copy_context()) < 2, state(task), task.get_name())
         run: Run | None = None
         body: Coroutine[Any, Any, None] | None = None
         try:
-            while waiting:
+            for _ in repeat(None, self._most) if self._most else repeat(None):
+                if not waiting:
+                    return
                 run = waiting.popleft()
                 if run.reason is not None:  # cancelled before its first line
                     run.abandoned(task)
                     continue
                 body = run.run()
                 awaited = next(body.__await__(), ENDED)  # the first step; no StopIteration is made this way
-                if awaited is ENDED:
-                    self._apart = False
-                else:
+                if awaited is not ENDED:
                     self._apart = True
                     run.started(task)
                     for _ in range(len(waiting) - len(self._called)):
                         self._call()
                     yield from rest(body, awaited)
                     return
-                left -= 1
-                if waiting and (left == 0 or traces(task, copy_context()) != as_before):
+                self._apart = False
+                if (
+                    waiting
+                    and (
+                        getrefcount(task),
+                        getweakrefcount(task),
+                        len(copy_context()) < 2,
+                        state(task),
+                        task.get_name(),
+                    )
+                    != as_before
+                ):
                     return
         finally:  # an error that ends the task refers to this frame, and the task keeps the error: a ring, which would wait for the collector
             run = body = None
             del task
-
-
-def traces(task: asyncio.Task[None], context: Context) -> tuple[object, ...]:
-    """All that a handler may leave behind in the task that ran it, and in its context, that others or the next one would meet."""
-    return (
-        getrefcount(task),
-        getweakrefcount(task),
-        len(context) < 2,  # CURRENT is there, which the next one sets
-        task._must_cancel,  # type: ignore[attr-defined]  # it cancelled itself; also where it took that back
-        task._callbacks,
-        task.get_name(),
-    )
 
 
 @coroutine

@@ -30,9 +30,10 @@ from .table import table
 _REQUEST, _RESPONSE, _ITEM, _PIECE = packets.REQUEST, packets.RESPONSE, packets.ITEM, packets.PIECE
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
 _PAIRED = struct.Struct("<IIHHHHI")  # the same header with two pairs of bytes as one number each
-_unpack_paired, _pack_paired = _PAIRED.unpack_from, _PAIRED.pack
-_pack_answer = struct.Struct("<II12s").pack  # length and call id, and the rest of the header of every RESPONSE:
-_ANSWER: Final = HEADER.pack(0, 0, 0, 0, _RESPONSE, 0, 0, 0, 0)[8:]
+_unpack_paired, pack_request = _PAIRED.unpack_from, _PAIRED.pack
+"""The header of a REQUEST with nothing beside it, for who sends many: length, call id, endpoint, caller, kind, attempt, remaining ms."""
+pack_answer = struct.Struct("<II12s").pack  # the header of a RESPONSE, likewise: length, call id, ANSWER
+ANSWER: Final = HEADER.pack(0, 0, 0, 0, _RESPONSE, 0, 0, 0, 0)[8:]
 _ATTEMPTS: Final = 255
 
 AT_ONCE_BYTES: Final = 16 << 10
@@ -40,8 +41,8 @@ AT_ONCE_BYTES: Final = 16 << 10
 
 
 class Connection:
-    """Both roles. `state` tells how far it is; `sendable` is the most that the peer takes as one payload, `at_once` the
-    most that does not have to wait for its turn; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
+    """Both roles. `state`: how far it is; `sendable`: the most that the peer takes as one payload, `at_once`: the most that does not wait for its
+    turn; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
 
     __slots__ = (
         "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "role", "sendable", "state",
@@ -86,13 +87,13 @@ class Connection:
             data = joined
         found: list[Packet] = []
         append, unpack, hot, most = found.append, _unpack_paired, self._hot, self._message_cap
-        start, end = HEADER_BYTES, len(data)  # of the payload of the next packet
-        while start <= end:
+        position, end = 0, len(data)
+        while (start := position + HEADER_BYTES) <= end:
             # kind comes with the flags above it, attempt with the reserved byte: none of those is set in a hot packet
-            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, start - HEADER_BYTES)
+            length, call_id, endpoint, caller, kind, attempt, value = unpack(data, position)
             stop = start + length
             if kind not in hot or length > most or attempt > _ATTEMPTS:
-                packet = self._other(data, start - HEADER_BYTES, stop)
+                packet = self._other(data, position, stop)
                 if packet is None:
                     break
                 append(packet)
@@ -103,8 +104,7 @@ class Connection:
                 break
             else:
                 append((kind, call_id, endpoint, caller, attempt, value, None, data[start:stop]))
-            start = stop + HEADER_BYTES
-        position = start - HEADER_BYTES
+            position = stop
         if position < end and not self.closed:
             self._left.keep(data[position:] if position else data)
         return found
@@ -194,7 +194,7 @@ class Connection:
         if _REQUEST not in self._sends:
             raise self._misuse(_REQUEST)
         if meta is None:
-            return _pack_paired(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
+            return pack_request(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
         payload = join(meta, body, self.sendable)
         return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
 
@@ -202,7 +202,7 @@ class Connection:
         """A RESPONSE; empty where the answer was a stream."""
         if _RESPONSE not in self._sends:
             raise self._misuse(_RESPONSE)
-        return _pack_answer(len(body), call_id, _ANSWER) + body
+        return pack_answer(len(body), call_id, ANSWER) + body
 
     def item(self, call_id: int, body: bytes) -> bytes:
         """An ITEM of a stream, in either direction."""

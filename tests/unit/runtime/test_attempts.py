@@ -222,3 +222,19 @@ async def test_a_slow_answer_counts_as_one() -> None:
     shops = Shops(later(2.0, answers))
     assert await shops.bind()() == 1
     assert shops.client.counters["shop.buy"].calls == 1
+
+
+async def test_a_connection_that_is_gone_or_closed_is_not_called_again() -> None:
+    shops = Shops(answers)
+    buy = shops.bind()
+    assert [await buy(), await buy()] == [1, 1]
+    way = shops.target.instances[0].link.best
+    way._retired(shops.instances[0])  # type: ignore[arg-type]
+    with pytest.raises(Unavailable, match="no address for this host to dial"):
+        await buy()
+    way.channel = shops.instances[0]  # type: ignore[assignment]
+    assert await buy() == 1
+    await way.aclose()
+    with pytest.raises(Unavailable, match="is closed"):
+        await buy()
+    assert shops.asked == [3]

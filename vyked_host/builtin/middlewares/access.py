@@ -35,7 +35,7 @@ class AccessLog(Middleware):
             return proceed
         made = EndOfSocket if endpoint.kind is Kind.WEBSOCKET else Line
         line, now = made(endpoint, side, self._options, self._log), self._now
-        always, slow_s = self._options.every or made is EndOfSocket, self._options.slow_ms / 1000
+        told_s = 0.0 if self._options.every or made is EndOfSocket else self._options.slow_ms / 1000
 
         async def logged(arguments: Any) -> Any:
             began = now()
@@ -44,9 +44,8 @@ class AccessLog(Middleware):
             except BaseException as error:
                 line.write(arguments, code_of(error), now() - began, error)
                 raise
-            elapsed_s = now() - began
-            if always or elapsed_s >= slow_s:
-                line.write(arguments, OK, elapsed_s)
+            if now() - began >= told_s:
+                line.write(arguments, OK, now() - began)
             return result
 
         return logged

@@ -11,6 +11,7 @@ from typing import Any
 from ...contracts import INITIAL_CREDIT, Call, Environment, Fault, Running
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...wire import packets
+from ...wire.connection import ANSWER, pack_answer
 from ...wire.packets import Packet, Role
 from ...wire.window import Window, cost
 from .counters import Counters
@@ -34,11 +35,11 @@ class ServerStream:
 class AnsweringLink(Link):
     """What runs for one client. `contracts.CreditSink`."""
 
-    __slots__ = ("_response", "_running", "_streams")
+    __slots__ = ("_at_once", "_running", "_streams")
 
     def __init__(self, env: Environment, counters: Counters) -> None:
         super().__init__(env, Role.SERVER, counters)
-        self._response = self._connection.response
+        self._at_once = 0  # before the WELCOME nothing is answered
         self._running: dict[int, Running] = {}
         self._streams: dict[int, ServerStream] = {}
 
@@ -109,18 +110,18 @@ class AnsweringLink(Link):
             return
         call_id, running = call.id, self._running
         kept = running.pop(call_id, None)
-        if self._streams and self._is_told(call_id):
-            return
-        if body is None:
-            body = b""
-        if len(body) > self._connection.at_once or call_id in self._waits:
+        if self._streams:
+            if self._is_told(call_id):
+                return
+            if body is None:  # a stream is complete
+                body = b""
+        size = len(body)
+        if size > self._at_once or call_id in self._waits:
             self._respond_in_turn(call_id, body)
-            return
-        response = self._response
-        if running or kept is None:
-            self._emit(response(call_id, body))
+        elif running or kept is None:
+            self._emit(pack_answer(size, call_id, ANSWER) + body)
         else:
-            self._emit_last(response(call_id, body))
+            self._emit_last(pack_answer(size, call_id, ANSWER) + body)
 
     def _respond_in_turn(self, call_id: int, body: bytes) -> None:
         if len(body) > self._connection.sendable:

@@ -21,6 +21,7 @@ from .sockets import HIGH_WATER
 
 BATCH = 32
 BATCH_BYTES = 64 << 10
+SMALL_BYTES = BATCH_BYTES // BATCH
 TURN_BYTES = 256 << 10
 """Bytes of large payloads that are written before others of this loop get their turn."""
 
@@ -40,15 +41,14 @@ class Output(asyncio.Protocol):
         "_env",
         "_full",
         "_gather",
+        "_is_heavy",
         "_loop",
         "_now",
         "_out",
-        "_out_bytes",
         "_outbox",
         "_over",
         "_pressed",
         "_pumping",
-        "_scheduled",
         "_timers",
         "_transport",
         "_waits",
@@ -62,8 +62,7 @@ class Output(asyncio.Protocol):
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)  # before connection_made nothing is sent
         self._gather: Callable[[Sequence[bytes | memoryview]], None]
         self._out: list[bytes] = []
-        self._out_bytes = 0
-        self._scheduled = False
+        self._is_heavy = False  # something among it is not small
         self._outbox = Outbox()
         self._waits = self._outbox.queued
         self._pumping = False
@@ -77,12 +76,11 @@ class Output(asyncio.Protocol):
     def _emit(self, packet: bytes) -> None:
         out = self._out
         out.append(packet)
-        self._out_bytes = size = self._out_bytes + len(packet)
-        if size >= BATCH_BYTES or len(out) >= BATCH:
+        count = len(out)
+        if count >= BATCH or ((self._is_heavy or len(packet) > SMALL_BYTES) and self._is_enough()):
             self._flush()
-        elif not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._end_of_turn)
+        elif count == 1:  # the first of a turn, or after a batch of it: then there is nothing to do a second time
+            self._loop.call_soon(self._flush)
 
     def _emit_last(self, packet: bytes) -> None:
         """Send it at once with what is collected: nobody else is under way who could share the write, and the end of the turn is
@@ -90,9 +88,10 @@ class Output(asyncio.Protocol):
         self._out.append(packet)
         self._flush()
 
-    def _end_of_turn(self) -> None:
-        self._scheduled = False
-        self._flush()
+    def _is_enough(self) -> bool:
+        """Are there so many bytes? While all packets are small they are fewer, however many there are."""
+        self._is_heavy = True
+        return sum(map(len, self._out)) >= BATCH_BYTES
 
     def _flush(self) -> None:
         out = self._out
@@ -103,7 +102,7 @@ class Output(asyncio.Protocol):
             return
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
-        self._out_bytes = 0
+        self._is_heavy = False
         self._transport.write(data)
         if self._full:
             self._weigh()

@@ -11,8 +11,9 @@ from typing import Any, Final
 from ...contracts import Call, Environment, Fault, Running, Sink, Surface
 from ...errors import LocalProtocolError
 from ...wire import packets
+from ...wire.connection import pack_request
 from ...wire.metadata import CallMeta
-from ...wire.packets import LARGEST
+from ...wire.packets import LARGEST, REQUEST, State
 from .counters import Counters
 from .greeting import GreetingLink
 from .outgoing import Outgoing, OutgoingStream
@@ -39,25 +40,19 @@ class SendingLink(GreetingLink):
     # ---- a call ------------------------------------------------------------------------------------------------------
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Send `call`; its outcome goes to `sink`. None: it was refused, and the sink knows why."""
-        index, body, now, request = call.endpoint, call.body, self._now, self._request
-        remaining = (call.deadline - now()) * 1000
-        caller = self._callers.get(call.caller)
-        if (
-            index not in self._plain
-            or not 1 <= remaining <= LARGEST
-            or len(body) > self._at_once
-            or call.attempt > 1
-        ):  # fmt: skip
+        index, body = call.endpoint, call.body
+        remaining, size, caller = (call.deadline - self._now()) * 1000, len(body), self._callers.get(call.caller)
+        if index not in self._plain or not 1 <= remaining <= LARGEST or size > self._at_once or call.attempt > 1:
             return self._dispatch_otherwise(call, sink, remaining)
-        meta = None
-        if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
-            meta, caller = beside(call, caller), caller or 0
         call_id = self._last + 1
-        try:
-            packet = request(call_id, index, caller, 1, int(remaining), body, meta)
-        except LocalProtocolError as error:
-            sink.fail(call, not_sent("TOO_LARGE", str(error)))
-            return None
+        if caller is None or call.metadata is not None or call.entity is not None or call.idempotency_key is not None:
+            try:
+                packet = self._request(call_id, index, caller or 0, 1, int(remaining), body, beside(call, caller))
+            except LocalProtocolError as error:
+                sink.fail(call, not_sent("TOO_LARGE", str(error)))
+                return None
+        else:
+            packet = pack_request(size, call_id, index, caller, REQUEST, 1, int(remaining)) + body
         call.id = self._last = call_id
         waiting, entry = self.waiting, Outgoing(self, call, sink)
         alone = not waiting
@@ -170,7 +165,8 @@ class SendingLink(GreetingLink):
 
     def _look_over(self) -> None:
         """What may be called without another look, after all that it depends on."""
-        self._plain = plain(self._shapes if self._away is None and not self._pressed else ())
+        is_well = self._away is None and not self._pressed and self._connection.state is State.OPEN
+        self._plain = plain(self._shapes if is_well else ())
         self._at_once = self._connection.at_once
 
     def resume_writing(self) -> None:

@@ -90,19 +90,20 @@ class ServerLink(AnsweringLink):
     # ---- what the client says ----------------------------------------------------------------------------------------
     def _handle(self, packets: list[Packet], now: float) -> None:
         running, exposed, dispatch = self._running, self._exposed, self._dispatch
+        codec, peer, most = self._codec, self._peer, self._most  # agreed in the hello, before any call
         for packet in packets:
-            if packet[0] != REQUEST:
-                _HANDLERS[packet[0]](self, packet)
+            kind, call_id, endpoint, caller, attempt, value, meta, body = packet
+            if kind != REQUEST:
+                _HANDLERS[kind](self, packet)
                 continue
-            _, call_id, endpoint, caller, attempt, value, meta, body = packet
             if call_id in running:
                 raise RemoteProtocolError(f"call id {call_id} is used again while its call still runs")
             if call_id > self._last:
                 self._last = call_id
-            call = Call(call_id, endpoint, self._codec, body, now + value * 0.001, self._peer, None, attempt or 1)
+            call = Call(call_id, endpoint, codec, body, now + value * 0.001, peer, None, attempt or 1)
             if caller:
                 call.caller = self._caller(caller)
-            if endpoint not in exposed.plain or not value or meta is not None or len(running) >= self._most:
+            if endpoint not in exposed.plain or not value or meta is not None or len(running) >= most:
                 refusal = self._examine(call, value, meta)
                 if refusal is not None:
                     self._emit(self._connection.fault(call_id, refusal))
@@ -188,7 +189,7 @@ class ServerLink(AnsweringLink):
         self._stop_timer("hello")
         self._exposed.greeted(self)
         self._peer = msgspec.structs.replace(peer, node_id=hello.node)
-        self._callers, self._hello = ("", *hello.callers), None
+        self._callers, self._hello, self._at_once = ("", *hello.callers), None, self._connection.at_once
         self._emit(self._connection.welcome(host.welcome(self._codec, self._exposed.surface, proof)))
         self._watch()
 
