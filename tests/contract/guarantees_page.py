@@ -20,7 +20,7 @@ from typing import NamedTuple
 from vyked_host.contracts import Guarantees
 from vyked_host.loading import Catalogue, load
 from vyked_host.testing.conformance import cases
-from vyked_host.testing.verifying import installed
+from vyked_host.testing.verifying import claims, installed
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/guarantees.md"
@@ -51,29 +51,7 @@ COLUMNS = {
         Column("`nats`", "transport", "nats", server="nats"),
     ),
 }
-ROWS = {
-    "pubsub": {
-        "fan_out": "each event to every instance (`@subscribe`)",
-        "at_least_once": "each event to one of a group, until it is handled (`@xsubscribe`)",
-        "durability.process": "what waits outlives the process that keeps it",
-        "durability.disk": "and the machine",
-        "ordered.publisher": "events of one publisher come in order",
-        "strategies.any": "whoever is free",
-        "strategies.leader": "`LEADER`: one gets all",
-        "strategies.random": "`RANDOM`: by chance",
-        "strategies.keyed": "`DESIGNATION`: a key stays with one",
-        "replay": "what was before (`from_`)",
-        "dead_letter": "what was given up on is kept (`vyked-host dlq`)",
-        "queues": "jobs (`@enqueue`, `@work`)",
-        "delays": "jobs for later (`delay=`)",
-        "dedupe_s": "the same id twice goes out once (`dedupe=True`)",
-    },
-    "transport": {
-        "streams": "streams, each way",
-        "cancels": "who gives up ends the handler",
-        "push": "the server can speak first: it says that it is leaving",
-    },
-}
+ROWS = claims.GUARANTEES
 HEAD = """# Guarantees
 
 What each back end declares, and what proves it. A number is that of the cases of the [conformance kit](plugins.md#the-conformance-kit)

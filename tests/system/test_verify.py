@@ -6,7 +6,11 @@ import sys
 
 import pytest
 
+from vyked_host.cli.verify import _row
 from vyked_host.errors import StartError
+from vyked_host.testing.conformance import cases
+from vyked_host.testing.verifying import installed
+from vyked_host.testing.verifying.claims import claim
 from vyked_host.testing.verifying.matrix import matrix
 from vyked_host.testing.verifying.verdicts import Case
 
@@ -24,6 +28,17 @@ def test_a_plugin_that_passes_gets_its_matrix(tmp_path):
     assert ["contract", "passed", "7"] in words
     assert ["ObservesOutcomes", "not", "declared"] in words
     assert ["packaging", "passed", "6"] in words
+    assert "chooses one of those it may" in out
+
+
+def test_each_row_says_what_was_asserted_how_often_and_with_which_result(tmp_path):
+    code, out, _ = verify("transport.http", folder=tmp_path)
+    assert code == 0, out
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    assert rows["cancels"].split()[1:3] == ["passed", "2"]
+    assert rows["cancels"].endswith("who gives up ends the handler")
+    assert "not declared" in rows["push"]
+    assert "the server can speak first" in rows["push"]
 
 
 def test_a_case_that_fails_is_told_with_its_reason_and_place_and_the_exit_code_is_1(tmp_path):
@@ -91,6 +106,19 @@ def case(verdict, *about, why=""):
 
 def rows(*cases, refused=()):
     return {row.guarantee: (row.verdict, row.note) for row in matrix(cases, refused)}
+
+
+def test_every_guarantee_that_a_case_is_about_and_every_kind_has_its_claim():
+    for kind, suite in installed.SUITES.items():
+        assert claim(kind, "contract"), kind
+        for name in dir(suite):
+            for guarantee in cases.of(getattr(suite, name)) if name.startswith("test_") else ():
+                assert claim(kind, guarantee), f"{kind}: {guarantee}"
+
+
+def test_cases_of_each_outcome_are_counted_by_it():
+    row = {"guarantee": "replay", "verdict": "failed", "passed": 3, "known": 1, "failed": 2, "claim": "c", "note": ""}
+    assert _row(row) == ("replay", "failed", "3 passed, 1 known, 2 failed", "c")
 
 
 def test_a_known_failure_is_neither_passed_nor_failed():

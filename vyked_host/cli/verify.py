@@ -89,15 +89,18 @@ def show(found: Sequence[Mapping[str, Any]], output: str | None) -> None:
         return
     for at, each in enumerate(found):
         click.echo("\n" * bool(at) + f"{each['plugin']}, {each['distribution']} {each['version']}\n")
-        print_table(("GUARANTEE", "VERDICT", "CASES", ""), map(_row, each["rows"]))
+        print_table(("GUARANTEE", "VERDICT", "CASES", "WHAT WAS ASSERTED"), map(_row, each["rows"]))
         _failures([case for case in each["cases"] if case["verdict"] == "failed"])
         click.echo(f"\n{_sum(each)}")
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    ran = row["passed"] + row["failed"] + row["known"]
-    cases = f"{row['passed']} of {ran}" if row["failed"] or row["known"] else str(ran or "")
-    return row["guarantee"], row["verdict"], cases, row["note"]
+    if row["failed"] or row["known"]:
+        counts = (f"{row[name]} {name}" for name in ("passed", "known", "failed") if row[name])
+        cases = ", ".join(counts)
+    else:
+        cases = str(row["passed"] or "")
+    return row["guarantee"], row["verdict"], cases, "; ".join(filter(None, (row["claim"], row["note"])))
 
 
 def _failures(failed: Sequence[Mapping[str, Any]]) -> None:

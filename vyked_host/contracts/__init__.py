@@ -27,6 +27,7 @@ from ..model.shapes import message_limit
 from ..model.topology import GUEST, Address, Change, Doubt, Generation, Instance, NodeRecord, Status
 from ..model.values import Value
 from ..model.version import compatible, parse
+from ..routing.abandonment import ABANDONED_S, Abandonment
 from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
 from ..routing.claims import Claim, Hold, Record, Standing, claimed, renewed, settled
@@ -64,7 +65,7 @@ from .provider import SPI_VERSION, NoOptions, Provider
 from .trust import Trust
 
 __all__ = [
-    "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
+    "ABANDONED_S", "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Abandonment", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
     "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",

@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 ABANDONED_S = 3600.0
-"""Seconds for which a group of events has had nobody, while some wait for it, until somebody is told."""
+"""Seconds for which a group of events has had nobody, while some wait for it, until somebody is told: longer than a deployment that
+goes wrong and is taken back, so that who is told has something to decide; short beside the days in which a store fills up."""
 
 
 class Abandonment(Generic[K]):

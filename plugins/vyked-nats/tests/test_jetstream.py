@@ -408,6 +408,24 @@ async def test_how_far_groups_are_behind_is_told(shared, open_bus, published):
     assert [each.group for each in await bus.lag(frozenset({"slow@1"}))] == ["slow@1"]
 
 
+async def test_a_group_nobody_comes_back_to_is_told_of(server, open_bus, published, caplog, monkeypatch):
+    monkeypatch.setattr("vyked_nats.jetstream.lookout.ABANDONED_S", 0.05)
+    monkeypatch.setattr("vyked_nats.jetstream.lookout.LOOK_S", 0.05)
+    bus = open_bus(server.url)
+    await bus.subscribe(to("there", "m"), Inbox(lambda _delivery: None))
+    killed = open_bus(server.url)
+    in_hand = Inbox(lambda _delivery: None)
+    await killed.subscribe(to("gone", "m"), in_hand)
+    await published(bus)
+    await eventually(lambda: in_hand.ids)
+    await died(killed)
+    await eventually(lambda: "nobody of group gone has been there" in caplog.text, 30)
+    assert "1 events of shop.paid@1 wait for it" in caplog.text
+    assert "vyked-host dlq end --topic shop.paid@1 --group gone" in caplog.text
+    assert "group there" not in caplog.text
+    assert await bus.end_group("shop", 1, "paid", "gone") == 1
+
+
 async def test_strategies_that_jetstream_does_not_know_are_refused(shared, open_bus):
     with pytest.raises(NotSupported, match="'leader'"):
         await open_bus(shared.url).subscribe(to("g", "m", strategy="leader"), Inbox())

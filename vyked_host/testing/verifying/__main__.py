@@ -54,7 +54,7 @@ def run(chosen: plan.Plan) -> Result:
         ]  # fmt: skip
         pytest.main(words, plugins=[noted, asyncio_plugin])
     cases = list(noted.cases.values())
-    rows = matrix.matrix(cases, noted.refused)
+    rows = matrix.matrix(cases, noted.refused, chosen.path.partition(".")[0])
     return Result(cases, rows, "\n".join(noted.trouble), time.monotonic() - began)
 
 

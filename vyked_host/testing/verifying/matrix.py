@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from .claims import claim
 from .verdicts import PACKAGING, Case
 
 Outcome = Literal["passed", "failed", "known failure", "not declared", "left out"]
@@ -15,7 +16,7 @@ CONTRACT = "contract"
 
 class Row(msgspec.Struct):
     """`guarantee` as in `Guarantees`; ``contract``: what every plugin of the kind has to do. `passed`, `failed`, `known`: numbers of
-    cases; `note`: why, in a few words."""
+    cases; `note`: why, in a few words; `claim`: what was asserted, in words."""
 
     guarantee: str
     verdict: Outcome
@@ -23,10 +24,12 @@ class Row(msgspec.Struct):
     failed: int = 0
     known: int = 0
     note: str = ""
+    claim: str = ""
 
 
-def matrix(cases: Sequence[Case], refused: Iterable[str]) -> list[Row]:
-    """Rows in the order in which the suite comes to them. `refused`: guarantees that are not declared and whose use was refused."""
+def matrix(cases: Sequence[Case], refused: Iterable[str], kind: str = "") -> list[Row]:
+    """Rows in the order in which the suite for `kind` comes to them. `refused`: guarantees that are not declared and whose use was
+    refused."""
     of_row: dict[str, list[Case]] = {CONTRACT: []}
     for case in cases:
         for guarantee in case.about or (_flag(case),):
@@ -37,6 +40,8 @@ def matrix(cases: Sequence[Case], refused: Iterable[str]) -> list[Row]:
     told = [row for row in rows if row is not None]
     if told[:1] and told[0].verdict == "left out":  # nothing is asked of it, for one reason
         told = [told[0], *(row for row in told[1:] if row.note != told[0].note)]
+    for row in told:
+        row.claim = claim(kind, row.guarantee)
     return sorted(told, key=lambda row: row.guarantee == PACKAGING)
 
 

@@ -34,6 +34,7 @@ from .followers import Followers
 from .groups import Groups
 from .later import Later, Worker
 from .letters import Letters
+from .lookout import Lookout
 from .member import Member
 from .names import Names, Topic
 from .past import Loss, Past
@@ -77,6 +78,7 @@ class JetStreamBus(PubSub, Asking):
         self._presence = Presence(self._questions)
         self._ending = Ending(self._questions, self.names, self.letters, self._presence)
         self._trimmer = Trimmer(self.api, self.store, self._past, self.names, self._groups, env, options.keep)
+        self._lookout = Lookout(self.names, self._groups, self._presence, env)
         self._listening = Keeper(
             "bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore
         )  # fmt: skip
@@ -87,7 +89,7 @@ class JetStreamBus(PubSub, Asking):
         self._why_not = ""
         self._stop_opening: Callable[[], None] = _ignore
         self._stop_resuming: Callable[[], None] = _ignore
-        self._stop_trimming: Callable[[], None] | None = None
+        self._stop_upkeep: list[Callable[[], None]] = []
         self._outbox = Outbox(
             options.outbox, env.clock, lambda: self._open, lambda: self._why_not or self._publishing.away,
             Stored(self._absent, self._past.kept), TABLE, LETTER_ROOM,
@@ -101,8 +103,11 @@ class JetStreamBus(PubSub, Asking):
         """From now on there shall be connections. Idempotent."""
         self._listening.begin()
         self._publishing.begin()
-        if self._stop_trimming is None:
-            self._stop_trimming = self.env.tasks(self._trimmer.run(), "nats: trim the stream")
+        if not self._stop_upkeep:
+            self._stop_upkeep = [
+                self.env.tasks(self._trimmer.run(), "nats: trim the stream"),
+                self.env.tasks(self._lookout.run(), "nats: look for groups without members"),
+            ]
 
     # ---- the connections -----------------------------------------------------------------------------------------------
     def _joined(self, line: Line) -> None:
@@ -270,8 +275,8 @@ class JetStreamBus(PubSub, Asking):
     async def aclose(self) -> None:
         """Send and settle what waits, for at most `timing.pong` seconds, and close both connections. Idempotent."""
         self._closed = True
-        if self._stop_trimming is not None:
-            self._stop_trimming()
+        for stop in self._stop_upkeep:
+            stop()
         for reader in self._taking():  # what comes from here on goes back: others have it at once
             reader.pause()
         for member in self._members:
