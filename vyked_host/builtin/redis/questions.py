@@ -49,7 +49,7 @@ async def asked(server: Server, env: Environment, table: str) -> AsyncIterator[A
             finally:
                 await hang_up(wire)
     except TimeoutError:
-        raise _unusable(table, f"{server.place} did not answer within {env.timing.dial:g} s", is_away=True) from None
+        raise _unusable(table, server.silent(env.timing.dial), is_away=True) from None
     except Unreachable as error:
         raise _unusable(table, str(error), is_away=not isinstance(error, Denied)) from None
     except FAILURES as error:
