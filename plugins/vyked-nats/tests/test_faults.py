@@ -8,11 +8,11 @@ from pathlib import Path
 
 import nats
 import pytest
-from nats.protocol.command import pub_cmd
 from server import NatsServer
 from vyked_nats.bus import NatsBus
+from vyked_nats.connection import Watch
 from vyked_nats.options import LARGEST, BusOptions
-from vyked_nats.server import hang_up
+from vyked_nats.server import Servers, hang_up
 
 from vyked_host import CallError, ConfigError, Overloaded, PermissionDenied, StartError, Unavailable
 from vyked_host.testing import eventually
@@ -93,18 +93,20 @@ async def test_a_server_that_hangs_with_megabytes_on_their_way_is_left_too(serve
     await published(bus)
 
 
-async def test_one_whose_server_takes_all_of_it_only_when_it_is_closed_is_closed_without_an_error(server, monkeypatch):
+async def test_one_whose_server_takes_all_of_it_only_when_it_is_closed_is_closed_without_an_error(
+    server, env, monkeypatch
+):
     monkeypatch.setattr("vyked_nats.server.CLOSE_S", 60.0)
-    client = await nats.connect(server.url, allow_reconnect=False)
+    connection = await Servers(BusOptions(url=server.url), env, "pubsub.nats").dial(5.0, Watch())
     server.freeze()
-    writer = client._transport._io_writer
-    while not writer.transport.get_write_buffer_size():  # what the two sockets hold is not ours any more
-        writer.write(pub_cmd("a", "", b"x" * 500_000))
-    closing = asyncio.ensure_future(hang_up(client))
-    await eventually(writer.transport.is_closing, 30)
+    while not connection.transport.get_write_buffer_size():  # what the two sockets hold is not ours any more
+        connection.publish("a", b"x" * 500_000)
+        connection.flush()
+    closing = asyncio.ensure_future(hang_up(connection))
+    await eventually(connection.transport.is_closing, 30)
     server.thaw()
     await closing
-    assert client.is_closed
+    assert connection.is_over
 
 
 async def test_a_bus_closes_though_the_library_swallows_its_cancellation(server, open_bus, published, monkeypatch):
@@ -154,7 +156,7 @@ async def test_a_reader_that_the_server_cuts_off_is_told_of_a_gap(open_bus, env,
         await published(other)
         await eventually(lambda: len(inbox.ids) == 1)
         line = bus._listening.line
-        line.client._transport._io_writer.transport.pause_reading()
+        line.client.transport.pause_reading()
         for _ in range(40):
             await published(other, body=b"x" * 500_000)
         await eventually(lambda: bus._listening.line not in {None, line})
@@ -229,8 +231,6 @@ async def test_a_server_that_is_absent_is_refused_at_start_with_the_remedy(nowhe
 
 
 def test_an_address_that_is_none_is_refused_without_its_password(env):
-    from vyked_nats.server import Servers
-
     with pytest.raises(ConfigError) as found:
         Servers(BusOptions(url="http://a:s3cret@x"), env, "pubsub.nats")
     assert "s3cret" not in str(found.value)

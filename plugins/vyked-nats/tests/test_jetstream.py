@@ -604,6 +604,25 @@ async def test_who_was_killed_with_events_in_hand_is_no_member_any_more(server, 
     assert await ended(bus, "g") == 1
 
 
+async def test_a_bus_that_closes_takes_nothing_more_from_the_first_step_on(shared, open_bus, published):
+    bus, other, inbox, others = open_bus(shared.url), open_bus(shared.url), Inbox(), Inbox()
+    reader, came = (await bus.subscribe(to("g", "m"), inbox)).reader, []
+    heard = bus._listening.line.client.heard
+    (number,) = (each for each, take in heard.items() if take == reader._heard)
+    heard[number] = came.append
+    sent = await published(other)
+    await eventually(lambda: came)
+    closing = asyncio.ensure_future(bus.aclose())
+    asyncio.get_running_loop().call_soon(
+        heard, came.pop()
+    )  # it was in the socket, and is read in the turn in which closing begins
+    await closing
+    assert not inbox.ids
+    assert reader._paused
+    await other.subscribe(to("g", "n"), others)
+    await eventually(lambda: others.ids == [sent])
+
+
 async def test_who_stands_still_and_does_not_answer_is_a_member(server, open_bus):
     bus = open_bus(server.url)
     with pytest.raises(KeyError):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from vyked_host import CallError, NotSupported, StartError, TooLarge, Unavailable
 from vyked_host.contracts import Backlog, Consumer, Delivery, Environment, Event, PubSub, Subscription, pack, parse
 
+from .connection import Watch
 from .feed import Feed, Topic
 from .keeper import Keeper
 from .line import Line
@@ -40,14 +41,15 @@ class NatsBus(PubSub):
         )
         self._closed = False
 
-    def _can_publish(self, _line: Line) -> None:
+    def _can_publish(self, line: Line) -> None:
+        line.client.roomy = self._outbox.wake
         self._outbox.wake()
 
     # ---- start -------------------------------------------------------------------------------------------------------
     async def verify(self) -> int:
         """Ask the server how large an event may be, in bytes. Raises StartError that says what to do."""
         try:
-            client = await self.servers.dial(self.env.timing.dial, _told, _ended)
+            client = await self.servers.dial(self.env.timing.dial, Watch())
         except Unreachable as error:
             raise StartError(
                 f"the bus 'nats' can't be used: {error}; start the server, correct [pubsub.nats] url, or choose another bus "
@@ -129,14 +131,6 @@ def failed(error: CallError) -> Awaitable[None]:
     failed = asyncio.get_running_loop().create_future()
     failed.set_exception(error)
     return failed
-
-
-async def _told(_error: Exception) -> None:
-    """Nothing is sent that could be refused."""
-
-
-async def _ended() -> None:
-    """It was asked all that it is asked."""
 
 
 def _ignore(_cause: str) -> None:

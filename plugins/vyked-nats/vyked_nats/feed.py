@@ -10,15 +10,14 @@ import asyncio
 from collections import Counter
 from functools import partial
 from logging import Logger
-from typing import Any, NamedTuple
-
-from nats.aio.client import Client
-from nats.aio.subscription import Subscription as NatsSubscription
+from typing import NamedTuple
 
 from vyked_host import PermissionDenied
 from vyked_host.contracts import Backlog, Event, MalformedEnvelope, parse, unpack
 
+from .connection import Connection, Subscription
 from .line import Line
+from .message import Message
 
 WRONG_TOPIC = "of another topic"
 DENIED = "permissions violation for subscription to"
@@ -40,7 +39,7 @@ class Channel:
         self.backlogs: tuple[Backlog, ...] = ()
         self.confirmed = asyncio.Event()
         self.refused = ""
-        self.handle: NatsSubscription | None = None
+        self.handle: Subscription | None = None
 
 
 class Feed:
@@ -115,16 +114,13 @@ class Feed:
         self._line.send(partial(self._listen, channel))
         self._line.echo(partial(_subscribed, channel))
 
-    async def _listen(self, channel: Channel, client: Client) -> None:
-        async def heard(message: Any) -> None:
-            self.heard(channel, message.data)
-
-        channel.handle = await client.subscribe(channel.subject, cb=heard)
+    def _listen(self, channel: Channel, client: Connection) -> None:
+        channel.handle = client.subscribe(channel.subject, partial(self.heard, channel))
 
     # ---- messages ------------------------------------------------------------------------------------------------------
-    def heard(self, channel: Channel, payload: bytes) -> None:
+    def heard(self, channel: Channel, message: Message) -> None:
         """One message. Never raises."""
-        event = self._event(channel, payload)
+        event = self._event(channel, message.data)
         if event is not None:
             for backlog in channel.backlogs:
                 backlog.accept(event)
@@ -154,7 +150,7 @@ def _subscribed(channel: Channel, cause: str | None) -> None:
         channel.confirmed.set()
 
 
-async def _unsubscribe(channel: Channel, _client: Client) -> None:
+def _unsubscribe(channel: Channel, _client: Connection) -> None:
     handle, channel.handle = channel.handle, None
     if handle is not None:
-        await handle.unsubscribe()
+        handle.unsubscribe()

@@ -6,10 +6,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from nats.aio.client import Client
-
 from vyked_host.contracts import Backoff, Environment
 
+from .connection import Connection, Watch
 from .line import Line
 from .server import Servers, Unreachable, hang_up
 
@@ -49,7 +48,7 @@ class Keeper:
             self._cancel()
             if self._ended is None or self._ended.done():
                 return
-            # nats-py swallows a cancellation that reaches it while it writes: once more, until it is heard
+            # nats-py swallows a cancellation that reaches it at some places of a login: once more, until it is heard
             await asyncio.wait({self._ended}, timeout=CANCELLED_AGAIN_S)
 
     async def _keep(self) -> None:
@@ -69,57 +68,49 @@ class Keeper:
 
     async def _serve(self) -> str:
         """One line from dialling to its end; the answer says why it ended."""
-        over = asyncio.Event()
-
-        async def ended() -> None:
-            over.set()
-
-        async def retires() -> None:
-            if self._servers.leave():
-                self._last = "the server retires"
-                over.set()
-
+        self._last, watch = "", _Watch(self._heard, self._retires)
         try:
-            client = await self._servers.dial(self._env.timing.dial, self._heard, ended, retires)
+            connection = await self._servers.dial(self._env.timing.dial, watch)
         except Unreachable as error:
             return str(error)
         try:
-            return await self._use(client, over)
+            return await self._use(connection, watch.over)
         finally:
-            await hang_up(client)
+            await hang_up(connection)
 
-    async def _use(self, client: Client, over: asyncio.Event) -> str:
-        self._last = ""
-        line = Line(client)
+    def _retires(self) -> bool:
+        """The server is about to end: it is left, where there is another one."""
+        leaves = self._servers.leave()
+        if leaves:
+            self._last = "the server retires"
+        return leaves
+
+    async def _use(self, connection: Connection, over: asyncio.Event) -> str:
+        line = Line(connection)
         cause = f"{self._servers.place}: closed by this host"
         try:
-            async with asyncio.timeout(self._env.timing.dial):
-                await line.begin()
+            line.begin()
             self.line = line
             self._back()
             self._joined(line)
             await line.run(over, self._env.timing.ping, self._env.timing.pong)
-            cause = f"{self._servers.place}: {self._last or self._cause_of(client)}"
-        except TimeoutError:
-            cause = f"{self._servers.place}: no answer within {self._env.timing.dial:g} s"
+            cause = f"{self._servers.place}: {self._last or self._cause_of(connection)}"
         finally:
             self.line = None
             line.lost(cause)
             self._left(cause)
         return cause
 
-    def _cause_of(self, client: Client) -> str:
-        return (
-            self._servers.words(client.last_error)
-            if client.last_error is not None
-            else "no answer, or the connection was lost"
-        )
+    def _cause_of(self, connection: Connection) -> str:
+        if connection.last_error is None:
+            return "no answer, or the connection was lost"
+        return self._servers.words(connection.last_error)
 
-    async def _heard(self, error: Exception) -> None:
-        self._last = self._servers.words(error)
+    def _heard(self, error: Exception) -> None:
+        words = self._servers.words(error)
         if self.line is not None:
-            self.line.told(self._last)
-        self._told_of(self._last)
+            self.line.told(words)
+        self._told_of(words)
 
     def _tell(self, cause: str) -> None:
         if not self._is_told:
@@ -130,3 +121,24 @@ class Keeper:
         if self._is_told:
             self._env.log.info("%s: connected to %s again", self._what, self._servers.place)
         self._is_told = False
+
+
+class _Watch(Watch):
+    """Of one connection."""
+
+    def __init__(self, heard: Callable[[Exception], None], leaves: Callable[[], bool]) -> None:
+        self._heard, self._leaves = heard, leaves
+        self.over = asyncio.Event()
+
+    def told(self, error: Exception) -> None:
+        """The server reports an error."""
+        self._heard(error)
+
+    def retires(self) -> None:
+        """The server is about to end."""
+        if self._leaves():
+            self.over.set()
+
+    def ended(self) -> None:
+        """It is over."""
+        self.over.set()

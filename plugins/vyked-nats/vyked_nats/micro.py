@@ -8,15 +8,15 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
-
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from vyked_host.contracts import Environment, HostView, Instance
 
+from .connection import Connection
 from .keeper import Keeper
 from .line import Line
+from .message import Message
 from .options import ServerOptions
 from .registry.bucket import written
 from .server import Servers
@@ -69,13 +69,13 @@ class Micro:
     def _joined(self, line: Line) -> None:
         line.send(self._listen)
 
-    async def _listen(self, client: Client) -> None:
-        await client.subscribe(f"{ROOT}.>", cb=self._asked)
+    def _listen(self, client: Connection) -> None:
+        client.subscribe(f"{ROOT}.>", partial(self._asked, client))
 
     def _told(self, error: str) -> None:
         self._env.log.warning("NATS tools that ask for micro services get no answer: %s", error)
 
-    async def _asked(self, message: Msg) -> None:
+    def _asked(self, client: Connection, message: Message) -> None:
         _, verb, *about = message.subject.split(".")
         answer = self._verbs.get(verb)
         if answer is None or not message.reply:
@@ -84,7 +84,7 @@ class Micro:
             who = self._identity(instance)
             if about == [who["name"], who["id"]][: len(about)]:
                 told = {"type": f"{TYPE}{verb.lower()}_response", **who, **answer(instance)}
-                await message.respond(json.dumps(told).encode())
+                client.publish(message.reply, json.dumps(told).encode())
 
     def _identity(self, instance: Instance) -> dict[str, Any]:
         node = self._host.node

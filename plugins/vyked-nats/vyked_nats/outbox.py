@@ -11,11 +11,10 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from nats.aio.client import Client
-
-from vyked_host import CallError, DeadlineExceeded, Overloaded, PermissionDenied, Unavailable
+from vyked_host import CallError, DeadlineExceeded, Overloaded, PermissionDenied, TooLarge, Unavailable
 from vyked_host.contracts import Clock
 
+from .connection import Connection
 from .line import DENIED, Line
 
 EVENT_BYTES = 512
@@ -54,7 +53,8 @@ class Carrier(Protocol):
 
 
 class Outbox:
-    """`line` gives the connection there is, `away` says why there is none; `most` is in bytes; `table` is the bus's in vyked.toml."""
+    """`line` gives the connection there is, `away` says why there is none; `most` is in bytes; `table` is the bus's in vyked.toml;
+    `room` bytes of what the server takes are for what else there is to say of an event."""
 
     def __init__(
         self,
@@ -64,9 +64,10 @@ class Outbox:
         away: Callable[[], str],
         carrier: Carrier,
         table: str,
+        room: int = 0,
     ) -> None:
         self._most, self._clock, self._line, self._away = most, clock, line, away
-        self._carrier, self._table, self._count = carrier, table, 0
+        self._carrier, self._table, self._room, self._count = carrier, table, room, 0
         self._waiting: dict[int, Outgoing] = {}  # in order of arrival; those that gave up leave it at once
         self._sent: dict[int, Outgoing] = {}
         self._used = 0
@@ -97,16 +98,22 @@ class Outbox:
         self._is_due = False
         line = self._line()
         room = AT_ONCE - len(self._sent)
-        if line is None or not self._waiting or room <= 0:
+        if line is None or not self._waiting or room <= 0 or line.client.is_full:
             return
         if self._came_back:  # what was out before comes first again
             self._waiting, self._came_back = dict(sorted(self._waiting.items())), False
         batch = list(islice((each for each in self._waiting.values() if not each.accepted.done()), room))
+        most = line.client.max_payload - self._room
         for event in batch:
             event.sent = True
             del self._waiting[event.number]
             self._sent[event.number] = event
-        self._carrier.carry(line, batch, self)
+        for event in [event for event in batch if len(event.packed) > most]:
+            batch.remove(event)
+            self.ended(event, _too_large(event, most))
+        if batch:
+            self._carrier.carry(line, batch, self)
+            line.client.flush()
 
     def ended(self, event: Outgoing, error: CallError | None) -> None:
         """The server has it (`error` None), or it is not to be tried any more."""
@@ -189,10 +196,14 @@ class Echoed:
             outbox.ended(event, None if cause is None else Unavailable(text, executed="unknown"))
 
 
-async def _publish(batch: list[Outgoing], client: Client) -> None:
+def _publish(batch: list[Outgoing], client: Connection) -> None:
     for event in batch:
-        if not event.accepted.cancelled():  # its publisher has gone before it was written
-            await client.publish(event.subject, event.packed)
+        client.publish(event.subject, event.packed)
+
+
+def _too_large(event: Outgoing, most: int) -> TooLarge:
+    text = f"event {event.name} has {len(event.packed)} bytes with its headers"
+    return TooLarge(f"{text}; the server takes {most} in all", executed="not_sent")
 
 
 def _nothing() -> None:

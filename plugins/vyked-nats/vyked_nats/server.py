@@ -1,8 +1,8 @@
 """The servers: their addresses, a connection to one of them, and what its failures mean in words. Nothing that leaves here
 shows a password.
 
-nats-py connects, logs in and parses. Its reconnecting is left out (``allow_reconnect=False``): it resubscribes without telling,
-so that a gap could not be seen, and keeps publications in a buffer of its own.
+nats-py connects and logs in (:mod:`login`). Its reconnecting is left out: it resubscribes without telling, so that a gap could not be
+seen, and keeps publications in a buffer of its own.
 """
 
 from __future__ import annotations
@@ -11,23 +11,22 @@ import asyncio
 import importlib.util
 import os
 import ssl
-from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from vyked_host import ConfigError, VykedError
+from vyked_host import ConfigError, StartError, VykedError
 from vyked_host.contracts import Environment
 
+from .connection import Connection, Watch
+from .login import Login, SecureLogin, lacks
 from .options import HIDDEN, ServerOptions
+from .parser import NotNats
 
 SCHEMES = ("nats", "tls")
-FAILURES = (NatsError, OSError, EOFError, ValueError)
+FAILURES = (NatsError, NotNats, OSError, EOFError, ValueError)
 CLOSE_S = 0.5
-Told = Callable[[Exception], Awaitable[None]]
-Ended = Callable[[], Awaitable[None]]
 
 
 class Unreachable(VykedError):
@@ -38,20 +37,12 @@ class _Stop(Exception):
     """Ends a connect of nats-py with its first failure, where it would try for minutes."""
 
 
-class _Secure(Client):
-    """Logs in over TLS or not at all. nats-py by itself logs in in the clear, password included, at a server that offers no TLS."""
-
-    def _connect_command(self) -> bytes:
-        writer = getattr(self._transport, "_io_writer", None)
-        if writer is None or writer.get_extra_info("ssl_object") is None:
-            raise NatsError("the server offers no TLS")
-        return super()._connect_command()
-
-
 class Servers:
     """The servers of one table. `place` is their addresses as people may see them."""
 
     def __init__(self, options: ServerOptions, env: Environment, table: str) -> None:
+        if missing := lacks():
+            raise StartError(f"[{table}]: {missing}")
         self._urls = [each.strip() for each in options.url.split(",")]
         parts = [_parts(each, table) for each in self._urls]
         self._secrets = [
@@ -68,51 +59,37 @@ class Servers:
         self._hint = (
             f"; where it asks for a certificate, [{table}] certificate and key name ours" if lacks_certificate else ""
         )
-        # a stale connection is found after one to two of these
-        self._pings = (env.timing.ping + env.timing.pong) / 2
         self._next = 0
 
-    async def dial(self, within: float, told: Told, ended: Ended, retires: Ended | None = None) -> Client:
-        """A connection that is logged in, to the first that answers. `retires` is told when its server is about to end ("lame
-        duck"). Raises Unreachable after `within` seconds at the latest."""
+    async def dial(self, within: float, watch: Watch) -> Connection:
+        """A connection that is logged in, to the first that answers. Raises Unreachable after `within` seconds at the latest."""
         causes = [f"no answer within {within:g} s"]
         try:
             async with asyncio.timeout(within):
                 for _ in self._urls:
                     url = self._urls[self._next % len(self._urls)]
                     try:
-                        return await self._connect(url, within, told, ended, causes, retires)
+                        return await self._connect(url, within, watch, causes)
                     except (_Stop, *FAILURES) as error:
-                        causes += [] if isinstance(error, _Stop) else [self.words(error)]
+                        causes += [] if isinstance(error, _Stop) else [self._at_login(error)]
                         self._next += 1
         except TimeoutError:
             pass  # what happened before, if anything did, says more
         raise Unreachable(f"{self.place}: {causes[-1]}")
 
-    async def _connect(
-        self, url: str, within: float, told: Told, ended: Ended, causes: list[str], retires: Ended | None
-    ) -> Client:  # fmt: skip
-        client, is_open = _Secure() if "tls" in self._more else Client(), False
+    async def _connect(self, url: str, within: float, watch: Watch, causes: list[str]) -> Connection:
+        login = SecureLogin() if "tls" in self._more else Login()
 
         async def noted(error: Exception) -> None:
-            if is_open:
-                await told(error)
-            else:
-                causes.append(self._at_login(error))
-                raise _Stop
+            causes.append(self._at_login(error))
+            raise _Stop
 
         try:
-            await client.connect(
-                url, error_cb=noted, closed_cb=ended, allow_reconnect=False, max_outstanding_pings=1, name="vyked-host",
-                lame_duck_mode_cb=retires,
-                skip_subject_validation=True,  # ours are made of names that were checked at start; theirs come from the server
-                **{**self._more, "connect_timeout": within, "ping_interval": self._pings},
-            )  # fmt: skip
+            told = await login.enter(url, error_cb=noted, **{**self._more, "connect_timeout": within})
+            return Connection(told, login.wire, watch, login.connected_url)
         except BaseException:
-            await hang_up(client)
+            login.wire.close()
             raise
-        is_open = True
-        return client
 
     def leave(self) -> bool:
         """From now on another one comes first. False: there is no other."""
@@ -141,36 +118,9 @@ class Servers:
         return text
 
 
-async def hang_up(client: Client) -> None:
+async def hang_up(connection: Connection) -> None:
     """Close a connection without waiting for long for whoever is at the other end. Idempotent."""
-    # in a task of its own: a cancellation that comes meanwhile ended close() half-way, and the tasks of its subscriptions stayed
-    closing = asyncio.ensure_future(client.close())
-    closing.add_done_callback(_is_closed)
-    try:
-        await asyncio.wait({closing}, timeout=CLOSE_S)
-    except asyncio.CancelledError:
-        asyncio.get_running_loop().call_later(CLOSE_S, _abort, client)  # it has its time all the same
-        raise
-    _abort(client)
-
-
-def _abort(client: Client) -> None:
-    """End the socket: close() waits until everything is written, for ever where the server has stopped reading, and nats-py has
-    no other way to its transport."""
-    writer = getattr(client._transport, "_bare_io_writer", None)
-    if writer is None:
-        return
-    found = writer.get_extra_info("socket")
-    # an asyncio transport that was closed with bytes to write, and has written them, fails in abort() (cpython: _force_close)
-    if found is not None and found.fileno() >= 0:
-        writer.transport.abort()
-
-
-def _is_closed(closing: asyncio.Future[None]) -> None:
-    """A server that hangs, or has cut us off, is none of this host's failures any more; what else goes wrong is told."""
-    error = None if closing.cancelled() else closing.exception()
-    if error is not None and not isinstance(error, (TimeoutError, _Stop, *FAILURES)):
-        asyncio.get_running_loop().call_exception_handler({"message": "closing a NATS connection", "exception": error})
+    await connection.aclose(CLOSE_S)
 
 
 def _credentials(path: str, table: str) -> str:

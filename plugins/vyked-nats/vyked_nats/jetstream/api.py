@@ -10,13 +10,14 @@ import json
 from functools import partial
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from vyked_host import PermissionDenied, Unavailable, VykedError
 
 from ..line import Line, NoAnswer
+from ..message import FIRST_LINE, Message
 
 NO_RESPONDERS = 503
+UNHEARD = b"%b %d" % (FIRST_LINE, NO_RESPONDERS)
+"""What the headers of a message begin with that says so."""
 STREAM_IN_USE = 10058
 NO_STREAM, NO_CONSUMER, NO_MESSAGE = 10059, 10014, 10037
 STREAM_IS_FULL = frozenset({10077, 10023, 10028, 10047, 10167})
@@ -70,14 +71,14 @@ class Api:
         """The answer to what is published: where a stream has the subject, that it has it."""
         while True:
             line = await self._connection()
-            answer: asyncio.Future[Msg | NoAnswer] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[Message | NoAnswer] = asyncio.get_running_loop().create_future()
             line.ask(subject, payload, partial(_answered, answer), headers)
             try:
                 async with asyncio.timeout(self._patience):
                     found = await answer
             except TimeoutError:
                 raise Unavailable(f"no answer to {subject} within {self._patience:g} s", executed="unknown") from None
-            if isinstance(found, Msg):
+            if isinstance(found, Message):
                 return parsed(found)
             if found.denied:
                 raise PermissionDenied(found.cause, executed="not_executed")
@@ -99,7 +100,7 @@ class Api:
             self._waiting.discard(waiting)
 
 
-def parsed(message: Msg) -> Any:
+def parsed(message: Message) -> Any:
     """What an answer says. Raises Refused."""
     if is_unheard(message):
         raise Refused(NO_RESPONDERS, "no JetStream answers, or none that has such a stream or consumer")
@@ -113,12 +114,12 @@ def parsed(message: Msg) -> Any:
     return found
 
 
-def is_unheard(message: Msg) -> bool:
+def is_unheard(message: Message) -> bool:
     """Was there nobody to take the question?"""
-    return message.headers is not None and message.headers.get("Status") == str(NO_RESPONDERS)
+    return message.head.startswith(UNHEARD)
 
 
-def _answered(answer: asyncio.Future[Msg | NoAnswer], found: Msg | NoAnswer) -> None:
+def _answered(answer: asyncio.Future[Message | NoAnswer], found: Message | NoAnswer) -> None:
     if not answer.done():
         answer.set_result(found)
 

@@ -87,7 +87,7 @@ class JetStreamBus(PubSub, Asking):
         self._stop_trimming: Callable[[], None] | None = None
         self._outbox = Outbox(
             options.outbox, env.clock, lambda: self._open, lambda: self._why_not or self._publishing.away,
-            Stored(self._absent), TABLE,
+            Stored(self._absent), TABLE, LETTER_ROOM,
         )  # fmt: skip
         self._members: list[Member] = []
         self._later: set[Later] = set()
@@ -144,6 +144,7 @@ class JetStreamBus(PubSub, Asking):
                 self._why_not = f"{self.servers.place}: {error}"
             await asyncio.sleep(AFTER_ERROR_S)
         self._open, self._why_not = line, ""
+        line.client.roomy = self._outbox.wake
         self._outbox.wake()
 
     def _absent(self) -> None:
@@ -156,7 +157,7 @@ class JetStreamBus(PubSub, Asking):
 
     def _server(self) -> str:
         line = self._listening.line
-        return "" if line is None else str(line.client._server_info.get("server_id", ""))
+        return "" if line is None else line.client.info.server_id
 
     # ---- publishing --------------------------------------------------------------------------------------------------
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
@@ -256,6 +257,10 @@ class JetStreamBus(PubSub, Asking):
         self._closed = True
         if self._stop_trimming is not None:
             self._stop_trimming()
+        for reader in self._taking():  # what comes from here on goes back: others have it at once
+            reader.pause()
+        for member in self._members:
+            member.pause()
         await asyncio.gather(
             self._followers.aclose(), *(member.aclose() for member in list(self._members)),
             *(later.reader.aclose(self.env.timing.pong) for later in list(self._later)),

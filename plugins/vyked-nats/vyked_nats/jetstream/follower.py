@@ -7,11 +7,10 @@ import secrets
 from collections import Counter
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from vyked_host import CallError
 from vyked_host.contracts import Backlog, Environment, Event, MalformedEnvelope, parse, unpack
 
+from ..message import Message
 from .api import Api, Refused
 from .delivery import place_of
 from .names import Names, Topic
@@ -95,7 +94,7 @@ class Follower:
             return MOST_AT_ONCE
         return self._queue - max((each.waiting for each in self.backlogs), default=0)
 
-    def _got(self, message: Msg) -> None:
+    def _got(self, message: Message) -> None:
         place = place_of(message.reply)
         if place.number != self._next:  # of the consumer before, or one is missing: read again from the last that came
             if place.sequence > self._last and place.consumer == self._made:
@@ -108,7 +107,7 @@ class Follower:
             for backlog in self.backlogs:
                 backlog.accept(event)
 
-    def _event(self, message: Msg) -> Event | None:
+    def _event(self, message: Message) -> Event | None:
         try:
             event = unpack(message.data)
         except MalformedEnvelope as error:

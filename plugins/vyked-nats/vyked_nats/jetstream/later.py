@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nats.aio.msg import Msg
-
 from vyked_host import CallError
 from vyked_host.contracts import Consumer, Environment, MalformedEnvelope, unpack
 
+from ..message import Message
 from .api import Api, Refused
 from .delivery import place_of
 from .letters import ID
@@ -52,7 +51,7 @@ class Later:
     def _room(self) -> int:
         return MOST_AT_ONCE - self._moving
 
-    def _got(self, message: Msg) -> None:
+    def _got(self, message: Message) -> None:
         wait_s = _due(message.data) - self._env.clock.unix()
         if wait_s > 0:
             self._hold(message, wait_s)
@@ -60,11 +59,11 @@ class Later:
         self._moving += 1
         self._env.tasks(self._due_now(message), f"nats: a job of {self.topic} is due")
 
-    def _hold(self, message: Msg, seconds: float) -> None:
+    def _hold(self, message: Message, seconds: float) -> None:
         until = self._env.clock.now() + self._ack_wait_s
         self._settling.say(self._consumer, message.reply, nak(seconds), until)
 
-    async def _due_now(self, message: Msg) -> None:
+    async def _due_now(self, message: Message) -> None:
         try:
             await self._move(message)
         except (Refused, CallError) as error:
@@ -74,7 +73,7 @@ class Later:
             self._moving -= 1
             self.reader.wake()
 
-    async def _move(self, message: Msg) -> None:
+    async def _move(self, message: Message) -> None:
         sequence = place_of(message.reply).sequence
         await self._api.publish(self._names.kept(self.topic), message.data, {ID: f"later:{sequence}"})
         await self._settling.say(self._consumer, message.reply, b"+ACK")

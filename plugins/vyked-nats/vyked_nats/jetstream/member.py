@@ -13,8 +13,6 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from vyked_host import CallError, Unavailable, UsageError
 from vyked_host.contracts import (
     Delivery,
@@ -28,6 +26,7 @@ from vyked_host.contracts import (
     unpack,
 )
 
+from ..message import Message
 from .api import NO_CONSUMER, Api, Refused
 from .delivery import GroupDelivery, Place, place_of
 from .durables import DOUBT, SERVER, of_group
@@ -119,7 +118,7 @@ class Member:
     def _room(self) -> int:
         return self._concurrency - len(self._unsettled)
 
-    def _got(self, message: Msg) -> None:
+    def _got(self, message: Message) -> None:
         place = place_of(message.reply)
         if self._paused or (self._room() <= 0 and message.reply not in self._unsettled):
             self._say(message.reply, nak(0.0), self._env.clock.now() + self._ack_wait_s)
@@ -137,7 +136,7 @@ class Member:
             self._log.exception("a consumer could not take event %s of %s", event.id, self.topic)
             self._unsettled.pop(message.reply, None)
 
-    def _event(self, message: Msg, place: Place) -> Event | None:
+    def _event(self, message: Message, place: Place) -> Event | None:
         """The event in a message; what is none becomes a dead letter."""
         try:
             event = unpack(message.data)

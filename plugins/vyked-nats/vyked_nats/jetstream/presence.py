@@ -7,13 +7,11 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
-
 from vyked_host import Unavailable
 
+from ..connection import Connection, Subscription
 from ..line import Line
+from ..message import Message
 from .api import NO_RESPONDERS, Api, Refused
 
 HERE = b"{}"
@@ -67,14 +65,14 @@ class Presence:
         return True
 
     # ---- over the connection -----------------------------------------------------------------------------------------------
-    async def _listen(self, subject: str, client: Client) -> None:
+    def _listen(self, subject: str, client: Connection) -> None:
         if subject in self._members and subject not in self._heard:
-            self._heard[subject] = await client.subscribe(subject, cb=self._asked)
+            self._heard[subject] = client.subscribe(subject, self._asked)
 
-    async def _no_more(self, subject: str, _client: Client) -> None:
+    def _no_more(self, subject: str, _client: Connection) -> None:
         if subject not in self._members and (heard := self._heard.pop(subject, None)) is not None:
-            await heard.unsubscribe()
+            heard.unsubscribe()
 
-    async def _asked(self, message: Msg) -> None:
+    def _asked(self, message: Message) -> None:
         if self._line is not None and message.reply:
-            self._line.send(lambda client: client.publish(message.reply, HERE))
+            self._line.client.publish(message.reply, HERE)

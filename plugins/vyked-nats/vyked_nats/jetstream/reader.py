@@ -11,14 +11,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
-
 from vyked_host import CallError, StartError
 from vyked_host.contracts import Environment
 
+from ..connection import Connection, Subscription
 from ..line import Line
+from ..message import DESCRIPTION, STATUS, Message
 from .api import NO_RESPONDERS, Refused
 from .store import NS
 
@@ -27,7 +25,7 @@ EXPIRES_S = 60.0
 SILENT_BEATS = 3
 BEAT_S = 1.0
 AFTER_ERROR_S = 1.0
-ACK = "$JS.ACK."
+ACK = b"$JS.ACK."
 IDLE = "100"
 DELETED = "consumer deleted"
 _FAULTS = (Refused, CallError, StartError)
@@ -51,7 +49,7 @@ class Reader:
 
     def __init__(
         self, what: str, stream: str, store: Streams, env: Environment, *, prepare: Callable[[], Awaitable[str]],
-        room: Callable[[], int], got: Callable[[Msg], None],
+        room: Callable[[], int], got: Callable[[Message], None],
     ) -> None:  # fmt: skip
         self.what, self._stream, self._store, self._env, self._log = what, stream, store, env, env.log
         self._prepare, self._room, self._got = prepare, room, got
@@ -120,8 +118,8 @@ class Reader:
             line.send(partial(self._listen, self._inbox))
         self.wake()
 
-    async def _listen(self, inbox: str, client: Client) -> None:
-        self._handle = await client.subscribe(f"{inbox}.*", cb=self._heard)
+    def _listen(self, inbox: str, client: Connection) -> None:
+        self._handle = client.subscribe(f"{inbox}.*", self._heard)
 
     # ---- asking ------------------------------------------------------------------------------------------------------------
     def wake(self) -> None:
@@ -162,9 +160,9 @@ class Reader:
             self.wake()
 
     # ---- what comes --------------------------------------------------------------------------------------------------------
-    async def _heard(self, message: Msg) -> None:
+    def _heard(self, message: Message) -> None:
         self._heard_at = self._env.clock.now()
-        if message.reply.startswith(ACK):
+        if message.answer_to.startswith(ACK):
             # it has the subject that it was published to, so nobody can say of which request it comes: of the last, but for one
             # that was given up and had only been slow
             self._left_over -= 1
@@ -172,8 +170,9 @@ class Reader:
                 self._is_asked = False
                 self.wake()
             self._got(message)
-        elif message.headers is not None and message.subject == f"{self._inbox}.{self._number}":
-            self._ended(message.headers.get("Status", ""), message.headers.get("Description", ""))
+        elif message.head and message.subject == f"{self._inbox}.{self._number}":
+            said = message.headers
+            self._ended(said.get(STATUS, ""), said.get(DESCRIPTION, ""))
 
     def _ended(self, status: str, why: str) -> None:
         if status == IDLE:
@@ -196,7 +195,7 @@ class Reader:
         handle, line = self._handle, self._line
         if handle is not None and line is not None:
             # not unsubscribe(): that drops what is on its way, which would come again only after the ack wait
-            line.send(lambda client: client._send_unsubscribe(handle._id))
+            handle.stop()
 
     async def aclose(self, within: float) -> None:
         """No more, and nothing is on its way. Idempotent."""
@@ -210,15 +209,9 @@ class Reader:
         try:
             async with asyncio.timeout(within):
                 await gone.wait()
-                while handle.pending_msgs:  # noqa: ASYNC110 - nats-py works them off in a task of its own, and tells nobody
-                    await asyncio.sleep(0)
         except TimeoutError:
             self._log.warning("%s: the server does not answer; what was on its way comes again", self.what)
-        line.send(partial(_dropped, handle))
-
-
-async def _dropped(handle: Subscription, _client: Client) -> None:
-    await handle.unsubscribe()
+        handle.forget()
 
 
 def _nothing() -> None:

@@ -8,12 +8,11 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from nats.aio.msg import Msg
-
 from vyked_host import NotSupported, Unavailable
 from vyked_host.contracts import Environment, Subscription, is_queue
 
 from ..line import Line
+from ..message import Message
 from .api import Api, Refused
 from .delivery import place_of
 from .letters import ID
@@ -64,7 +63,7 @@ class Search:
             self._end(None)
         return name
 
-    def _got(self, message: Msg) -> None:
+    def _got(self, message: Message) -> None:
         place = place_of(message.reply)
         if message.headers is not None and message.headers.get(ID) == self._wanted:
             self._end(place.sequence)

@@ -12,12 +12,11 @@ import asyncio
 from functools import partial
 from typing import NamedTuple
 
-from nats.aio.msg import Msg
-
 from vyked_host import PermissionDenied, Unavailable
 from vyked_host.contracts import Clock, Patience
 
 from ..line import Line, NoAnswer
+from ..message import Message
 
 Told = asyncio.Future[None]
 
@@ -88,12 +87,12 @@ class Settling:
             reply = self._line.ask(batch[-1].subject, batch[-1].payload, answered)
             self._asked[self._number] = _Asked(self._line, reply, batch)
 
-    def _answered(self, number: int, consumer: str, answer: Msg | NoAnswer) -> None:
+    def _answered(self, number: int, consumer: str, answer: Message | NoAnswer) -> None:
         now = self._clock.now()
         for word in self._asked.pop(number).words:
             if word.told.done():
                 continue
-            if isinstance(answer, Msg):
+            if isinstance(answer, Message):
                 word.told.set_result(None)
             elif answer.denied:
                 _fail(word.told, PermissionDenied(answer.cause, executed="not_executed"))

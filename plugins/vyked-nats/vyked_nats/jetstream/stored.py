@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from nats.aio.msg import Msg
-
 from vyked_host import CallError, Overloaded, PermissionDenied, TooLarge, Unavailable
 
 from ..line import Line, NoAnswer
+from ..message import Message
 from ..outbox import RETRY_AFTER_S, Outbox, Outgoing
 from .api import NO_RESPONDERS, STREAM_IS_FULL, Refused, parsed
 from .letters import ID
@@ -29,7 +28,7 @@ class Stored:
         for event in batch:
             line.ask(event.subject, event.packed, partial(self._answered, event, outbox), {ID: event.id})
 
-    def _answered(self, event: Outgoing, outbox: Outbox, answer: Msg | NoAnswer) -> None:
+    def _answered(self, event: Outgoing, outbox: Outbox, answer: Message | NoAnswer) -> None:
         if isinstance(answer, NoAnswer):
             if answer.denied:
                 text = f"event {event.name} is not published: {answer.cause}"

@@ -9,6 +9,7 @@ import msgspec
 from vyked_host import CallError, StartError
 from vyked_host.contracts import Guarantees
 
+from ..connection import Watch
 from ..options import LARGEST
 from ..server import Servers, Unreachable, hang_up
 from .api import Refused
@@ -40,21 +41,13 @@ async def verified(bus: JetStreamBus, given: Guarantees) -> Guarantees:
 async def _greeted(servers: Servers, within: float) -> tuple[int, bool]:
     """Bytes that an event may have; is it a cluster?"""
     try:
-        client = await servers.dial(within, _told, _ended)
+        client = await servers.dial(within, Watch())
     except Unreachable as error:
         raise StartError(
             f"the bus 'nats-jetstream' can't be used: {error}; start the server, correct [{TABLE}] url, or choose another bus "
             'with [pubsub] use = "embedded"'
         ) from None
     try:
-        return max(0, min(LARGEST, client.max_payload - ENVELOPE_ROOM)), bool(client._server_info.get("cluster"))
+        return max(0, min(LARGEST, client.max_payload - ENVELOPE_ROOM)), bool(client.info.cluster)
     finally:
         await hang_up(client)
-
-
-async def _told(_error: Exception) -> None:
-    """Nothing is sent that could be refused."""
-
-
-async def _ended() -> None:
-    """It was asked all that it is asked."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from vyked_host import Unavailable, VykedError
 from vyked_host.contracts import Anew, Generation, Lease, NodeRecord, Taken
 
+from ..connection import Connection
 from ..jetstream.api import Refused
 from ..line import Line
+from ..message import Message
 from .bucket import WRONG_REVISION, Life, packed, written
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ class NatsLease(Lease):
         line.send(self._listen)
         line.echo(self._is_heard)
 
-    async def _listen(self, client: Client) -> None:
+    def _listen(self, client: Connection) -> None:
         if not self.is_over:
-            await client.subscribe(self._registry.link(self.node_id, self.generation.counter), cb=_here)
+            client.subscribe(self._registry.link(self.node_id, self.generation.counter), partial(_here, client))
 
     def _is_heard(self, cause: str | None) -> None:
         if cause is None:
@@ -156,9 +157,9 @@ class NatsLease(Lease):
             self.close()
 
 
-async def _here(message: Msg) -> None:
-    if message.reply:
-        await message.respond(b"")
+def _here(client: Connection, message: Message) -> None:
+    if message.answer_to:
+        client.publish(message.reply)
 
 
 _REASONS: dict[str, tuple[type[str], str]] = {

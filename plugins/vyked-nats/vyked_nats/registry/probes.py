@@ -7,12 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from nats.aio.msg import Msg
-
 from vyked_host.contracts import Environment
 
 from ..jetstream.api import is_unheard
 from ..line import Line, NoAnswer
+from ..message import Message
 
 READERS = 3
 """So many ask for a node in one sweep, on average."""
@@ -47,7 +46,7 @@ class Probes:
                 reply = line.ask(self._link(*node), b"", partial(self._answered, node))
                 self._asked[node] = (reply, now + self._env.timing.lease)
 
-    def _answered(self, node: tuple[str, int], answer: Msg | NoAnswer) -> None:
+    def _answered(self, node: tuple[str, int], answer: Message | NoAnswer) -> None:
         self._asked.pop(node, None)
-        if isinstance(answer, Msg) and is_unheard(answer):
+        if isinstance(answer, Message) and is_unheard(answer):
             self._unheard(*node)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nats.aio.msg import Msg
-
 from vyked_host import CallError
 from vyked_host.contracts import Change, Environment
 
@@ -14,6 +12,7 @@ from ..jetstream.delivery import place_of
 from ..jetstream.follower import FORGOTTEN_S
 from ..jetstream.reader import MOST_AT_ONCE, Reader
 from ..jetstream.store import NS
+from ..message import Message
 from .bucket import OPERATION, Bucket
 from .view import View
 
@@ -72,7 +71,7 @@ class Reading:
         except (Refused, CallError) as error:  # the server forgets it by itself
             self._env.log.debug("consumer %s was not removed: %s", consumer, error)
 
-    def _got(self, message: Msg) -> None:
+    def _got(self, message: Message) -> None:
         place = place_of(message.reply)
         if place.consumer != self._made:
             return

@@ -7,6 +7,7 @@ import asyncio
 from vyked_host import CallError, StartError
 from vyked_host.contracts import Away
 
+from ..connection import Watch
 from ..jetstream.api import NO_RESPONDERS, Refused
 from ..server import Unreachable, hang_up
 from .registry import TABLE, NatsRegistry
@@ -34,7 +35,7 @@ async def fit(registry: NatsRegistry) -> None:
 
 async def _reached(registry: NatsRegistry) -> None:
     try:
-        client = await registry.servers.dial(registry.env.timing.dial, _told, _ended)
+        client = await registry.servers.dial(registry.env.timing.dial, Watch())
     except Unreachable as error:
         kind = StartError if any(word in str(error).lower() for word in DENIALS) else Away
         raise kind(f"the registry 'nats' can't be used: {error}; start the server, {REMEDY}") from None
@@ -43,11 +44,3 @@ async def _reached(registry: NatsRegistry) -> None:
 
 def _can_t(registry: NatsRegistry) -> str:
     return f"the registry 'nats' can't be used: {registry.servers.place}"
-
-
-async def _told(_error: Exception) -> None:
-    """Nothing is sent that could be refused."""
-
-
-async def _ended() -> None:
-    """It was asked all that it is asked."""

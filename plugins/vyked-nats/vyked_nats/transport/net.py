@@ -11,16 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
-
 from vyked_host import StartError
 from vyked_host.contracts import Environment
 
+from ..connection import Connection, Subscription
 from ..jetstream.api import is_unheard
 from ..keeper import Keeper
 from ..line import Line, NoAnswer
+from ..message import Message
 from ..server import Servers
 from .link import LOST, PROBE, SubjectLink
 
@@ -130,7 +128,7 @@ class SubjectNet:
         try:
             line = await self._connected()
             own = self._own()
-            answer: asyncio.Future[Msg | NoAnswer] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[Message | NoAnswer] = asyncio.get_running_loop().create_future()
             line.ask(uri.removeprefix(SCHEME), OPEN + own.encode(), partial(_answered, answer))
             found = await answer
             if isinstance(found, NoAnswer):
@@ -149,7 +147,7 @@ class SubjectNet:
 
     def _made(self, line: Line, own: str, peer: str, who: str) -> SubjectLink:
         def post(payload: bytes) -> None:
-            line.send(lambda client: client.publish(peer, payload, reply=own))
+            line.client.publish(peer, payload, own)
 
         link = SubjectLink(post, partial(self._over, own), who or peer.rpartition(".")[0], line.client.max_payload)
         self._links[own] = link
@@ -160,20 +158,20 @@ class SubjectNet:
         self._links.pop(own, None)
         self._release()
 
-    async def _opened(self, server: SubjectServer, message: Msg) -> None:
+    def _opened(self, server: SubjectServer, message: Message) -> None:
         line, peer = self._line, message.data[1:].decode("ascii", "replace")
         if line is None or not server.is_serving() or not message.reply or message.data[:1] != OPEN:
             return
         own = self._own()
         link = self._made(line, own, peer, "")
-        line.send(lambda client: client.publish(message.reply, b"", reply=own))
+        line.client.publish(message.reply, b"", own)
         link.start(server.accept())
 
-    async def _heard(self, message: Msg) -> None:
+    def _heard(self, message: Message) -> None:
         link = self._links.get(message.subject)
         if link is None:
             if message.reply and message.data[:1] != LOST and self._line is not None:
-                self._line.send(lambda client: client.publish(message.reply, LOST))
+                self._line.client.publish(message.reply, LOST)
         elif is_unheard(message):
             link.lost(ConnectionResetError("the other end is gone"))
         elif message.data[:1] != PROBE:
@@ -210,17 +208,14 @@ class SubjectNet:
 
     def _joined(self, line: Line) -> None:
         self._line, self._inbox = line, line.client.new_inbox()
-        line.send(partial(self._subscribed, f"{self._inbox}.*", self._heard))
+        line.client.subscribe(f"{self._inbox}.*", self._heard)
         for server in self._listening:
             line.send(partial(self._served, server))
         self._came.set()
 
-    async def _subscribed(self, subject: str, heard: Any, client: Client) -> None:
-        await client.subscribe(subject, cb=heard)
-
-    async def _served(self, server: SubjectServer, client: Client) -> None:
+    def _served(self, server: SubjectServer, client: Connection) -> None:
         if server.is_serving():
-            server.handle = await client.subscribe(server.subject, cb=partial(self._opened, server))
+            server.handle = client.subscribe(server.subject, partial(self._opened, server))
 
     def _left(self, cause: str) -> None:
         self._line = None
@@ -234,7 +229,7 @@ class SubjectNet:
         if line is None or handle is None:
             ended()
         else:
-            line.send(lambda _client: handle.unsubscribe())
+            handle.unsubscribe()
             line.echo(lambda _cause: ended())
         self._release()
 
@@ -257,7 +252,7 @@ class SubjectNet:
         await keeper.aclose()
 
 
-def _answered(answer: asyncio.Future[Msg | NoAnswer], found: Msg | NoAnswer) -> None:
+def _answered(answer: asyncio.Future[Message | NoAnswer], found: Message | NoAnswer) -> None:
     if not answer.done():
         answer.set_result(found)
 

@@ -1,0 +1,107 @@
+"""What a server sends, taken apart (https://docs.nats.io/reference/reference-protocols/nats-protocol). Bytes go in as they came, in pieces
+of any size; each message goes to whoever subscribed, each other line to `control`. No socket, no loop.
+
+It keeps what is not whole yet: one line of `LONGEST_LINE` bytes or one message of `LARGEST_MESSAGE` at most, and looks at it again only
+when enough has come. Whatever a server would not send is a NotNats; after that it is of no use any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from vyked_host import VykedError
+
+from .message import CRLF, Message
+
+LONGEST_LINE = 64 << 10
+"""Bytes: the longest is INFO, which names all servers of a cluster."""
+LARGEST_MESSAGE = 64 << 20
+"""Bytes, headers included: no server can be told to take more
+(https://docs.nats.io/running-a-nats-service/configuration, max_payload)."""
+SHOWN = 60
+_BLANK, _MESSAGE, _WITH_HEADERS = b" ", b"MSG", b"HMSG"
+
+Heard = Callable[[Message], None]
+
+
+class NotNats(VykedError):
+    """What came is nothing that a NATS server sends."""
+
+
+class Parser:
+    """`heard` is who subscribed, by number; a message for a number that is not there is left out. `control` is given every other
+    line, and may raise NotNats. `failed` is called, in its except block, when one of those who subscribed raised."""
+
+    def __init__(
+        self, heard: Mapping[bytes, Heard], control: Callable[[bytes], None], failed: Callable[[], None]
+    ) -> None:
+        self._heard, self._control, self._failed = heard, control, failed
+        self._kept: list[bytes] = []
+        self._missing = 0
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes. Raises NotNats."""
+        if self._kept:
+            self._kept.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._kept)
+            self._kept.clear()
+        at = self._taken(data)
+        if at < len(data):
+            self._kept.append(data[at:])
+
+    def _taken(self, data: bytes) -> int:
+        """Give away whatever of it is whole; how far that was. So many bytes are `_missing` then, at least."""
+        at, who, find = 0, self._heard.get, data.find
+        while (end := find(CRLF, at)) >= 0:
+            words = data[at:end].split(_BLANK)
+            start = body = end + 2
+            try:
+                if words[0] != _MESSAGE:
+                    if words[0] != _WITH_HEADERS:
+                        self._say(data[at:end])
+                        at = start
+                        continue
+                    body += int(words.pop(-2))
+                if len(words) == 4:
+                    _, sent_to, number, size = words
+                    answer_to = b""
+                else:
+                    _, sent_to, number, answer_to, size = words
+                stop = start + int(size)
+            except (ValueError, IndexError):
+                raise unreadable(data[at:end]) from None
+            if not start <= body <= stop:
+                raise unreadable(data[at:end])
+            if not data.startswith(CRLF, stop):
+                self._await_rest(data, at, end, stop)
+                return at
+            at = stop + 2
+            if (take := who(number)) is not None:
+                try:
+                    take(Message(sent_to, answer_to, data[body:stop], data[start:body]))
+                except Exception:  # noqa: BLE001 - told; one message's failure is not that of those behind it
+                    self._failed()
+        self._missing = 1
+        if len(data) - at > LONGEST_LINE + 1:  # one byte of its end may be there
+            raise unreadable(data[at:])
+        return at
+
+    def _say(self, line: bytes) -> None:
+        if len(line) > LONGEST_LINE:
+            raise unreadable(line)
+        self._control(line)
+
+    def _await_rest(self, data: bytes, at: int, end: int, stop: int) -> None:
+        """A message has no end: it is yet to come."""
+        self._missing = stop + len(CRLF) - len(data)
+        if stop - end > LARGEST_MESSAGE or self._missing <= 0 or not CRLF.startswith(data[stop:]):
+            raise unreadable(data[at:end])
+
+
+def unreadable(line: bytes) -> NotNats:
+    """The error for it."""
+    shown = repr(line[:SHOWN])[1:] + ("..." if len(line) > SHOWN else "")
+    return NotNats(f"the server sent what no NATS server sends: {shown}")
