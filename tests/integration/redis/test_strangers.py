@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 import trustme
+from redis.utils import HIREDIS_AVAILABLE
 
 from tests.valkey import Valkey
 from vyked_host.errors import StartError, Unavailable
 from vyked_host.testing import eventually
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
 
+HTTP = 'Protocol error, got "H"' if HIREDIS_AVAILABLE else ".*HTTP/1.1 400"
+"""What the parser says of an answer over HTTP: that of hiredis quotes less."""
 Answers = Callable[[bytes], bytes]
 
 
@@ -47,7 +50,7 @@ def says(answer: bytes) -> Answers:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is no Redis or Valkey: .*HTTP/1.1 400"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", f"is no Redis or Valkey: {HTTP}"),
         (b"220 mail ESMTP\r\n", "is no Redis or Valkey"),
         (b"+OK\r\n", "is no Redis or Valkey"),
         (b"$-5\r\n", "redis://127.0.0.1"),
@@ -62,6 +65,15 @@ async def test_what_is_no_redis_is_refused_at_start_in_time(open_bus: Any, answe
     async with stranger(says(answer)) as address:
         with pytest.raises(StartError, match=told):
             await open_bus(f"redis://{address}").verify()
+
+
+async def test_a_server_without_tls_that_is_asked_over_tls_is_told_as_what_it_may_be(open_bus: Any) -> None:
+    """Such a server waits for the end of a line, which a handshake need not have."""
+    async with stranger(says(b"")) as address:
+        with pytest.raises(
+            StartError, match=r"within 1.5 s; rediss:// is TLS, to which a server without it says nothing"
+        ):
+            await open_bus(f"rediss://{address}").verify()
 
 
 async def test_garbage_in_the_middle_of_a_conversation_breaks_the_connection_and_not_the_bus(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.valkey import Valkey
 from vyked_host.assembly import Host
 from vyked_host.assembly.prepare import prepare
@@ -126,3 +127,27 @@ async def test_R1_a_host_that_starts_while_the_registry_is_away_begins_with_the_
             assert stays.node.record.node_id in late.node.directory.nodes
             server.start()
             await eventually(lambda: late.node.record.node_id in stays.node.directory.nodes, 10)
+
+
+def at_two(folder, table, url, other):
+    """A file whose `table` has the other server, and the line of that; the rest has the first one."""
+    urls = {"registry.redis": url, "pubsub.redis-streams": url, table: other}
+    streams = STREAMS.format(url=urls["pubsub.redis-streams"]).replace("disk", "process")
+    text = FILE.format(url=urls["registry.redis"], bus="redis-streams") + streams
+    file = Path(folder, "vyked.toml")
+    file.write_text(text)
+    return str(file), text.splitlines().index(f"[{table}]") + 2
+
+
+@pytest.mark.parametrize("table", ["registry.redis", "pubsub.redis-streams"])
+async def test_a_replica_that_takes_no_writes_is_refused_and_names_its_master(tmp_path, new_server, table):
+    """Streams and registry write; else the host fails later, with an answer to a command in the place of a remedy."""
+    port = free_port()
+    master = new_server(f"port {port}", "bind 127.0.0.1")
+    copy = new_server(f"replicaof 127.0.0.1 {port}")
+    file, line = at_two(tmp_path, table, master.url, copy.url)
+    found = await refused(file)
+    assert isinstance(found, Unfit)
+    assert found.exit_code == 3
+    assert f"is a read-only replica of 127.0.0.1:{port}; write the address of that one" in str(found)
+    assert str(found).startswith(f"{file}:{line}:7"), str(found)

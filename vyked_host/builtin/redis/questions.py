@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from redis.exceptions import NoPermissionError, ResponseError
 
 from ...contracts import Environment
-from ...errors import Away, StartError
+from ...errors import Away, StartError, Unfit
 from .faults import Denied, Unreachable
 from .server import Server
 from .wire import FAILURES, Wire, hang_up
@@ -35,6 +35,28 @@ class Asked:
                 found[name] = bytes(reply[1]).decode(errors="replace")
         return found
 
+    async def master(self) -> str:
+        """Where the server of which this is a read-only copy is; empty where it takes writes, or does not tell."""
+        try:
+            reply = await _reply(self._wire, "INFO", "replication")
+        except ResponseError:
+            return ""
+        lines = reply.decode(errors="replace").splitlines() if isinstance(reply, bytes) else []
+        told = dict(line.split(":", 1) for line in lines if ":" in line)
+        if told.get("role") != "slave" or told.get("slave_read_only") == "0":
+            return ""
+        host = told.get("master_host", "")
+        return f"{f'[{host}]' if ':' in host else host}:{told.get('master_port', '')}"
+
+
+def read_only(table: str, place: str, master: str) -> Unfit:
+    """What is said of a server that takes no writes."""
+    kind, _, name = table.partition(".")
+    return Unfit(
+        f"the {_KINDS[kind]} {name!r} can't be used: {place} is a read-only replica of {master}",
+        key=f"{table}.url", remedy="write the address of that one, or redis+sentinel:// with those of the Sentinels",
+    )  # fmt: skip
+
 
 @asynccontextmanager
 async def asked(server: Server, env: Environment, table: str) -> AsyncIterator[Asked]:
@@ -49,7 +71,7 @@ async def asked(server: Server, env: Environment, table: str) -> AsyncIterator[A
             finally:
                 await hang_up(wire)
     except TimeoutError:
-        raise _unusable(table, f"{server.place} did not answer within {env.timing.dial:g} s", is_away=True) from None
+        raise _unusable(table, server.silent(env.timing.dial), is_away=True) from None
     except Unreachable as error:
         raise _unusable(table, str(error), is_away=not isinstance(error, Denied)) from None
     except FAILURES as error:

@@ -58,7 +58,7 @@ class Server:
                     await self._writable(wire)
         except TimeoutError:
             await _ended(wire)
-            raise Unreachable(f"{self.place} did not answer within {within:g} s") from None
+            raise Unreachable(self.silent(within)) from None
         except FAILURES as error:
             await _ended(wire)
             kind = Denied if isinstance(_inner(error), AuthenticationError | InvalidResponse) else Unreachable
@@ -78,6 +78,11 @@ class Server:
         role = await _asked(wire, "ROLE")
         if role[0] != b"master":
             raise NoConnection(f"the Sentinels name a server that is a {bytes(role[0]).decode()}")
+
+    def silent(self, within: float) -> str:
+        """That it has said nothing for `within` seconds."""
+        maybe = "; rediss:// is TLS, to which a server without it says nothing" if self.address.has_tls else ""
+        return f"{self.place} did not answer within {within:g} s{maybe}"
 
     def words(self, error: Exception) -> str:
         """What happened, and what to do about it."""

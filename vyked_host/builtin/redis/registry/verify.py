@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....contracts import Environment
 from ....errors import Unfit
-from ..questions import asked
+from ..questions import asked, read_only
 from ..server import Server
 
 TABLE = "registry.redis"
@@ -14,7 +14,9 @@ async def fit(server: Server, env: Environment) -> None:
     """Raises Unfit where the server throws away keys when it is full: those of a registry have a time to live, so the policies
     `volatile-...` are no better (https://valkey.io/topics/lru-cache/). Raises StartError, Away where it can't be reached."""
     async with asked(server, env, TABLE) as answering:
-        told = await answering.settings("maxmemory", "maxmemory-policy")
+        told, master = await answering.settings("maxmemory", "maxmemory-policy"), await answering.master()
+    if master:
+        raise read_only(TABLE, server.place, master)
     policy = told.get("maxmemory-policy", "noeviction")
     if told.get("maxmemory", "0") != "0" and policy != "noeviction":
         raise Unfit(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from ....contracts import Environment
 from ....errors import Unfit
-from ..questions import asked
+from ..questions import asked, read_only
 from ..server import Server
 
 TABLE = "pubsub.redis-streams"
@@ -18,7 +18,9 @@ async def durability(server: Server, env: Environment, wanted: Durability = "pro
     the machine, https://valkey.io/topics/persistence/). Raises Unfit where that is less than `wanted`, or where it throws away keys
     when it is full."""
     async with asked(server, env, TABLE) as answering:
-        told = await answering.settings("appendonly", "maxmemory-policy")
+        told, master = await answering.settings("appendonly", "maxmemory-policy"), await answering.master()
+    if master:
+        raise read_only(TABLE, server.place, master)
     policy = told.get("maxmemory-policy", "")
     if policy.startswith("allkeys"):
         raise Unfit(
