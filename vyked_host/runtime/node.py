@@ -149,7 +149,7 @@ class Node:
         self.phase_changed(old.value, phase.value)
 
     async def start(self) -> None:
-        """Back ends verified, lifespans, services, listeners, subscriptions, registry last; undone when a step fails. Raises StartError."""
+        """Back ends verified, lifespans, services, subscriptions, listeners, registry last; undone when a step fails. Raises StartError."""
         self.enter(Phase.STARTING)
         try:
             await self._start()
@@ -171,11 +171,13 @@ class Node:
             await hosted.start()
         if self.before_serving is not None:
             self.before_serving()
+        for subscriber in (
+            self.subscribers
+        ):  # before anybody can call: what a handler publishes would be missed by a group that is new
+            await subscriber.start(self.pubsub)
         for name, transport in self.transports.items():
             surface = self.dispatcher.surface(name, self.settings.transports[name].use)
             self.listeners[name] = await transport.serve(self.dispatcher, surface)
-        for subscriber in self.subscribers:
-            await subscriber.start(self.pubsub)
         await self.membership.join(self.addresses)
 
     async def _meet(self) -> None:

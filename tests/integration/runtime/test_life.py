@@ -9,9 +9,12 @@ import pytest
 from msgspec import Struct
 
 from tests.integration.runtime.waiting import until
-from vyked_host import Service, api, background, client, context, every
+from tests.ports import free_port
+from vyked_host import Service, api, background, client, context, every, publish, xsubscribe
 from vyked_host.assembly import Host
+from vyked_host.contracts import PubSub
 from vyked_host.errors import ConfigError, StartError, Unavailable
+from vyked_host.runtime.subscriber import Subscriber
 
 LOCAL = "[plugins]\nautoload = false\n[transports.local]\n"
 ORDER: list[str] = []
@@ -19,6 +22,10 @@ ORDER: list[str] = []
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     greeting: str = "Hello"
+
+
+class Said(Struct, frozen=True):
+    text: str
 
 
 class Below(Service, name="below", version="1.0.0"):
@@ -67,6 +74,33 @@ async def test_services_start_in_order_and_stop_in_reverse() -> None:
     async with Host(Below, Above, text=LOCAL, options={"below": {"greeting": "Hi"}}):
         assert ORDER == ["below starts", "below is active", "above is active: Hi"]
     assert ORDER[3:] == ["above stops", "below stops"]
+
+
+class Echoing(Service, name="echoing", version="1.0.0"):
+    @publish
+    def said(self, text: str) -> Said:
+        return Said(text)
+
+    @xsubscribe(said)
+    async def on_said(self, event: Said) -> None: ...
+
+
+async def test_nobody_can_call_before_the_groups_are_there_that_take_what_handlers_publish(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port, start, called = free_port(), Subscriber.start, list[type[Exception]]()
+
+    async def looked_at(subscriber: Subscriber, pubsub: PubSub) -> None:
+        with pytest.raises(ConnectionRefusedError) as refused:
+            await asyncio.open_connection("127.0.0.1", port)
+        called.append(refused.type)
+        await start(subscriber, pubsub)
+
+    monkeypatch.setattr(Subscriber, "start", looked_at)
+    async with Host(Echoing, text=f"[plugins]\nautoload = false\n[transports.tcp]\nport = {port}\n"):
+        assert called == [ConnectionRefusedError]
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
 
 
 async def test_options_are_checked_against_the_services_own_struct() -> None:
