@@ -24,7 +24,10 @@ FORMS = (
     ("TIME", r"\d\d:\d\d:\d\d\.\d{3}"),
     ("UNIX", r'(?<="at":)[\d.]+'),
     ("SECONDS", r'(?<="seconds":)[\d.]+'),
-    ("COUNT", r"\b\d{1,3}(?:,\d{3})+\b|(?<![\d.])\b\d{1,3}(?=\s+\d+(?:\.\d+)? m?s\b)"),  # calls/s, of a slow machine too
+    (
+        "COUNT",
+        r"\b\d{1,3}(?:,\d{3})+\b|(?<![\d.])\b\d{1,3}(?=\s+\d+(?:\.\d+)? m?s\b)",
+    ),  # calls/s, of a slow machine too
     ("SHARE", r"(?<= )\d+\.\d\d$"),
     ("SPAN", r"\b\d+(?:\.\d+)? (?:ms|s)\b"),
     ("AGE", r"\b\d+[smh]\b"),
