@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from vyked_host import CallError, Overloaded, PermissionDenied, TooLarge, Unavailable
 
 from ..line import Line, NoAnswer
 from ..message import Message
 from ..outbox import RETRY_AFTER_S, Outbox, Outgoing
 from .api import NO_RESPONDERS, STREAM_IS_FULL, Refused, parsed
-from .letters import ID
 
 TOO_LARGE = 10054
 
@@ -25,17 +26,26 @@ class Stored:
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
+        sent = []
         for event in batch:
-            line.ask(event.subject, event.packed, partial(self._answered, event, outbox), {ID: event.id})
+            to, head, packed = event.to, event.head, event.packed
+            reply, size = line.expect(to, partial(self._answered, event, outbox)), len(head)
+            sent.append(b"HPUB %b %b %d %d\r\n%b%b\r\n" % (to, reply, size, size + len(packed), head, packed))
+        line.client.send_all(sent)
 
     def _answered(self, event: Outgoing, outbox: Outbox, answer: Message | NoAnswer) -> None:
         if isinstance(answer, NoAnswer):
             if answer.denied:
                 text = f"event {event.name} is not published: {answer.cause}"
-                outbox.ended(event, PermissionDenied(text, executed="not_executed"))
+                outbox.refused(event, PermissionDenied(text, executed="not_executed"))
             else:
                 outbox.again(event, maybe=True)
-            return
+        elif _is_kept(answer):
+            outbox.confirmed((event,))
+        else:
+            self._not_kept(event, outbox, answer)
+
+    def _not_kept(self, event: Outgoing, outbox: Outbox, answer: Message) -> None:
         try:
             parsed(answer)
         except Refused as error:
@@ -43,9 +53,27 @@ class Stored:
                 outbox.again(event, maybe=False)
                 self._absent()
             else:
-                outbox.ended(event, _refusal(event, error))
+                outbox.refused(event, _refusal(event, error))
         else:
-            outbox.ended(event, None)
+            outbox.confirmed((event,))
+
+
+class _Kept(msgspec.Struct, gc=False):
+    """What a server says of an event that it keeps."""
+
+    seq: int
+    error: msgspec.Raw | None = None
+
+
+_decode = msgspec.json.Decoder(_Kept).decode
+
+
+def _is_kept(answer: Message) -> bool:
+    """For sure: whatever else there is to say is looked at more closely."""
+    try:
+        return _decode(answer.data).error is None
+    except msgspec.MsgspecError:
+        return False
 
 
 def _refusal(event: Outgoing, error: Refused) -> CallError:
