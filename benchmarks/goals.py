@@ -106,7 +106,7 @@ def _beside_raw(middle: Mapping[str, Measured]) -> list[Figure]:
 
 def of_local(settings: Settings) -> list[Figure]:
     """A call inside one process."""
-    (rounds,) = local.run(local.Settings(rounds=max(3, settings.rounds))).rounds.values()
+    rounds = local.run(local.Settings(rounds=max(3, settings.rounds))).rounds["local"]
     middle = report.median(rounds)
     return [_less("local call over the bare await, us", 3, 2, middle.client_us - middle.bare_us, "local")]
 

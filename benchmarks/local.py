@@ -1,5 +1,5 @@
 """A call inside one process: an async def that does not suspend, with an argument that is frozen all the way down, through a
-client and by a bare await. The difference is what a local call costs.
+client and by a bare await. The difference is what a local call costs. And what it is made of, in bytecodes, as `path` counts them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from vyked_host import Host, Service, api
 
 from . import report
 from .echo import Loop
+from .path import HEADINGS, Cost, Tally, shown, unhurried
 from .processes import tune_collector
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
@@ -54,10 +55,11 @@ class Echo(Service, name="echo", version="1.0.0"):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run: `rounds` of `calls`, one after the other."""
+    """What to run: `rounds` of `calls`, one after the other; `counted` more whose bytecodes are counted."""
 
     rounds: int = 5
     calls: int = 50_000
+    counted: int = 400
     loop: Loop = "uvloop"
 
 
@@ -72,7 +74,9 @@ def run(settings: Settings) -> report.Report:
     """Measure, print, and return everything."""
     with asyncio.Runner(loop_factory=LOOPS[settings.loop]) as runner:
         rounds = runner.run(_measured(settings))
-    found = report.Report("local", msgspec.to_builtins(settings), {"local": rounds})
+    with unhurried(), asyncio.Runner(loop_factory=LOOPS[settings.loop]) as runner:
+        costs = runner.run(_counted(settings))
+    found = report.Report("local", msgspec.to_builtins(settings), {"local": rounds, "path": costs})
     middle = report.median(rounds)
     over = middle.client_us - middle.bare_us
     print(found.heading())
@@ -80,6 +84,7 @@ def run(settings: Settings) -> report.Report:
         ("call inside one process", "us"),
         [("bare await", f"{middle.bare_us:.2f}"), ("through a client", f"{middle.client_us:.2f}"), ("over the bare await", f"{over:.2f}")],
     ))  # fmt: skip
+    print(f"\n{report.table(HEADINGS, shown(costs))}")
     return found
 
 
@@ -94,6 +99,21 @@ async def _measured(settings: Settings) -> list[Took]:
             Took(bare_us=await _per_call(own, settings.calls), client_us=await _per_call(client, settings.calls))
             for _ in range(settings.rounds)
         ]
+
+
+async def _counted(settings: Settings) -> list[Cost]:
+    tally = Tally()
+    async with Host(Echo, text=TEXT) as host:
+        client = host.client(Echo).frozen
+
+        async def load(calls: int) -> None:
+            for _ in range(calls):
+                await client(FROZEN)
+
+        await load(settings.counted)
+        with tally.counting():
+            await load(settings.counted)
+    return tally.costs(settings.counted)
 
 
 async def _per_call(call: Callable[[Frozen], Awaitable[Any]], calls: int) -> float:

@@ -65,10 +65,13 @@ class Clients:
         invoker = ServiceClient(
             target=target, codecs=made.codecs, clock=workshop.clock, pending=made.pending, chain=made.chains.client,
             tasks=workshop.tasks, caller=consumer, balancer=balancer, failures=made.failures,
-            eject_s=timing.ejection, rest_s=REST * timing.dial,
+            eject_s=timing.ejection, rest_s=REST * timing.dial, here=made.dispatcher if settings.prefer_local and self._is_here(dependency) else None,
         )  # fmt: skip
         self.made.append(invoker)
         return invoker
+
+    def _is_here(self, dependency: Dependency) -> bool:
+        return any(each.description.name == dependency.service for each in self._composition.planned)
 
     def settings(self, service: str) -> ClientTable:
         """``[clients.SERVICE]``, else ``[clients.default]``, else the defaults."""

@@ -30,6 +30,7 @@ from ..model.version import compatible, parse
 from ..routing.backlog import Backlog
 from ..routing.backoff import Backoff
 from ..routing.claims import Claim, Hold, Record, Standing, claimed, renewed, settled
+from ..routing.patience import Patience
 from ..wire.envelope import MalformedEnvelope, pack, unpack
 from ..wire.metadata import pack as pack_headers
 from ..wire.metadata import unpack as unpack_headers
@@ -68,7 +69,7 @@ __all__ = [
     "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
     "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
-    "NoOptions", "NodeRecord", "ObservesOutcomes", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
+    "NoOptions", "NodeRecord", "ObservesOutcomes", "Patience", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
     "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
     "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Unfit", "Value",
     "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",

@@ -85,7 +85,8 @@ class Delivery(Protocol):
     gap: int
 
     def settle(self, verdict: Verdict) -> Awaitable[None]:
-        """Say what became of it; once, except "extend". Awaiting it waits for the back end."""
+        """Say what became of it; once, except "extend". Awaiting it waits for the back end, for the ack wait at most: the awaitable
+        raises errors.Unavailable, "unknown", when it did not confirm by then, for the event comes again anyway."""
         ...
 
 

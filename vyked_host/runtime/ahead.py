@@ -4,18 +4,24 @@ Most handlers are answered in their first step. It is taken here, with a task ma
 of the loop, and the task serves the next call. A handler that suspends keeps it: what it waits for is told to the loop when the
 task begins, in the next turn. A task that nobody kept ends then; one in which anything was left behind is given to nobody else.
 
-A task is made current by what asyncio has for those who bring tasks of their own (docs.python.org/3/library/asyncio-extending.html).
+A task is made current where asyncio itself does it: 3.11 has one table for its tasks in C and those of others, and `_enter_task` and
+`_leave_task` (docs.python.org/3/library/asyncio-extending.html) do no more than to look into it, twice for each of the two tasks.
 """
 
 from __future__ import annotations
 
 import asyncio
-from asyncio.tasks import _enter_task, _leave_task
+from asyncio.tasks import _current_tasks  # type: ignore[attr-defined]  # of 3.11
 from collections.abc import Coroutine, Generator
 from contextvars import Context
+from operator import attrgetter
+from sys import getrefcount
 from typing import Any
+from weakref import getweakrefcount
 
-from .turns import ENDED, Run, traces
+from .turns import ENDED, Run
+
+_state = attrgetter("_must_cancel", "_callbacks")
 
 
 class Ahead:
@@ -30,33 +36,36 @@ class Ahead:
 
     def start(self, run: Run) -> None:
         """Take its first step."""
-        loop, spare, body = self._loop, self._spare(), run.run()
-        task, caller = spare.task, asyncio.current_task(loop)
-        if caller is not None:
-            _leave_task(loop, caller)
-        _enter_task(loop, task)
+        loop, spares = self._loop, self.spares
+        spare = spares.pop() if spares else Spare(self, loop)
+        task, context = spare.task, spare.context
+        if (
+            getrefcount(task),
+            getweakrefcount(task),
+            len(context) < 2,
+            _state(task),
+            task.get_name(),
+        ) != spare.untouched:
+            spare = Spare(self, loop)  # nobody else meets what was left behind: that task ends in the next turn
+            task, context = spare.task, spare.context
+        body, caller = run.run(), _current_tasks.get(loop)
+        _current_tasks[loop] = task
         try:
-            awaited = spare.context.run(next, body.__await__(), ENDED)  # no StopIteration is made this way
+            awaited = context.run(next, body.__await__(), ENDED)  # no StopIteration is made this way
         except BaseException as error:  # noqa: BLE001 - its task's, which raises it
             spare.error = error
+            del spare, task, run, body  # as in turns
         else:
             if awaited is ENDED:
-                self.spares.append(spare)
+                spares.append(spare)
             else:
                 spare.keep(body, awaited)
                 run.started(task)
         finally:
-            _leave_task(loop, task)
-            if caller is not None:
-                _enter_task(loop, caller)
-            del spare, task, run, body  # as in turns
-
-    def _spare(self) -> Spare:
-        while self.spares:
-            spare = self.spares.pop()
-            if traces(spare.task, spare.context) == spare.untouched:
-                return spare
-        return Spare(self, self._loop)
+            if caller is None:
+                del _current_tasks[loop]
+            else:
+                _current_tasks[loop] = caller
 
 
 class Spare(Coroutine[Any, Any, None]):
@@ -71,7 +80,10 @@ class Spare(Coroutine[Any, Any, None]):
         self.error: BaseException | None = None
         self.context = Context()
         self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop, context=self.context)
-        self.untouched = traces(self.task, self.context)
+        task = self.task
+        self.untouched = (getrefcount(task), getweakrefcount(task), True, _state(task), task.get_name())
+        """What tells whether a handler left anything in the task (:func:`turns.traces`), put together where it is asked for: within
+        another function the count of references is another one."""
 
     def keep(self, body: Coroutine[Any, Any, None], awaited: Any) -> None:
         """The task is that of `body`, which waits for `awaited`; others may come to wait for the same before the task begins."""

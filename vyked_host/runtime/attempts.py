@@ -28,11 +28,11 @@ class Attempts(Outgoing):
     """One endpoint with one answer."""
 
     async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None, tried: Tried | None = None) -> Any:
-        """One call: its attempts, one after the other. `tried` is given where more of them run beside these."""
+        """One call: its attempts, one after the other. `tried` is given where more of them run beside these, or were made before."""
         if options is not None and options.hedge_after is not None and tried is None:
             return await race(self, arguments, options, options.hedge_after)
-        clock, target = self._now, self._target
-        call = self._new(options or PLAIN, now := clock())
+        clock, target, now = self._now, self._target, self._now()
+        call = self._new(options or PLAIN, now) if tried is None or tried.call is None else tried.call
         while True:
             answer: Answer | None = None
             dialling = 0.0  # when it began; then, negative, how long it took
@@ -41,7 +41,7 @@ class Attempts(Outgoing):
                     instance = target.choose(call)
                 else:
                     instance = self._instance(call, options, tried, now)
-                way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
+                way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
                 channel = way.channel
                 if channel is None:
                     dialling = clock()
@@ -68,6 +68,24 @@ class Attempts(Outgoing):
                 await asyncio.sleep(pause)
             now = clock()
 
+    async def going_on(self, call: Call, arguments: Any, answer: Answer) -> Any:
+        """The rest of a call whose first attempt has been begun inside this process: `answer` waits for it."""
+        try:
+            result = await answer.future
+        except BaseException as error:
+            self._over(answer, error, call, None, 0.0)
+            tried, pause = self._next(error, call, None, None, answer.instance.link.best.channel)
+            del answer  # as in `call`
+            if pause is None or tried is None:
+                raise
+        else:
+            self._succeeded(answer)
+            return result
+        if pause > 0.0:
+            await asyncio.sleep(pause)
+        tried.call = call
+        return await self.call(arguments, None, None, tried)
+
     # ---- one attempt -----------------------------------------------------------------------------------------------
     def _send(
         self, call: Call, arguments: Any, instance: Instance, way: Way, channel: Channel, tried: Tried | None, now: float
@@ -82,7 +100,7 @@ class Attempts(Outgoing):
                     raise doubt
                 finally:
                     del doubt  # as in `call`
-        codecs = self._codecs.get(call.codec) or self._codecs_of(call.codec)
+        codecs = self._codecs.get(call.codec) or self.codecs_of(call.codec)
         encode = codecs.encode
         try:
             call.body = encode(arguments)
@@ -113,6 +131,10 @@ class Attempts(Outgoing):
             self._observer.observed(instance, None, elapsed)
         if instance.failures:
             instance.failures = 0
+
+    def given_up(self, answer: Answer) -> None:
+        """An attempt was broken off by what ends the program."""
+        self._ended(answer, None)
 
     def _ended(self, answer: Answer, error: CallError | None) -> None:
         instance = answer.instance

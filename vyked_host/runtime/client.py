@@ -16,11 +16,13 @@ from ..service.clients import Invoke, unhedgeable
 from .attempts import Attempts
 from .codecs import Codecs
 from .directory import Target
+from .dispatcher import Dispatcher
 from .ejection import Ejection
 from .failures import FailureLog
 from .guards import Guards, replaced
 from .hedging import Hedged
 from .middlewares import within
+from .nearby import Nearby
 from .pending import Pending
 from .statistics import CallCounters
 from .streaming import TIMEOUT_S, Streams
@@ -31,13 +33,15 @@ Fallback = Callable[[EndpointDescription], Invoke]
 
 
 class ServiceClient:
-    """`service.clients.Invoker` on the runtime. `chance` gives floats in [0, 1)."""
+    """`service.clients.Invoker` on the runtime. `chance` gives floats in [0, 1). `here` runs the calls of this process, where it serves
+    what is called."""
 
     def __init__(
         self, *, target: Target, codecs: Codecs, clock: Clock, pending: Pending, chain: Sequence[Middleware],
         tasks: TaskScope, caller: str, balancer: object, failures: FailureLog | None = None, eject_s: float = 30.0,
-        rest_s: float = 1.0, chance: Callable[[], float] = random,
+        rest_s: float = 1.0, chance: Callable[[], float] = random, here: Dispatcher | None = None,
     ) -> None:  # fmt: skip
+        self._here = here
         self.failures = failures or FailureLog(clock, "")
         self.target, self.codecs, self.clock, self.pending = target, codecs, clock, pending
         self.chain, self.tasks, self.caller, self.chance = tuple(chain), tasks, caller, chance
@@ -70,6 +74,8 @@ class ServiceClient:
         hedge_after = self.target.settings.hedge_after
         if hedge_after is not None and not unhedgeable(endpoint):
             call = Hedged(attempts, hedge_after).call
+        elif self._here is not None and self._here.inside is not None and attempts.is_plain:
+            call = Nearby(attempts, self._here, self._here.inside).call
         call = self._guards.before(endpoint, call, counters, attempts.deadline)
         if fallback is not None:
             call = replaced(call, fallback(endpoint), counters)

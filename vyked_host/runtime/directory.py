@@ -34,7 +34,8 @@ class Target:
         self.service, self.version, self.settings = service, version, settings
         self._balancer, self._home = balancer, home
         self._warm_up = warm_up or WarmUp(0.0, float, float)
-        self._local: Instance | None = None
+        self.near: Instance | None = None
+        """That of this node, where calls go to it as they are."""
         self._is_stale = False  # who may be chosen is worked out at the next call, once for all that changed by then
         self._is_plain = False  # nothing but the balancer has to be asked
         self._found: dict[str, Instance] = {}
@@ -72,14 +73,14 @@ class Target:
         self._is_stale = self._is_plain = False
         candidates = tuple(each for each in self.instances if each.usable) or self.instances
         home = self._found.get(self._home) if self.settings.prefer_local else None
-        self._local = home if home is not None and home.usable else None
+        self.near = home if home is not None and home.usable else None
         self._warm_up.among(each.node_id for each in candidates)
         if candidates:
             self._balancer.update(candidates)
 
     def _usability_changed(self, instance: Instance) -> None:
         if self._found.get(instance.node_id) is instance:
-            self._is_stale, self._is_plain = True, False
+            self._is_stale, self._is_plain, self.near = True, False, None
             if instance.usable:
                 self._warm_up.begin(instance.node_id)
 
@@ -98,8 +99,8 @@ class Target:
     def _chosen(self, call: Call) -> Instance:
         if self._is_stale:
             self._choose_anew()
-        if self._local is not None:
-            return self._local
+        if self.near is not None:
+            return self.near
         if not self.instances:
             raise self._absent()
         choose: Callable[[Call], Instance] = self._balancer.choose  # type: ignore[assignment]  # among what update() gave it

@@ -22,7 +22,7 @@ from .lag import LoopLag
 from .outcomes import invalid_fault
 from .pacing import Pacing
 from .routes import Route
-from .runners import runner, runner_inside
+from .runners import inside, runner
 
 
 class Dispatcher:
@@ -40,7 +40,8 @@ class Dispatcher:
         self._revision = 0
         self._loop = asyncio.get_running_loop()
         self._start = runner(run, self._loop)
-        self._start_inside = runner_inside(run, self._loop, self._start)
+        self.inside = inside(run, self._loop)
+        self._start_inside = self.inside.start if self.inside is not None else self._start
         self._sweeping = False
         self.running: dict[Invocation, None] = {}
         self.pacing = Pacing(
@@ -68,6 +69,7 @@ class Dispatcher:
         for index, route in list(self._routes.items()):
             if route.endpoint.service == service:
                 del self._routes[index]
+                route.open, route.closed_reason = False, f"{route.endpoint.path} is not served any more"
                 self.pacing.remove(route)
         self._revision += 1
 
@@ -90,6 +92,10 @@ class Dispatcher:
     def endpoint(self, index: int) -> EndpointDescription:
         """The endpoint that is served under `index`. Raises LookupError."""
         return self._routes[index].endpoint
+
+    def route(self, index: int) -> Route:
+        """What runs the endpoint that is served under `index`. Raises LookupError."""
+        return self._routes[index]
 
     def find(self, wanted: EndpointDescription) -> int | None:
         """The index of a compatible endpoint, the highest version first; None: there is none."""
@@ -175,6 +181,13 @@ class Dispatcher:
             route.counters.fault(fault.code, 0.0)
         self.failures.served(route.endpoint.path if route is not None else f"endpoint {call.endpoint}", call, fault)
         sink.fail(call, fault)
+
+    def let_in(self, invocation: Invocation) -> None:
+        """A call inside this process, which its route has counted, goes on beyond its first step."""
+        self.running[invocation] = None
+        self.pacing.aside += 1
+        if not self._sweeping:
+            self._watch()
 
     def leave(self, invocation: Invocation) -> None:
         """A call is over."""

@@ -28,27 +28,36 @@ class Come(Run, Protocol):
 class Inside:
     """Of one loop. `at_once` begins a call now, `in_turn` in the next turn."""
 
-    __slots__ = ("_at_once", "_deep", "_in_turn", "_loop", "_until")
+    __slots__ = ("_in_turn", "_is_armed", "_loop", "at_once", "deep", "until")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None]
     ) -> None:
-        self._loop, self._at_once, self._in_turn = loop, at_once, in_turn
-        self._until, self._deep = math.inf, 0
+        self._loop, self.at_once, self._in_turn = loop, at_once, in_turn
+        self._is_armed = False
+        self.until = -math.inf
+        """From then on it has to be asked whether this turn `has_room`."""
+        self.deep = 0
+        """Calls that are in their first step."""
 
     def start(self, run: Come) -> None:
         """Begin it."""
-        if run.began >= self._until or self._deep >= DEEPEST:
+        if (run.began >= self.until and not self.has_room(run.began)) or self.deep >= DEEPEST:
             self._in_turn(run)
             return
-        if self._until == math.inf:
-            self._until = run.began + LONGEST_S
-            self._loop.call_soon(self._turned)
-        self._deep += 1
+        self.deep += 1
         try:
-            self._at_once(run)
+            self.at_once(run)
         finally:
-            self._deep -= 1
+            self.deep -= 1
+
+    def has_room(self, now: float) -> bool:
+        """May a call that comes at `now`, which is not before `until`, begin in this turn of the loop? It may where it is the first."""
+        if self._is_armed:
+            return False
+        self._is_armed, self.until = True, now + LONGEST_S
+        self._loop.call_soon(self._turned)
+        return True
 
     def _turned(self) -> None:
-        self._until = math.inf
+        self._is_armed, self.until = False, -math.inf

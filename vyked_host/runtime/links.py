@@ -11,6 +11,7 @@ import asyncio
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Protocol, runtime_checkable
 
 from ..contracts import Channel, Running, Sink
@@ -54,7 +55,8 @@ class LocalChannel:
 
     def __init__(self, dispatcher: Dispatcher, node_id: str, encoded: str) -> None:
         self._dispatcher, self.node_id, self._encoded = dispatcher, node_id, encoded
-        self._last = 0
+        self.new_id = count(1).__next__
+        """Numbers of calls."""
         self.generation: Generation | None = None
         self.retired: asyncio.Future[Fault | None] = asyncio.get_running_loop().create_future()
 
@@ -79,7 +81,7 @@ class LocalChannel:
 
     def dispatch(self, call: Call, sink: Sink) -> Running | None:
         """Run it here."""
-        call.id = self._last = self._last + 1
+        call.id = self.new_id()
         return self._dispatcher.dispatch(call, sink)
 
     async def aclose(self) -> None:

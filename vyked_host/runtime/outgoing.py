@@ -31,13 +31,14 @@ PLAIN = CallOptions()
 class Tried:
     """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up. `doubt`: an
     attempt that may have run, under the call's idempotency key: others are only for instances that share its store, `results`.
-    `idempotent`: who was asked says that the method may run twice."""
+    `idempotent`: who was asked says that the method may run twice. `call`: whose attempts go on."""
 
-    __slots__ = ("doubt", "idempotent", "is_over", "nodes", "results")
+    __slots__ = ("call", "doubt", "idempotent", "is_over", "nodes", "results")
 
     def __init__(self, *nodes: str) -> None:
         self.nodes, self.is_over, self.idempotent = list(nodes), False, False
         self.results = ""
+        self.call: Call | None = None
         self.doubt: CallError | None = None
 
     def counts(self, error: BaseException) -> bool:
@@ -63,7 +64,8 @@ class Outgoing:
         self._codecs: dict[str, ClientCodecs] = {}
         self._only = "http" if endpoint.kind is Kind.HTTP else client.target.settings.transport
         self._count = client.target.settings.connections
-        self._plain = self._only is None and self._count == 1
+        self.is_plain = self._only is None and self._count == 1
+        """By whatever transport, and one connection is enough."""
 
     def deadline(self, options: CallOptions | None) -> float:
         """When a call that begins now has to be over: its own time, and what is left of the call it is made in."""
@@ -101,7 +103,8 @@ class Outgoing:
             self.client.ejection.rest(instance)
             raise
 
-    def _codecs_of(self, name: str) -> ClientCodecs:
+    def codecs_of(self, name: str) -> ClientCodecs:
+        """The codecs called `name`, bound when they are first needed."""
         found = self._codecs.get(name)
         if found is None:
             found = self._codecs[name] = ClientCodecs(self.endpoint, self.client.codecs, name)

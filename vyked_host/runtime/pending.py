@@ -25,7 +25,8 @@ class Pending:
     """The table of one host."""
 
     def __init__(self, *, limit: int | None) -> None:
-        self._limit = math.inf if limit is None else limit
+        self.limit = math.inf if limit is None else limit
+        """So many may wait."""
         self.room = 0.0
         """When so many wait, who comes asks to `make_room`: at the limit, or before the sweep has begun."""
         self._loop = asyncio.get_running_loop()
@@ -43,10 +44,19 @@ class Pending:
 
     def make_room(self) -> None:
         """Begin the sweep. Raises Overloaded (`not_sent`) at the limit."""
-        if len(self.waiting) >= self._limit:
-            text = f"{self._limit} calls already wait for answers in this host ([limits] pending)"
+        if len(self.waiting) >= self.limit:
+            text = f"{self.limit} calls already wait for answers in this host ([limits] pending)"
             raise Overloaded(text, executed="not_sent")
-        self.room = self._limit
+        self._begin()
+
+    def keep(self, waiting: Expiring) -> None:
+        """Watch over `waiting`, which has been let in before it was to wait."""
+        if self.room == 0.0:
+            self._begin()
+        self.waiting[waiting] = None
+
+    def _begin(self) -> None:
+        self.room = self.limit
         self._loop.call_later(SWEEP_S, self._sweep)
 
     def _sweep(self) -> None:

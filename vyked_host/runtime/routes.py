@@ -46,10 +46,10 @@ class BoundCodecs:
 
 class Route:
     """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains; `examined`: not every call
-    that comes is run even then; `is_plain`: it is open, and nothing about its calls has to be looked at."""
+    that comes is run even then; `is_plain`: it is open, and nothing about its calls has to be looked at; `is_near`: nor about those from this process."""
 
     __slots__ = (
-        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_plain", "limit", "pace", "proceed", "result_class", "streams", "timeout_s",
+        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_near", "is_plain", "limit", "pace", "proceed", "result_class", "streams", "timeout_s",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +90,7 @@ class Route:
     @open.setter
     def open(self, value: bool) -> None:
         self._open = value
+        self.is_near = value and self.limit is None and self.endpoint.lane == "normal"
         self.is_plain = value and not self.examined and self.timeout_s is None
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .ahead import Ahead
-from .inside import Come, Inside
+from .inside import Inside
 from .turns import Run, Turn
 
 Start = Callable[[Run], None]
@@ -70,8 +70,8 @@ def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
     return RUNNERS[chosen](loop)
 
 
-def runner_inside(name: str, loop: asyncio.AbstractEventLoop, start: Start) -> Callable[[Come], None]:
-    """The same for calls inside this process, which come one by one, each within the step of its caller; `start` is how the others run."""
+def inside(name: str, loop: asyncio.AbstractEventLoop) -> Inside | None:
+    """The same for calls inside this process, which come one by one, each within the step of its caller; None: as the others are run."""
     if name not in ("auto", "eager"):
-        return start
-    return Inside(loop, at_once=eagerly(loop), in_turn=by_turn(loop)).start
+        return None
+    return Inside(loop, at_once=eagerly(loop), in_turn=by_turn(loop))

@@ -34,7 +34,7 @@ class Streams(Outgoing):
 
         async def start(reply: Reply) -> Running | None:
             instance, channel = await self._open(call, options)
-            codecs = self._codecs_of(call.codec)
+            codecs = self.codecs_of(call.codec)
             reply.instance, reply.decode, reply.encode = instance.node_id, codecs.decode, codecs.encode_item
             try:
                 call.body = codecs.encode(arguments)
@@ -47,7 +47,7 @@ class Streams(Outgoing):
 
     async def _open(self, call: Call, options: CallOptions | None) -> tuple[Instance, Channel]:
         instance = self._choose(call, options, self._now())
-        way = instance.link.best if self._plain else instance.link.least_busy(self._only, self._count)
+        way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
         channel = way.channel or await self._dialled(instance, way, call)
         call.endpoint, call.codec = way.agreed(channel, self.endpoint)
         return instance, channel

@@ -63,7 +63,7 @@ class Delivery(Value):
 
     async def in_progress(self) -> None:
         """Tell the bus that the handler is still at it, before it gives the event to somebody else. Raises DeadlineExceeded once
-        it has been at it for 12 hours."""
+        it has been at it for 12 hours, and Unavailable when the bus did not confirm within its ack wait: somebody else may have it."""
         await self.extend()
 
 

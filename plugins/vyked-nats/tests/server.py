@@ -70,6 +70,33 @@ class NatsServer:
     def thaw(self) -> None:
         os.kill(self._process.pid, signal.SIGCONT)
 
+    @property
+    def store(self) -> Path:
+        """Where JETSTREAM keeps its streams."""
+        return Path(self._folder, "js")
+
+    def keep(self) -> Path:
+        """A copy of its store as it is now; it must not run. For `put_back`."""
+        assert not self.is_running
+        copy = Path(tempfile.mkdtemp(dir=self._folder), "js")
+        shutil.copytree(self.store, copy)
+        return copy
+
+    def put_back(self, copy: Path, stream: str = "") -> None:
+        """Its store, or one stream of it, is what it was: all that was written since is lost, as by a power failure. It must not
+        run."""
+        assert not self.is_running
+        within = Path("jetstream", "$G", "streams", stream) if stream else Path()
+        shutil.rmtree(self.store / within)
+        shutil.copytree(copy / within, self.store / within)
+
+    def start_elsewhere(self) -> str:
+        """Start it at another address, where its clients don't find it, until it is killed; the answer is its url."""
+        port, self._port = self._port, -1
+        self.start()
+        url, self._port = self.url, port
+        return url
+
     def close(self) -> None:
         if self._process is not None and self._process.returncode is None:
             self.kill()

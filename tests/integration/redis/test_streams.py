@@ -428,3 +428,57 @@ async def test_a_group_nobody_comes_back_to_is_told_of(server, open_streams, pub
     await published(bus)
     await eventually(lambda: "nobody of group g has been there" in caplog.text, 30)
     assert "vyked-host dlq end --topic shop.paid@1 --group g" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        ACK, Verdict(action="retry", seconds=0.1), Verdict(action="reject", cause="poison"),
+        Verdict(action="extend", seconds=1.0),
+    ],
+    ids=lambda each: each.action,
+)  # fmt: skip
+async def test_what_is_said_of_an_event_ends_within_the_ack_wait_though_the_server_stays_away(
+    durable, open_streams, published, env, verdict
+):  # fmt: skip
+    bus, inbox = open_streams(durable.url), Inbox(lambda _delivery: None)
+    await bus.subscribe(to("g", "m"), inbox)
+    await published(bus)
+    await eventually(lambda: inbox.deliveries)
+    durable.kill()
+    await eventually(lambda: bus._settling.line is None)
+    began = env.clock.now()
+    with pytest.raises(Unavailable, match="ack_wait") as found:
+        await asyncio.wait_for(inbox.deliveries[0].settle(verdict), 10)
+    assert found.value.executed == "unknown"
+    assert env.clock.now() - began < AW + 2.0
+    durable.start()
+    if verdict is ACK:  # said it is all the same
+        assert await comes(lambda: counted_as_done(bus), 10.0)
+    else:  # so is this, where nobody has the event by then: it comes again, or is a dead letter
+
+        async def goes_on():
+            return len(inbox.deliveries) > 1 or await counted(bus, 1)
+
+        assert await comes(goes_on, 10.0)
+
+
+async def counted_as_done(bus):
+    return await bus.groups("shop", 1, "paid") == [("g", 1, 0)]
+
+
+async def test_a_question_about_groups_ends_within_the_ack_wait_though_the_server_stays_away(
+    durable, open_streams, published, env
+):  # fmt: skip
+    bus = open_streams(durable.url)
+    member = await bus.subscribe(to("g", "m"), Inbox())
+    durable.kill()
+    await eventually(lambda: bus._settling.line is None)
+    began = env.clock.now()
+    questions = (
+        member.pending(), bus.lag(), bus.groups("shop", 1, "paid"), bus.letterboxes(), bus.discard("x", replay=False),
+        bus.end_group("shop", 1, "paid", "g"), anext(bus.dead(to("g", "m"))),
+    )  # fmt: skip
+    found = await asyncio.wait_for(asyncio.gather(*questions, return_exceptions=True), 10)
+    assert {type(each) for each in found} == {Unavailable}
+    assert env.clock.now() - began < AW + 2.0

@@ -1,6 +1,6 @@
 """Questions to JetStream: JSON under $JS.API (https://docs.nats.io/reference/reference-protocols/nats_api_reference).
 
-They wait for a connection; one that breaks before the answer is asked again over the next. All that is asked here may be done twice.
+They wait for a connection, for ever or as long as the asker says; one that breaks before the answer is asked again over the next. All that is asked here may be done twice.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ class Refused(VykedError):
 
 
 class Api:
-    """Over the connection that there is. `patience`: seconds for one answer. Raises Refused, PermissionDenied, Unavailable."""
+    """Over the connection that there is. `patience`: seconds for one answer; `away_s`: for a connection, None: until there is one.
+    Raises Refused, PermissionDenied, Unavailable."""
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    def __init__(self, patience: float, *, away_s: float | None = None) -> None:
+        self._patience, self._away_s, self._away = patience, away_s, "not connected yet"
         self._line: Line | None = None
         self._waiting: set[asyncio.Future[Line]] = set()
         self._closed = False
@@ -50,9 +51,9 @@ class Api:
                 each.set_result(line)
         self._waiting.clear()
 
-    def left(self, _cause: str) -> None:
+    def left(self, cause: str) -> None:
         """There is none."""
-        self._line = None
+        self._line, self._away = None, cause
 
     def close(self) -> None:
         """Nothing is asked any more."""
@@ -90,7 +91,11 @@ class Api:
         waiting: asyncio.Future[Line] = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
         try:
-            return await waiting
+            async with asyncio.timeout(self._away_s):
+                return await waiting
+        except TimeoutError:
+            text = f"{self._away}: no connection within {self._away_s:g} s"
+            raise Unavailable(text, executed="not_executed") from None
         finally:
             self._waiting.discard(waiting)
 

@@ -75,12 +75,17 @@ class JetStreamBus(PubSub, Asking):
         self.names = Names(options.prefix, env.namespace)
         self.api = Api(env.timing.dial)
         self.store = Store(self.api, self.names, options)
-        self.letters = Letters(self.api, self.store, self.names)
-        self._settling, self._ack_wait_s = Settling(env.clock), options.ack_wait * env.timing.scale
+        self._letters = Letters(self.api, self.store, self.names)
+        # of whoever asks and waits for the answer, while what the bus does by itself goes on when the server is back
+        self._questions = Api(env.timing.dial, away_s=env.timing.dial)
+        self._asked_store = Store(self._questions, self.names, options)
+        self.letters = Letters(self._questions, self._asked_store, self.names)
+        self._ack_wait_s = options.ack_wait * env.timing.scale
+        self._settling = Settling(env.clock, self._ack_wait_s, servers.place)
         self._queues = Queues(self.api, self.store, self.names, env, self._ack_wait_s, self._server)
-        self._groups = Groups(self.api, self.names, self.letters, env.clock)
-        self._presence = Presence(self.api)
-        self._ending = Ending(self.api, self.names, self.letters, self._presence)
+        self._groups = Groups(self._questions, self.names, self.letters, env.clock)
+        self._presence = Presence(self._questions)
+        self._ending = Ending(self._questions, self.names, self.letters, self._presence)
         self._trimmer = Trimmer(self.api, self.store, self.names, self._groups, env, options.keep)
         self._listening = Keeper(
             "bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore
@@ -112,6 +117,7 @@ class JetStreamBus(PubSub, Asking):
     # ---- the connections -----------------------------------------------------------------------------------------------
     def _joined(self, line: Line) -> None:
         self.api.joined(line)
+        self._questions.joined(line)
         self._settling.joined(line)
         self._presence.joined(line)
         for reader in (*self._taking(), *(each.reader for each in self._followers.all)):
@@ -119,7 +125,9 @@ class JetStreamBus(PubSub, Asking):
 
     def _left(self, cause: str) -> None:
         self.api.left(cause)
+        self._questions.left(cause)
         self.store.forget()
+        self._asked_store.forget()
         self._queues.forget()
         self._settling.left(cause)
         self._presence.left()
@@ -230,7 +238,7 @@ class JetStreamBus(PubSub, Asking):
     ) -> Consumer:  # fmt: skip
         member = Member(
             wanted, start, deliver, names=self.names, api=self.api, store=self.store, settling=self._settling,
-            letters=self.letters, env=self.env, ack_wait_s=self._ack_wait_s, server=self._server, left=self._gone,
+            letters=self._letters, env=self.env, ack_wait_s=self._ack_wait_s, server=self._server, left=self._gone,
         )  # fmt: skip
         self._members.append(member)
         self._presence.enter(self.names.member(member.topic, member.group))
@@ -287,6 +295,7 @@ class JetStreamBus(PubSub, Asking):
         self._stop_opening()
         self._settling.close()
         self.api.close()
+        self._questions.close()
         await self._publishing.aclose()
         await self._listening.aclose()
 

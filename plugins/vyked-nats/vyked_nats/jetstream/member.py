@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from vyked_host import CallError, Unavailable, UsageError
@@ -191,9 +190,8 @@ class Member:
         return self._settling.say(self.consumer, reply, payload, until)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> Told:
-        """Runs whether anybody awaits it or not."""
-        told: Told = asyncio.get_running_loop().create_future()
-        told.add_done_callback(_looked_at)
+        """Runs whether anybody awaits it or not, and to its end; whoever awaits it is told within the ack wait."""
+        told = self._settling.promise()
         self._doing.add(told)
         told.add_done_callback(self._doing.discard)
         self._env.tasks(_told(work, told), f"nats: settle for {self.group}")
@@ -273,6 +271,7 @@ async def _told(work: Coroutine[Any, Any, None], told: Told) -> None:
     except (Refused, CallError) as error:
         if not told.done():
             told.set_exception(error)
+            told.exception()  # whoever does not await it hears of no failure: the event comes again
     finally:
         if not told.done():
             told.set_result(None)
@@ -287,6 +286,3 @@ def _done() -> Told:
     done: Told = asyncio.get_running_loop().create_future()
     done.set_result(None)
     return done
-
-
-_looked_at: Callable[[Told], object] = partial(lambda told: told.cancelled() or told.exception())

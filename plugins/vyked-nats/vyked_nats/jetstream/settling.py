@@ -1,15 +1,19 @@
 """What members say of deliveries. What is said of one consumer in one turn of the loop goes out together, and the answer to the
 last proves that the server has dealt with all: it takes them in order. What was not answered is said again over the next
 connection, as long as it still means something.
+
+Whoever waits is told within the ack wait, as by every bus: a server that stays away answers nothing, and one that came back without the
+end of its stream never answers what is said of an event in there. After that time the event comes again anyway.
 """
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import NamedTuple
 
 from vyked_host import PermissionDenied, Unavailable
-from vyked_host.contracts import Clock
+from vyked_host.contracts import Clock, Patience
 
 from ..line import Line, NoAnswer
 from ..message import Message
@@ -22,32 +26,47 @@ class _Word:
 
     __slots__ = ("payload", "subject", "told", "until")
 
-    def __init__(self, subject: str, payload: bytes, until: float) -> None:
-        self.subject, self.payload, self.until = subject, payload, until
-        self.told: Told = asyncio.get_running_loop().create_future()
-        self.told.add_done_callback(_looked_at)  # whoever does not await it hears of no failure: the event comes again
+    def __init__(self, subject: str, payload: bytes, until: float, told: Told) -> None:
+        self.subject, self.payload, self.until, self.told = subject, payload, until, told
+
+
+class _Asked(NamedTuple):
+    """Words whose answer is due, and by what the connection knows that."""
+
+    line: Line
+    reply: str
+    words: list[_Word]
 
 
 class Settling:
-    """Of one host."""
+    """Of one host. `ack_wait_s`: seconds within which whoever waits is told; `place` says which servers those are."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, ack_wait_s: float, place: str) -> None:
+        self._clock, self._ack_wait_s, self._place = clock, ack_wait_s, place
         self._line: Line | None = None
+        self._away = "not connected yet"
         self._words: dict[str, list[_Word]] = {}
-        self._out: set[Told] = set()
+        self._asked: dict[int, _Asked] = {}
+        self._number = 0
+        self._patience = Patience[Told](clock.now, clock.at, ack_wait_s, self._not_told)
         self._is_due = self._closed = False
 
     def say(self, consumer: str, subject: str, payload: bytes, until: float = float("inf")) -> Told:
-        """Say `payload` of a delivery. Awaiting: the server has dealt with it. Raises Unavailable, PermissionDenied."""
-        word = _Word(subject, payload, until)
+        """Say `payload` of a delivery. Awaiting: the server has dealt with it. Raises Unavailable, within the ack wait, and
+        PermissionDenied."""
+        told = self.promise()
+        if not told.done():
+            self._put(consumer, _Word(subject, payload, until, told))
+        return told
+
+    def promise(self) -> Told:
+        """For what takes more than one word: whoever awaits it is told within the ack wait. Set it when that is done, unless it is."""
+        told: Told = asyncio.get_running_loop().create_future()
         if self._closed:
-            word.told.set_exception(_closed())
-            return word.told
-        self._out.add(word.told)
-        word.told.add_done_callback(self._out.discard)
-        self._put(consumer, word)
-        return word.told
+            _fail(told, _closed())
+        else:
+            self._patience.watch(told)
+        return told
 
     def _put(self, consumer: str, word: _Word) -> None:
         self._words.setdefault(consumer, []).append(word)
@@ -63,48 +82,75 @@ class Settling:
         for consumer, batch in words.items():
             for word in batch[:-1]:
                 self._line.send(lambda client, word=word: client.publish(word.subject, word.payload))  # type: ignore[misc]
-            self._line.ask(batch[-1].subject, batch[-1].payload, partial(self._answered, consumer, batch))
+            self._number += 1
+            answered = partial(self._answered, self._number, consumer)
+            reply = self._line.ask(batch[-1].subject, batch[-1].payload, answered)
+            self._asked[self._number] = _Asked(self._line, reply, batch)
 
-    def _answered(self, consumer: str, batch: list[_Word], answer: Message | NoAnswer) -> None:
+    def _answered(self, number: int, consumer: str, answer: Message | NoAnswer) -> None:
         now = self._clock.now()
-        for word in batch:
+        for word in self._asked.pop(number).words:
             if word.told.done():
                 continue
             if isinstance(answer, Message):
                 word.told.set_result(None)
             elif answer.denied:
-                word.told.set_exception(PermissionDenied(answer.cause, executed="not_executed"))
+                _fail(word.told, PermissionDenied(answer.cause, executed="not_executed"))
             elif now < word.until and not self._closed:
                 self._put(consumer, word)
             else:
-                word.told.set_exception(Unavailable(f"{answer.cause}: the event comes again", executed="unknown"))
+                _fail(word.told, Unavailable(f"{answer.cause}: the event comes again", executed="unknown"))
+
+    def _not_told(self, late: list[Told]) -> None:
+        """The ack wait is over for these. What has not gone out yet is said all the same when there is a connection."""
+        if self._line is None:
+            why = f"{self._away}, for longer than ack_wait, {self._ack_wait_s:g} s"
+        else:
+            why = (
+                f"{self._place} did not confirm within ack_wait, {self._ack_wait_s:g} s, what became of an event: it forgot, perhaps, "
+                "that it had given it out"
+            )
+        text = f"{why}. The event comes again if it is not lost there; look whether the server was restarted or is overloaded"
+        for told in late:
+            _fail(told, Unavailable(text, executed="unknown"))
+        for number, asked in list(self._asked.items()):
+            if all(word.told.done() for word in asked.words):
+                del self._asked[number]
+                asked.line.forget(asked.reply)
 
     # ---- the connection --------------------------------------------------------------------------------------------------
     def joined(self, line: Line) -> None:
-        """There is a connection: what waits goes out."""
+        """There is a connection: what waits goes out, where it still means something."""
         self._line = line
-        self._send()
+        now, waiting, self._words = self._clock.now(), self._words, {}
+        for consumer, words in waiting.items():
+            for word in words:
+                if now < word.until:
+                    self._put(consumer, word)
+                elif not word.told.done():
+                    text = f"{self._away}: what became of an event could not be said in time; it comes again"
+                    _fail(word.told, Unavailable(text, executed="not_executed"))
 
-    def left(self, _cause: str) -> None:
+    def left(self, cause: str) -> None:
         """There is none."""
-        self._line = None
+        self._line, self._away = None, cause
 
     async def flush(self, within: float) -> None:
         """Wait until everything is answered, for as long as there is somebody to tell."""
-        if self._out and self._line is not None:
-            await asyncio.wait(set(self._out), timeout=within)
+        waited = self._patience.open()
+        if waited and self._line is not None:
+            await asyncio.wait(waited, timeout=within)
 
     def close(self) -> None:
         """Whoever waits still is told that it will not be answered."""
         self._closed = True
-        for told in list(self._out):
-            if not told.done():
-                told.set_exception(_closed())
+        for told in self._patience.close():
+            _fail(told, _closed())
 
 
-def _looked_at(told: Told) -> None:
-    if not told.cancelled():
-        told.exception()
+def _fail(told: Told, error: Exception) -> None:
+    told.set_exception(error)
+    told.exception()  # whoever does not await it hears of no failure: the event comes again
 
 
 def _closed() -> Unavailable:

@@ -35,6 +35,7 @@ from ..outbox import Outbox
 from ..server import Server
 from ..wire import Wire, Word
 from . import keys
+from .bounded import Bounded
 from .follower import START, Follow, Follower, Id, parsed, written
 from .groups import Groups
 from .letters import Letters
@@ -65,13 +66,14 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
         )
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
+        self._bounded = Bounded(self._errands, env.clock, self._ack_wait_s, self._why)
         self._mesh = server.mesh
         self._index = keys.index_of(options.prefix, self._mesh)
-        self._groups = Groups(self._errands, options.prefix, self._mesh, self._lately_s, self._ack_wait_s)
-        self._letters = Letters(self._errands, self._index)
+        self._groups = Groups(self._bounded, options.prefix, self._mesh, self._lately_s, self._ack_wait_s)
+        self._letters = Letters(self._bounded, self._index)
         self._follower = Follower(server, env, self._errands, self._read_s)
         self._members: list[Member] = []
-        self._upkeep = Upkeep(options, env, self._errands, self._letters, self._groups)
+        self._upkeep = Upkeep(options, env, self._bounded, self._letters, self._groups)
         self._stop_upkeep: Callable[[], None] | None = None
         self._closed = False
 
@@ -83,6 +85,9 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
 
     def _away(self) -> str:
         return "" if self._publishing.line is not None else self._publishing.away
+
+    def _why(self) -> str:
+        return f"{self.server.place} does not answer" if self._settling.line is not None else self._settling.away
 
     # ---- publishing --------------------------------------------------------------------------------------------------
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
@@ -155,8 +160,8 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
         group = str(wanted.group)
         member = Member(
             keys.of_group(stream, group), group, wanted.member, wanted.concurrency, deliver,
-            errands=self._errands, clock=self.env.clock, log=self.env.log, ack_wait_s=self._ack_wait_s,
-            read_s=self._read_s, index=self._index, left=self._left,
+            errands=self._errands, bounded=self._bounded, clock=self.env.clock, log=self.env.log,
+            ack_wait_s=self._ack_wait_s, read_s=self._read_s, index=self._index, left=self._left,
         )  # fmt: skip
         await self._groups.add(member.keys.base)
         for made in member.make("$" if since is None and not is_queue(wanted.name) else written(since or START)):
@@ -227,13 +232,13 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
         """(group, members that asked lately, events that wait) of each group of one topic. Raises Unavailable."""
         stream = self._stream(service, major, name)
         try:
-            found = groups_of(await self._errands.ask("XINFO", "GROUPS", stream))
+            found = groups_of(await self._bounded.ask("XINFO", "GROUPS", stream))
             return [(group, await self._there(stream, group), waiting) for group, waiting in found]
         except ResponseError:
             return []  # nobody has published or subscribed yet
 
     async def _there(self, stream: str, group: str) -> int:
-        told: Any = await self._errands.ask("XINFO", "CONSUMERS", stream, group)
+        told: Any = await self._bounded.ask("XINFO", "CONSUMERS", stream, group)
         members = [dict(zip(each[::2], each[1::2], strict=True)) for each in told]
         within = {False: 1000 * self._lately_s, True: 1000 * (self._lately_s + self._ack_wait_s)}
         return sum(int(each[b"idle"]) < within[int(each[b"pending"]) > 0] for each in members)
@@ -258,17 +263,9 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
             )
         its = keys.of_group(self._stream(service, major, name), group)
         where = (
-            *its.lanes[0],
-            *its.lanes[1],
-            its.dead,
-            its.order,
-            its.number,
-            its.later,
-            its.clock,
-            self._index,
-            self._groups.index,
-        )
-        await self._errands.run(END, where, group, its.base)
+            *its.lanes[0], *its.lanes[1], its.dead, its.order, its.number, its.later, its.clock, self._index, self._groups.index
+        )  # fmt: skip
+        await self._bounded.run(END, where, group, its.base)
         return max(0, found[0].waiting) + max(0, found[0].in_flight) + found[0].dead
 
     # ---- the end -----------------------------------------------------------------------------------------------------------
@@ -283,6 +280,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
         if self._settling.line is not None:
             await self._errands.flush(self.env.timing.pong)
         self._errands.close()
+        self._bounded.close()
         await self._publishing.aclose()
         await self._settling.aclose()
 

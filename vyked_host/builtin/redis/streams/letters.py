@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ....contracts import Event
 from ....wire.envelope import MalformedEnvelope, unpack
-from ..errands import Errands
+from .bounded import Bounded
 from .keys import GroupKeys, of_base
 from .scripts import DISCARD
 
@@ -34,22 +34,22 @@ def opened(field: bytes, value: bytes) -> Letter:
 class Letters:
     """All dead letters of one mesh."""
 
-    def __init__(self, errands: Errands, index: str) -> None:
-        self._errands, self._index = errands, index
+    def __init__(self, bounded: Bounded, index: str) -> None:
+        self._bounded, self._index = bounded, index
 
     async def boxes(self) -> list[tuple[str, int]]:
         """(what the index holds, dead letters) of each group that has any."""
-        known: Any = await self._errands.ask("SMEMBERS", self._index)
+        known: Any = await self._bounded.ask("SMEMBERS", self._index)
         bases = sorted(each.decode() for each in known)
-        counts: list[Any] = [await self._errands.ask("ZCARD", of_base(each, "").order) for each in bases]
+        counts: list[Any] = [await self._bounded.ask("ZCARD", of_base(each, "").order) for each in bases]
         return [(base, int(count)) for base, count in zip(bases, counts, strict=True) if count]
 
     async def of(self, keys: GroupKeys) -> AsyncIterator[Letter]:
         """Those of one group, oldest first."""
-        fields: Any = await self._errands.ask("ZRANGE", keys.order, "0", "-1")
+        fields: Any = await self._bounded.ask("ZRANGE", keys.order, "0", "-1")
         for at in range(0, len(fields), AT_ONCE):
             some = fields[at : at + AT_ONCE]
-            values: Any = await self._errands.ask("HMGET", keys.dead, *some)
+            values: Any = await self._bounded.ask("HMGET", keys.dead, *some)
             for field, value in zip(some, values, strict=True):
                 if value is not None:
                     yield opened(field, value)
@@ -73,7 +73,7 @@ class Letters:
                 if event is not None and event.id == event_id:
                     where = (keys.dead, keys.order, keys.lanes[1].stream)
                     again = letter.packed if replay else b""
-                    found |= bool(await self._errands.run(DISCARD, where, letter.field, again))
+                    found |= bool(await self._bounded.run(DISCARD, where, letter.field, again))
         if not found:
             raise KeyError(event_id)
 

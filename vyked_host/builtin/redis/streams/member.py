@@ -17,6 +17,7 @@ from ....errors import LocalProtocolError
 from ....wire.envelope import MalformedEnvelope, unpack
 from ..errands import Errands
 from ..wire import Word
+from .bounded import Bounded
 from .keys import GroupKeys
 from .reader import Reader
 from .scripts import ACKED, AGAIN, BURY, HOLD
@@ -53,12 +54,12 @@ class Member:
 
     def __init__(
         self, keys: GroupKeys, group: str, name: str, concurrency: int, deliver: Callable[[Delivery], None], *,
-        errands: Errands, clock: Clock, log: Logger, ack_wait_s: float, read_s: float, index: str,
+        errands: Errands, bounded: Bounded, clock: Clock, log: Logger, ack_wait_s: float, read_s: float, index: str,
         left: Callable[[Member], None],
     ) -> None:  # fmt: skip
         self.keys, self.group, self.name = keys, group, name
         self._concurrency, self._deliver, self._left = concurrency, deliver, left
-        self._errands, self._clock, self._log, self._index = errands, clock, log, index
+        self._errands, self._bounded, self._clock, self._log, self._index = errands, bounded, clock, log, index
         self._ack_wait_s, self._look_s = ack_wait_s, min(1.0, ack_wait_s / LOOKS, read_s)
         self._unsettled: dict[Entry, StreamDelivery] = {}
         self._look_at = 0.0
@@ -136,7 +137,7 @@ class Member:
             self.malformed += 1
             if self.malformed == 1:
                 self._log.error("what is no event in %s becomes a dead letter: %s", self.keys.lanes[0].stream, error)
-            _told(self._errands.run(BURY, *self._burial(entry, str(error))))
+            _told(self._bounded.say(BURY, *self._burial(entry, str(error))))
             return
         delivery = self._unsettled[entry] = StreamDelivery(self, entry, event)
         try:
@@ -147,7 +148,8 @@ class Member:
 
     # ---- settling ----------------------------------------------------------------------------------------------------------
     def settle(self, delivery: StreamDelivery, verdict: Verdict) -> Awaitable[None]:
-        """Tell the server; it is told whether anybody awaits that or not. Raises LocalProtocolError when it was told before."""
+        """Tell the server, whether anybody awaits that or not; who does hears within the ack wait. Raises LocalProtocolError when it
+        was told before."""
         entry = delivery.entry
         if verdict.action == "extend":
             delivery.held = True
@@ -161,20 +163,20 @@ class Member:
             return self._acked(delivery)
         if verdict.action == "retry":
             return self._held(entry, verdict.seconds)
-        return _told(self._errands.run(BURY, *self._burial(entry, verdict.cause)))
+        return _told(self._bounded.say(BURY, *self._burial(entry, verdict.cause)))
 
     def _acked(self, delivery: StreamDelivery) -> Awaitable[None]:
         lane, id_, _ = delivery.entry
         if lane or delivery.held:
-            return _told(self._errands.run(ACKED, *self._ending(lane, id_)))
-        acked = self._errands.ack(self.keys.lanes[0].stream, self.group, id_)
+            return _told(self._bounded.say(ACKED, *self._ending(lane, id_)))
+        acked = self._bounded.ack(self.keys.lanes[0].stream, self.group, id_)
         acked.add_done_callback(partial(self._too_late, id_))
         return _told(acked)
 
     def _too_late(self, id_: str, acked: asyncio.Future[int]) -> None:
         """One of these was given to somebody else meanwhile, who may have given it up: it was handled, and is no dead letter."""
         if not acked.cancelled() and acked.exception() is None and acked.result() < 0:
-            _told(self._errands.run(ACKED, *self._ending(0, id_)))
+            _told(self._bounded.say(ACKED, *self._ending(0, id_)))
 
     def _ending(self, lane: int, id_: str) -> tuple[Any, ...]:
         stream, held = self.keys.lanes[lane]
@@ -182,7 +184,7 @@ class Member:
 
     def _held(self, entry: Entry, seconds: float) -> asyncio.Future[Any]:
         milliseconds = str(max(0, int(seconds * 1000)))
-        return _told(self._errands.run(HOLD, self.keys.lanes[entry.lane], *self._mine(entry), milliseconds))
+        return _told(self._bounded.say(HOLD, self.keys.lanes[entry.lane], *self._mine(entry), milliseconds))
 
     def _mine(self, entry: Entry) -> tuple[str, ...]:
         return (self.group, self.name, entry.id, str(entry.deliveries))
@@ -202,7 +204,7 @@ class Member:
 
     async def pending(self) -> int:
         """Events that wait for the group or are with one of it; -1: the server can't say."""
-        found = groups_of(await self._errands.ask("XINFO", "GROUPS", self.keys.lanes[0].stream))
+        found = groups_of(await self._bounded.ask("XINFO", "GROUPS", self.keys.lanes[0].stream))
         return next((waiting for name, waiting in found if name == self.group), 0)
 
     async def aclose(self) -> None:

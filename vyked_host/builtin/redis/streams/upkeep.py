@@ -13,8 +13,8 @@ from redis.exceptions import ResponseError
 from ....contracts import Environment
 from ....errors import CallError, Overloaded
 from ....routing.abandonment import ABANDONED_S, Abandonment
-from ..errands import Errands
 from ..options import StreamOptions
+from .bounded import Bounded
 from .groups import Groups
 from .letters import Letters
 from .scripts import TRIM
@@ -29,9 +29,9 @@ class Upkeep:
     """Of one host. `topics` are the streams it uses: it looks after those."""
 
     def __init__(
-        self, options: StreamOptions, env: Environment, errands: Errands, letters: Letters, groups: Groups
+        self, options: StreamOptions, env: Environment, bounded: Bounded, letters: Letters, groups: Groups
     ) -> None:
-        self._options, self._env, self._errands, self._letters, self._groups = options, env, errands, letters, groups
+        self._options, self._env, self._bounded, self._letters, self._groups = options, env, bounded, letters, groups
         self.topics: set[str] = set()
         self._full: dict[str, int] = {}
         self._abandonment = Abandonment[tuple[str, str]](ABANDONED_S * env.timing.scale)
@@ -53,7 +53,7 @@ class Upkeep:
             self._env.log.warning("%s: %s", what, error)
 
     async def _trim(self, stream: str, keep_ms: str) -> None:
-        await self._errands.run(TRIM, (stream,), keep_ms, str(FORGOTTEN_MS))
+        await self._bounded.run(TRIM, (stream,), keep_ms, str(FORGOTTEN_MS))
 
     # ---- dead letters --------------------------------------------------------------------------------------------------
     async def count(self) -> None:
