@@ -63,7 +63,9 @@ def unpack(packed: bytes) -> Event:
     except _UNREADABLE as error:
         raise _malformed(packed, error) from error
     if packed[0] < SHORTEST:
-        raise MalformedEnvelope("wrong fields", f"an envelope of {packed[0] - EMPTY} fields; there are at least {FEWEST}")
+        raise MalformedEnvelope(
+            "wrong fields", f"an envelope of {packed[0] - EMPTY} fields; there are at least {FEWEST}"
+        )
     # compared with nothing it is ever over or due; a sum is finite only where each of them is
     if not isfinite(found.published_unix_s + (found.expires_unix_s or 0.0) + (found.not_before_unix_s or 0.0)):
         _refuse_times(found)

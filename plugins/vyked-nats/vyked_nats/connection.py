@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
             sizes = b"%d %d" % (len(head), len(head) + len(payload))
             self.send(b"HPUB %b %b\r\n%b%b\r\n" % (where.encode(*ANY), sizes, head, payload))
         else:
-            self.send(b"PUB %b %d\r\n%b\r\n" % (where.encode(*ANY), len(payload), payload))
+            self.send(publication(where, payload))
 
     def subscribe(self, subject: str, heard: Heard) -> Subscription:
         """From now on."""
@@ -277,6 +277,11 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         if not self.is_over:
             self.transport.abort()
+
+
+def publication(where: str, payload: bytes) -> bytes:
+    """What publishes one message without headers."""
+    return b"PUB %b %d\r\n%b\r\n" % (where.encode(*ANY), len(payload), payload)
 
 
 def _nothing() -> None:
