@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from processes import free_port, old_service
+from processes import Process, free_port, old_service
 
 from vyked_host import Host, Service, StartError, Unavailable, api, client, publish, subscribe, xsubscribe
 from vyked_host.testing import eventually
@@ -188,6 +188,38 @@ async def test_events_of_modern_services_reach_old_ones_once_and_one_of_a_group(
     await eventually(lambda: len(heard("subscribe", str(last))) == 2 and heard("xsubscribe", str(last)))
     for each in range(n + 1, last + 1):
         assert (len(heard("subscribe", str(each))), len(heard("xsubscribe", str(each)))) == (2, 1)
+
+
+class Ticking(Service, name="echo", version="1.4.0"):
+    @publish
+    def ticked(self, n: int, who: str) -> dict[str, int | str]:
+        return {"n": n, "who": who}
+
+
+@pytest.mark.parametrize("beside", [[], ["1"], ["1.2"]])
+async def test_events_of_modern_services_reach_processes_that_have_moved_to_the_shim(running, redis, beside):
+    """They listen for all versions by pattern, which Redis tells nobody of. Old ones listen beside them, or none."""
+    port, ticking = free_port(), Ticking()
+    async with Host(ticking, text=MESH.format(port=port, redis=redis.url)):
+        at = {"registry": f"127.0.0.1:{port}", "redis": redis.at}
+        for version in beside:
+            old = running(old_service("old", needs=[["echo", version]], subscribe=[["echo", version, "ticked"]], **at))
+            await waits(old, subscribed=...)
+        ports = (str(free_port()), str(port), str(redis.port))
+        moved = running(Process("-m", "vyked", "old_code/bench.py", *ports, "bench", "echo"))
+        await waits(moved, active=True)
+
+        def heard(how, n):
+            return [fact for fact in moved.facts if fact.get("how") == how and fact["payload"]["n"] == n]
+
+        n = await tried(
+            lambda n: ticking.ticked(n, "ada"), lambda n: heard("subscribe", n) and heard("xsubscribe", n)
+        )  # fmt: skip
+        for last in range(n + 1, n + 4):
+            await ticking.ticked(last, "ada")
+        await eventually(lambda: heard("subscribe", last) and heard("xsubscribe", last))
+        for each in range(n + 1, last + 1):
+            assert (len(heard("subscribe", each)), len(heard("xsubscribe", each))) == (1, 1)
 
 
 async def test_an_event_for_one_of_old_and_new_instances_of_a_service_is_handled_once(mesh, running):

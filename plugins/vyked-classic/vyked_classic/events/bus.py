@@ -12,7 +12,7 @@ from vyked_host.contracts import Backlog, Consumer, Delivery, Environment, Event
 from ..joined import ClassicRegistry, short
 from ..options import BusOptions
 from ..wire.speech import in_ascii
-from .channels import Channel, pattern
+from .channels import Channel, listens, pattern
 from .direct import handed_over
 from .feed import Feed
 from .groups import NAMES, groups, turns
@@ -133,7 +133,8 @@ class ClassicBus(PubSub):
 
     def _matching(self, wanted: Subscription) -> Heard:
         if wanted.group is None:
-            return Heard(wanted, frozenset(), (pattern(wanted.service, wanted.name),))
+            names = (pattern(wanted.service, wanted.name), listens(wanted.service, wanted.major, wanted.name))
+            return Heard(wanted, frozenset(), names)
         joined = self._joined()
         if joined is None:
             raise NotSupported(

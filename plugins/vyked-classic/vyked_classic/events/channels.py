@@ -7,6 +7,9 @@ from typing import NamedTuple
 from vyked_host import UsageError
 from vyked_host.contracts import parse
 
+BY_PATTERN = "by-pattern"
+"""In the place of the node: somebody listens to an event of a major version by a pattern, of which Redis tells nobody. Nothing is published
+there; that it is subscribed to says it."""
 _GLOB = str.maketrans({each: f"\\{each}" for each in "*?[]\\"})
 
 
@@ -40,3 +43,8 @@ def pattern(service: str, event: str, node: str = "") -> str:
     """What PSUBSCRIBE takes for an event of any version. The star of Redis takes slashes too: look at what comes."""
     fixed = [each.translate(_GLOB) for each in (service, event, node)]
     return "/".join(filter(None, (fixed[0], "*", *fixed[1:])))
+
+
+def listens(service: str, major: int, event: str) -> str:
+    """The channel that says so."""
+    return str(Channel(service, str(major), event, BY_PATTERN))

@@ -19,7 +19,8 @@ Heard = Callable[[Channel, bytes], None]
 
 
 class Feed:
-    """`listen` begins; `heard` gets each message of the patterns, `missed` is called when some may have been lost."""
+    """`listen` begins; `heard` gets each message of the patterns, `missed` is called when some may have been lost. A name without a star
+    is that of a channel: it is subscribed to, for others to see, and what comes there is left alone."""
 
     def __init__(self, url: str, env: Environment, heard: Heard, missed: Callable[[], None]) -> None:
         self._url, self._env, self._heard, self._missed = url, env, heard, missed
@@ -118,16 +119,21 @@ class Feed:
 
     async def _reconcile(self, heard: Any, done: set[str]) -> None:
         wanted = set(self._wanted)
-        if new := wanted - done:
-            await heard.psubscribe(*new)
-        if old := done - wanted:
-            await heard.punsubscribe(*old)
+        new, old = wanted - done, done - wanted
+        for names, by_pattern, by_name in (
+            (new, heard.psubscribe, heard.subscribe), (old, heard.punsubscribe, heard.unsubscribe),
+        ):  # fmt: skip
+            patterns = {each for each in names if "*" in each}
+            if patterns:
+                await by_pattern(*patterns)
+            if names - patterns:
+                await by_name(*names - patterns)
         done |= new
         done -= old
 
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
-        if kind == "psubscribe":
+        if kind in ("psubscribe", "subscribe"):
             confirmed = self._confirmed.get(message["channel"].decode())
             if confirmed is not None:
                 self.away = ""

@@ -28,13 +28,14 @@ from vyked_host.contracts import (
     parse,
 )
 
-from ..events.channels import Channel, channel
+from ..events.channels import BY_PATTERN, Channel, channel
 from ..events.direct import handed_over
 from ..events.echoes import Echoes
 from ..events.feed import Feed
 from ..events.groups import turns
 from ..events.outbox import Outbox
 from ..events.server import FAULTS, connection
+from ..joined import short
 from ..wire.speech import in_ascii
 from .reception import Reception
 from .roster import Guest
@@ -129,7 +130,11 @@ class Bridge:
     async def _subscribed(self, client: Redis) -> Iterable[Channel]:
         names: list[bytes] = await client.pubsub_channels("*/*/*")  # type: ignore[assignment]  # it decodes nothing here
         found = (channel(name.decode("utf-8", "replace")) for name in names)
-        return [each for each in found if each is not None and not each.node and each.service in self._served]
+        return [
+            each
+            for each in found
+            if each is not None and each.node in ("", BY_PATTERN) and each.service in self._served
+        ]
 
     # ---- from old processes into the mesh ----------------------------------------------------------------------------
     def _follow(self, services: set[str]) -> None:
@@ -209,10 +214,17 @@ class Bridge:
         """On each channel that somebody listens to."""
         event = delivery.event
         if MARK not in event.metadata and event.content_type == JSON:
-            for each in self._channels:
-                if (each.service, each.event) == (topic.service, topic.event) and _suits(event, each.version):
-                    await self._say(str(each), event)
+            for each in self._names(topic, event):
+                await self._say(each, event)
         await delivery.settle(ACK)
+
+    def _names(self, topic: Topic, event: Event) -> Iterable[str]:
+        """Channels that somebody listens to; where only patterns fit, the one that its publisher would have had in Vyked 2.x."""
+        asked = [each for each in self._channels if (each.service, each.event) == (topic.service, topic.event)]
+        found = [str(each) for each in asked if not each.node and _suits(event, each.version)]
+        if found or not any(each.node and each.major == topic.major for each in asked):
+            return found
+        return [str(Channel(topic.service, short(event.version), topic.event))]
 
     def _to_one(self, topic: Topic) -> Callable[[Delivery], None]:
         def deliver(delivery: Delivery) -> None:
