@@ -128,13 +128,10 @@ class Feed:
         except MalformedEnvelope as error:
             self._malformed(channel, error.kind, str(error))
             return
-        if (
-            event.name != channel.topic.name
-            or event.version not in channel.versions
-            or event.service != channel.topic.service
-        ):
-            if not self._is_of(channel, event):
-                return
+        topic = channel.topic
+        is_known = event.version in channel.versions and event.name == topic.name and event.service == topic.service
+        if not (is_known or self._is_of(channel, event)):
+            return
         for backlog in channel.backlogs:
             backlog.accept(event)
 
