@@ -62,6 +62,11 @@ class NatsServer:
         self._process.kill()
         self._process.wait()
 
+    def stop(self) -> None:
+        """It ends by itself, and writes down all it knows."""
+        self._process.terminate()
+        self._process.wait()
+
     def freeze(self) -> None:
         """Stop it; returns when all its threads stand still."""
         os.kill(self._process.pid, signal.SIGSTOP)

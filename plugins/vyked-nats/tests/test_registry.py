@@ -223,7 +223,7 @@ def test_any_node_id_fits_into_a_key(node_id):
     part = written(node_id)
     assert read(part) == node_id
     assert not set(part) & set(" .*>/:")
-    assert Bucket(None, "b", 1).key_of(f"$KV.b.life.{part}").node_id == node_id
+    assert Bucket(None, "b", 1, None, None).key_of(f"$KV.b.life.{part}").node_id == node_id
 
 
 # ---- what is refused at start --------------------------------------------------------------------------------------------

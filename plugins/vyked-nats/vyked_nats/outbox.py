@@ -26,13 +26,12 @@ AT_ONCE = 4096
 
 
 class Outgoing(asyncio.Future[None]):
-    """One event, from publish() to the server's confirmation, which is awaited. `to` is the subject and `head` the block of
-    headers, in bytes; `cost` is in bytes; `maybe`: it was out, and nobody knows whether it arrived."""
+    """One event, from publish() to the server's confirmation, which is awaited. `to` is the subject, in bytes; `cost` is in bytes; `maybe`: it was out, and nobody knows whether it arrived."""
 
-    def __init__(self, outbox: Outbox, name: str, to: bytes, packed: bytes, deadline: float, head: bytes) -> None:
+    def __init__(self, outbox: Outbox, name: str, to: bytes, packed: bytes, deadline: float, event_id: str) -> None:
         super().__init__()
         self._outbox, self.name, self.to, self.packed = outbox, name, to, packed
-        self.deadline, self.head = deadline, head
+        self.deadline, self.id = deadline, event_id
         self.maybe = False
         self.cost = len(packed) + EVENT_BYTES
         self.number = 0
@@ -75,9 +74,9 @@ class Outbox:
         self._is_due = self._came_back = False
         self._quiet: asyncio.Future[None] | None = None
 
-    def publish(self, name: str, to: bytes, packed: bytes, deadline: float, head: bytes = b"") -> Awaitable[None]:
+    def publish(self, name: str, to: bytes, packed: bytes, deadline: float, event_id: str = "") -> Awaitable[None]:
         """Hand over one event. Awaiting raises Overloaded, Unavailable, DeadlineExceeded, PermissionDenied, TooLarge."""
-        event = Outgoing(self, name, to, packed, deadline, head)
+        event = Outgoing(self, name, to, packed, deadline, event_id)
         used = self._used + event.cost
         if used > self._most:
             event.fail(self._overloaded(name))

@@ -24,7 +24,6 @@ from vyked_host.contracts import (
 from ..bus import TOPICS, failed
 from ..keeper import Keeper
 from ..line import Line
-from ..message import block, header
 from ..options import ENVELOPE_BYTES, LARGEST, MIB, JetStreamOptions
 from ..outbox import Outbox
 from ..server import Servers
@@ -34,9 +33,10 @@ from .ending import Ending
 from .followers import Followers
 from .groups import Groups
 from .later import Later, Worker
-from .letters import ID, Letters
+from .letters import Letters
 from .member import Member
 from .names import Names, Topic
+from .past import Loss, Past
 from .presence import Presence
 from .queues import Queues
 from .reader import Reader
@@ -74,7 +74,8 @@ class JetStreamBus(PubSub, Asking):
         self.servers = servers = Servers(options, env, TABLE)
         self.names = Names(options.prefix, env.namespace)
         self.api = Api(env.timing.dial)
-        self.store = Store(self.api, self.names, options)
+        self._past = Past(self.api, self.names, env.log, self._lost)
+        self.store = Store(self.api, self.names, options, self._past)
         self._letters = Letters(self.api, self.store, self.names)
         # of whoever asks and waits for the answer, while what the bus does by itself goes on when the server is back
         self._questions = Api(env.timing.dial, away_s=env.timing.dial)
@@ -86,7 +87,7 @@ class JetStreamBus(PubSub, Asking):
         self._groups = Groups(self._questions, self.names, self.letters, env.clock)
         self._presence = Presence(self._questions)
         self._ending = Ending(self._questions, self.names, self.letters, self._presence)
-        self._trimmer = Trimmer(self.api, self.store, self.names, self._groups, env, options.keep)
+        self._trimmer = Trimmer(self.api, self.store, self._past, self.names, self._groups, env, options.keep)
         self._listening = Keeper(
             "bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore
         )  # fmt: skip
@@ -96,14 +97,15 @@ class JetStreamBus(PubSub, Asking):
         self._open: Line | None = None
         self._why_not = ""
         self._stop_opening: Callable[[], None] = _ignore
+        self._stop_resuming: Callable[[], None] = _ignore
         self._stop_trimming: Callable[[], None] | None = None
         self._outbox = Outbox(
             options.outbox, env.clock, lambda: self._open, lambda: self._why_not or self._publishing.away,
-            Stored(self._absent), TABLE, LETTER_ROOM,
+            Stored(self._absent, self._past.kept), TABLE, LETTER_ROOM,
         )  # fmt: skip
         self._members: list[Member] = []
         self._later: set[Later] = set()
-        self._followers = Followers(self.api, self.store, self.names, env, options)
+        self._followers = Followers(self.api, self.store, self._past, self.names, env, options)
         self._closed = False
         self._known: dict[tuple[str, str, str], _Known] = {}
 
@@ -118,12 +120,22 @@ class JetStreamBus(PubSub, Asking):
     def _joined(self, line: Line) -> None:
         self.api.joined(line)
         self._questions.joined(line)
-        self._settling.joined(line)
+        self._stop_resuming()
+        self._stop_resuming = self.env.tasks(self._resuming(line), "nats: go on with what was said of events")
         self._presence.joined(line)
         for reader in (*self._taking(), *(each.reader for each in self._followers.all)):
             reader.joined(line)
 
+    async def _resuming(self, line: Line) -> None:
+        """Nothing is said of events before it is known that they are still there."""
+        await self._made()
+        self._settling.joined(line)
+
+    def _lost(self, loss: Loss) -> None:
+        self._settling.lost(loss)
+
     def _left(self, cause: str) -> None:
+        self._stop_resuming()
         self.api.left(cause)
         self._questions.left(cause)
         self.store.forget()
@@ -149,15 +161,17 @@ class JetStreamBus(PubSub, Asking):
 
     async def _opening(self, line: Line) -> None:
         """Nothing goes out before there is a stream to take it."""
+        await self._made()
+        self._open, self._why_not = line, ""
+        self._outbox.joined(line)
+
+    async def _made(self) -> None:
         while True:
             try:
-                await self.store.make()
-                break
+                return await self.store.make()
             except (Refused, CallError, StartError) as error:
                 self._why_not = f"{self.servers.place}: {error}"
             await asyncio.sleep(AFTER_ERROR_S)
-        self._open, self._why_not = line, ""
-        self._outbox.joined(line)
 
     def _absent(self) -> None:
         """There was no stream to take an event."""
@@ -188,12 +202,12 @@ class JetStreamBus(PubSub, Asking):
         if line is None:
             self.begin()
         # an id is one topic's: the stream, which has all of them, would take that of another for a repetition
-        head = block(header(ID, known.place + event.id))
+        known_by = known.place + event.id
         if not known.is_queue:
-            return self._outbox.publish(known.name, known.kept, packed, deadline, head)
+            return self._outbox.publish(known.name, known.kept, packed, deadline, known_by)
         is_later = (event.not_before_unix_s or 0.0) > self.env.clock.unix()
         to = known.later if is_later else known.kept
-        hand_over = partial(self._outbox.publish, known.name, to, packed, deadline, head)
+        hand_over = partial(self._outbox.publish, known.name, to, packed, deadline, known_by)
         return self._queues.enqueue(known.topic, deadline, hand_over)
 
     def _know(self, key: tuple[str, str, str]) -> _Known:
@@ -238,7 +252,7 @@ class JetStreamBus(PubSub, Asking):
     ) -> Consumer:  # fmt: skip
         member = Member(
             wanted, start, deliver, names=self.names, api=self.api, store=self.store, settling=self._settling,
-            letters=self._letters, env=self.env, ack_wait_s=self._ack_wait_s, server=self._server, left=self._gone,
+            letters=self._letters, past=self._past, env=self.env, ack_wait_s=self._ack_wait_s, server=self._server, left=self._gone,
         )  # fmt: skip
         self._members.append(member)
         self._presence.enter(self.names.member(member.topic, member.group))
@@ -293,6 +307,7 @@ class JetStreamBus(PubSub, Asking):
         await self._outbox.flush(self.env.timing.pong)
         self._outbox.close()
         self._stop_opening()
+        self._stop_resuming()
         self._settling.close()
         self.api.close()
         self._questions.close()

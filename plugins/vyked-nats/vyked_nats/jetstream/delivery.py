@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from vyked_host.contracts import Event, Verdict
 
+ID = "Nats-Msg-Id"
+"""The header by which a stream knows a message again."""
 OLD_PARTS, NEW_PARTS = 9, 11
 
 
@@ -32,6 +34,12 @@ def place_of(reply: str) -> Place:
     else:
         raise ValueError(f"{reply!r} is no subject to acknowledge by")
     return Place(consumer, int(deliveries), int(sequence), int(number), int(pending))
+
+
+def time_of(reply: str) -> int:
+    """When the message of such a subject was stored: nanoseconds since 1970, by the clock of the server."""
+    parts = reply.split(".")
+    return int(parts[7 if len(parts) == OLD_PARTS else 9])
 
 
 class GroupDelivery:

@@ -14,6 +14,7 @@ from ..message import Message
 from .api import Api, Refused
 from .delivery import place_of
 from .names import Names, Topic
+from .past import Past
 from .reader import MOST_AT_ONCE, Reader
 from .store import NS, Store
 
@@ -26,9 +27,10 @@ class Follower:
     nothing of what is replayed is dropped."""
 
     def __init__(
-        self, topic: Topic, start: dict[str, Any], *, names: Names, api: Api, store: Store, env: Environment, keep_s: float,
-        queue: int, replays: bool,
+        self, topic: Topic, start: dict[str, Any], *, names: Names, api: Api, store: Store, past: Past, env: Environment,
+        keep_s: float, queue: int, replays: bool,
     ) -> None:  # fmt: skip
+        self._past, self._losses = past, len(past.losses)
         self.topic, self._start, self._keep_s = topic, start, keep_s
         self._names, self._api, self._store, self._env = names, api, store, env
         self._queue, self._replays = queue, replays
@@ -61,6 +63,7 @@ class Follower:
         found = await self._api.ask(f"CONSUMER.CREATE.{self._names.events}.{name}", body)
         if not self._created:
             self._last = int(found["delivered"]["stream_seq"])
+            self._past.reaches((await self._api.ask(f"STREAM.INFO.{self._names.events}"))["state"])
         self._made, self._created, self._next, self._away_since = name, self._store.created, 1, None
         if old:
             self._env.tasks(self._removed(old), "nats: remove a consumer")
@@ -71,6 +74,10 @@ class Follower:
         if self._store.created != self._created:
             self._missed()
             return {"deliver_policy": "all"}
+        lost, self._losses = self._past.losses[self._losses :], len(self._past.losses)
+        if lost:  # what is published now gets the places of what was lost
+            self._missed()
+            self._last = min(self._last, *(each.first - 1 for each in lost))
         away_since = self._away_since
         if away_since is not None and self._env.clock.now() - away_since >= self._keep_s:
             found = await self._api.ask(f"STREAM.INFO.{self._names.events}")
@@ -102,6 +109,7 @@ class Follower:
             return
         self._next += 1
         self._last = place.sequence
+        self._past.saw(place.sequence, message.reply)
         event = self._event(message)
         if event is not None:
             for backlog in self.backlogs:

@@ -12,14 +12,24 @@ from ..options import JetStreamOptions
 from .api import Api
 from .follower import Follower
 from .names import Names, Topic
+from .past import Past
 from .store import Store
 
 
 class Followers:
     """Who follows what."""
 
-    def __init__(self, api: Api, store: Store, names: Names, env: Environment, options: JetStreamOptions) -> None:
-        self._api, self._store, self._names, self._env, self._options = api, store, names, env, options
+    def __init__(
+        self, api: Api, store: Store, past: Past, names: Names, env: Environment, options: JetStreamOptions
+    ) -> None:  # fmt: skip
+        self._api, self._store, self._past, self._names, self._env, self._options = (
+            api,
+            store,
+            past,
+            names,
+            env,
+            options,
+        )
         self._from_now_on: dict[Topic, Follower] = {}
         self._replaying: list[Follower] = []
 
@@ -50,8 +60,8 @@ class Followers:
         if found is not None:
             return found
         made = Follower(
-            topic, start, names=self._names, api=self._api, store=self._store, env=self._env, keep_s=self._options.keep,
-            queue=self._options.queue, replays=replays,
+            topic, start, names=self._names, api=self._api, store=self._store, past=self._past, env=self._env,
+            keep_s=self._options.keep, queue=self._options.queue, replays=replays,
         )  # fmt: skip
         if replays:
             self._replaying.append(made)

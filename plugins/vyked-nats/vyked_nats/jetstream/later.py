@@ -11,8 +11,7 @@ from vyked_host.contracts import Consumer, Environment, MalformedEnvelope, unpac
 
 from ..message import Message
 from .api import Api, Refused
-from .delivery import place_of
-from .letters import ID
+from .delivery import ID, place_of
 from .member import Member, nak
 from .names import Names, Topic, consumer_of_later
 from .queues import Queues

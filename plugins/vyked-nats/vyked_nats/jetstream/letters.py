@@ -11,27 +11,28 @@ import msgspec
 from vyked_host.contracts import Event, MalformedEnvelope, Subscription, unpack
 
 from .api import NO_MESSAGE, Api, Refused
+from .delivery import ID, place_of, time_of
 from .names import Names
 from .store import Store
-
-ID = "Nats-Msg-Id"
 
 
 class _Content(msgspec.Struct, array_like=True, frozen=True):
     """What a message of the stream of letters holds: a msgpack array, version first. `origin` is the sequence that the event
-    had."""
+    had, and `stored` when it got that (nanoseconds, by the server's clock): one that loses its end gives places again."""
 
     v: int
     origin: int
     deliveries: int
     cause: str
     packed: bytes
+    stored: int = 0
 
 
 class Letter(NamedTuple):
-    """One dead letter, and its sequence in the stream of letters."""
+    """One dead letter, and its sequence in the stream of letters, with the time when it got that."""
 
     sequence: int
+    written: str
     content: _Content
 
 
@@ -45,10 +46,11 @@ class Letters:
     def __init__(self, api: Api, store: Store, names: Names) -> None:
         self._api, self._store, self._names = api, store, names
 
-    async def bury(self, subject: str, origin: int, deliveries: int, cause: str, packed: bytes) -> None:
-        """One more. Doing it twice makes one."""
-        content = _Content(1, origin, deliveries, cause, packed)
-        await self._api.publish(subject, _encode(content), {ID: f"{subject}:{origin}"})
+    async def bury(self, subject: str, reply: str, deliveries: int, cause: str, packed: bytes) -> None:
+        """One more, which was acknowledged by `reply`. Doing it twice makes one."""
+        origin, stored = place_of(reply).sequence, time_of(reply)
+        content = _Content(1, origin, deliveries, cause, packed, stored)
+        await self._api.publish(subject, _encode(content), {ID: f"{subject}:{origin}:{stored}"})
 
     async def boxes(self) -> dict[str, int]:
         """How many each subject has."""
@@ -99,16 +101,17 @@ class Letters:
             # all first: what is brought back may be a dead letter again before the last was looked at
             for letter in [each async for each in self.of(subject) if _has(each, event_id)]:
                 if replay:
-                    again = {ID: f"again:{subject}:{letter.sequence}"}
+                    again = {ID: f"again:{subject}:{letter.sequence}:{letter.written}"}
                     await self._api.publish(self._names.again(topic, whose), letter.content.packed, again)
                 found |= await self._forget(letter)
         if not found:
             raise KeyError(event_id)
 
-    async def take_back(self, subject: str, origin: int) -> None:
-        """What became a dead letter of the event with that sequence was handled after all."""
+    async def take_back(self, subject: str, reply: str) -> None:
+        """What became a dead letter of the event that was acknowledged by `reply` was handled after all."""
+        event = place_of(reply).sequence, time_of(reply)
         async for letter in self.of(subject):
-            if letter.content.origin == origin:
+            if (letter.content.origin, letter.content.stored) == event:
                 await self._forget(letter)
 
     async def _forget(self, letter: Letter) -> bool:
@@ -128,7 +131,7 @@ NOT_FOUND = 10043
 def _opened(message: dict[str, Any]) -> Letter | None:
     """None: it was put there by somebody else."""
     try:
-        return Letter(int(message["seq"]), _decode(base64.b64decode(message.get("data") or "")))
+        return Letter(int(message["seq"]), str(message["time"]), _decode(base64.b64decode(message.get("data") or "")))
     except (ValueError, msgspec.MsgspecError):
         return None
 

@@ -32,6 +32,7 @@ from .delivery import GroupDelivery, Place, place_of
 from .durables import DOUBT, SERVER, of_group
 from .letters import Letters
 from .names import Names, Topic, consumer_of
+from .past import Past
 from .reader import Reader
 from .settling import Settling, Told
 from .store import NS, Store
@@ -51,11 +52,11 @@ class Member:
 
     def __init__(
         self, wanted: Subscription, start: dict[str, Any], deliver: Callable[[Delivery], None], *, names: Names, api: Api,
-        store: Store, settling: Settling, letters: Letters, env: Environment, ack_wait_s: float,
+        store: Store, settling: Settling, letters: Letters, past: Past, env: Environment, ack_wait_s: float,
         server: Callable[[], str], left: Callable[[Member], None],
     ) -> None:  # fmt: skip
         self.topic, self.group = Topic(wanted.service, wanted.major, wanted.name), str(wanted.group)
-        self._names, self._api, self._settling = names, api, settling
+        self._names, self._api, self._settling, self._past = names, api, settling, past
         self._letters, self._env, self._log, self._server, self._left = letters, env, env.log, server, left
         self._start, self._deliver, self._concurrency, self._ack_wait_s = start, deliver, wanted.concurrency, ack_wait_s
         self.consumer = consumer_of(self.topic, self.group)
@@ -120,6 +121,7 @@ class Member:
 
     def _got(self, message: Message) -> None:
         place = place_of(message.reply)
+        self._past.saw(place.sequence, message.reply)
         if self._paused or (self._room() <= 0 and message.reply not in self._unsettled):
             self._say(message.reply, nak(0.0), self._env.clock.now() + self._ack_wait_s)
             return
@@ -148,7 +150,7 @@ class Member:
         self.malformed += 1
         if self.malformed == 1:
             self._log.error("what is no event of %s becomes a dead letter: %s", self.topic, cause)
-        self._do(self._bury(message.reply, place.sequence, place.deliveries, cause, message.data))
+        self._do(self._bury(message.reply, place.deliveries, cause, message.data))
         return None
 
     def _hold(self, until: float) -> None:
@@ -198,12 +200,12 @@ class Member:
         return told
 
     async def _reject(self, delivery: GroupDelivery, cause: str) -> None:
-        await self._bury(delivery.reply, delivery.sequence, delivery.count, cause, pack(delivery.event))
+        await self._bury(delivery.reply, delivery.count, cause, pack(delivery.event))
 
-    async def _bury(self, reply: str, sequence: int, deliveries: int, cause: str, packed: bytes) -> None:
+    async def _bury(self, reply: str, deliveries: int, cause: str, packed: bytes) -> None:
         subject = self._names.dead(self.topic, self.group)
         try:
-            await self._letters.bury(subject, sequence, deliveries, cause, packed)
+            await self._letters.bury(subject, reply, deliveries, cause, packed)
         except (Refused, CallError) as error:
             self._log.error("an event of %s can't become a dead letter, and comes again: %s", self.topic, error)
             await self._say(reply, nak(FULL_S), self._env.clock.now() + self._ack_wait_s)
@@ -213,7 +215,7 @@ class Member:
     async def _late(self, acked: Told, delivery: GroupDelivery) -> None:
         """It was given to somebody else meanwhile, who may have given it up: it was handled, and is no dead letter."""
         await acked
-        await self._letters.take_back(self._names.dead(self.topic, self.group), delivery.sequence)
+        await self._letters.take_back(self._names.dead(self.topic, self.group), delivery.reply)
 
     # ---- more time ---------------------------------------------------------------------------------------------------------
     def _beat(self, delivery: GroupDelivery) -> Told:

@@ -14,8 +14,7 @@ from vyked_host.contracts import Environment, Subscription, is_queue
 from ..line import Line
 from ..message import Message
 from .api import Api, Refused
-from .delivery import place_of
-from .letters import ID
+from .delivery import ID, place_of
 from .names import Names, Topic
 from .queues import ALL
 from .reader import MOST_AT_ONCE, Reader

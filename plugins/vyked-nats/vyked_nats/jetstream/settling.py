@@ -18,6 +18,7 @@ from vyked_host.contracts import Clock, Patience
 from ..connection import publication
 from ..line import Line, NoAnswer
 from ..message import Message
+from .past import Loss
 
 Told = asyncio.Future[None]
 
@@ -50,15 +51,30 @@ class Settling:
         self._asked: dict[int, _Asked] = {}
         self._number = 0
         self._patience = Patience[Told](clock.now, clock.at, ack_wait_s, self._not_told)
+        self._losses: list[Loss] = []
         self._is_due = self._closed = False
 
     def say(self, consumer: str, subject: str, payload: bytes, until: float = float("inf")) -> Told:
         """Say `payload` of a delivery. Awaiting: the server has dealt with it. Raises Unavailable, within the ack wait, and
         PermissionDenied."""
         told = self.promise()
-        if not told.done():
+        if not told.done() and not self._is_lost(subject, told):
             self._put(consumer, _Word(subject, payload, until, told))
         return told
+
+    def lost(self, loss: Loss) -> None:
+        """The server has lost events: of those nothing is said, for it would be said of what has their places now."""
+        self._losses.append(loss)
+        for words in self._words.values():
+            words[:] = [word for word in words if not self._is_lost(word.subject, word.told)]
+
+    def _is_lost(self, subject: str, told: Told) -> bool:
+        if not any(each.has(subject) for each in self._losses):
+            return False
+        if not told.done():
+            text = f"{self._place} has lost the event with the end of its stream: nothing can be said of it, and it does not come again"
+            _fail(told, Unavailable(text, executed="not_executed"))
+        return True
 
     def promise(self) -> Told:
         """For what takes more than one word: whoever awaits it is told within the ack wait. Set it when that is done, unless it is."""

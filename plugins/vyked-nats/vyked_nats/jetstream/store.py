@@ -6,6 +6,8 @@ the hosts (`trimming`).
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from vyked_host import StartError
@@ -13,6 +15,7 @@ from vyked_host import StartError
 from ..options import MIB, JetStreamOptions
 from .api import NO_STREAM, STREAM_IN_USE, Api, Refused
 from .names import Names
+from .past import Past
 
 NS = 1_000_000_000
 MOST_LETTERS, LETTER_BYTES = 10_000, 64 * MIB
@@ -20,10 +23,14 @@ MOST_LETTERS, LETTER_BYTES = 10_000, 64 * MIB
 
 
 class Store:
-    """Once they were looked at: `window_s`, seconds in which the stream knows an event by its id, and `configs` of both by name."""
+    """Once they were looked at: `window_s`, seconds in which the stream knows an event by its id, and `configs` of both by name. `past`
+    is asked then whether the events are still there that this host saw."""
 
-    def __init__(self, api: Api, names: Names, options: JetStreamOptions) -> None:
-        self._api, self._names, self._options = api, names, options
+    def __init__(self, api: Api, names: Names, options: JetStreamOptions, past: Past | None = None) -> None:
+        self._api, self._names, self._options, self._past = api, names, options, past
+        # one look at a time at what was seen; who asks nothing of that waits for nobody
+        self._making: AbstractAsyncContextManager[object] = asyncio.Lock() if past is not None else nullcontext()
+        self._forgotten = 0
         self.window_s = options.dedupe
         self.created = ""
         self.configs: dict[str, dict[str, Any]] = {}
@@ -31,17 +38,29 @@ class Store:
 
     def forget(self) -> None:
         """They have to be looked at again: the connection is another one, or a stream was not there."""
-        self._is_made = False
+        self._is_made, self._forgotten = False, self._forgotten + 1
 
     async def make(self) -> None:
         """Both are there. Raises StartError where one is not as it has to be, and what Api raises."""
         if self._is_made:
             return
+        async with self._making:
+            while not self._is_made:
+                forgotten = self._forgotten
+                await self._look()
+                self._is_made = forgotten == self._forgotten  # else the connection is another one meanwhile
+
+    async def _look(self) -> None:
+        seen = None if self._past is None else self._past.seen
         found = await self._stream(self._events())
         self.window_s = found["config"].get("duplicate_window", 0) / NS
-        self.created = str(found["created"])
+        before, self.created = self.created, str(found["created"])
+        if self._past is not None and seen is not None:
+            if before not in ("", self.created):
+                self._past.forget()
+                seen = self._past.seen
+            await self._past.look(seen, found["state"])
         await self._stream(self._letters())
-        self._is_made = True
 
     async def _stream(self, wanted: dict[str, Any]) -> Any:
         name = wanted["name"]

@@ -11,24 +11,26 @@ import msgspec
 from vyked_host import CallError, Overloaded, PermissionDenied, TooLarge, Unavailable
 
 from ..line import Line, NoAnswer
-from ..message import Message
+from ..message import Message, block, header
 from ..outbox import RETRY_AFTER_S, Outbox, Outgoing
 from .api import NO_RESPONDERS, STREAM_IS_FULL, Refused, parsed
+from .delivery import ID
 
 TOO_LARGE = 10054
 
 
 class Stored:
-    """`carrier` of an Outbox. `absent` is called when there is no stream that takes the event."""
+    """`carrier` of an Outbox. `absent` is called when there is no stream that takes the event, `kept` with the place and the id of one
+    that is kept."""
 
-    def __init__(self, absent: Callable[[], None]) -> None:
-        self._absent = absent
+    def __init__(self, absent: Callable[[], None], kept: Callable[[int, str], None]) -> None:
+        self._absent, self._kept = absent, kept
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
         sent = []
         for event in batch:
-            to, head, packed = event.to, event.head, event.packed
+            to, head, packed = event.to, block(header(ID, event.id)), event.packed
             reply, size = line.expect(to, partial(self._answered, event, outbox)), len(head)
             sent.append(b"HPUB %b %b %d %d\r\n%b%b\r\n" % (to, reply, size, size + len(packed), head, packed))
         line.client.send_all(sent)
@@ -40,14 +42,15 @@ class Stored:
                 outbox.refused(event, PermissionDenied(text, executed="not_executed"))
             else:
                 outbox.again(event, maybe=True)
-        elif _is_kept(answer):
+        elif (place := _kept_at(answer)) is not None:
+            self._kept(place, event.id)
             outbox.confirmed((event,))
         else:
             self._not_kept(event, outbox, answer)
 
     def _not_kept(self, event: Outgoing, outbox: Outbox, answer: Message) -> None:
         try:
-            parsed(answer)
+            found = parsed(answer)
         except Refused as error:
             if error.number == NO_RESPONDERS:
                 outbox.again(event, maybe=False)
@@ -55,6 +58,7 @@ class Stored:
             else:
                 outbox.refused(event, _refusal(event, error))
         else:
+            self._kept(int(found["seq"]), event.id)
             outbox.confirmed((event,))
 
 
@@ -68,12 +72,13 @@ class _Kept(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Kept).decode
 
 
-def _is_kept(answer: Message) -> bool:
-    """For sure: whatever else there is to say is looked at more closely."""
+def _kept_at(answer: Message) -> int | None:
+    """The place of an event that is kept for sure; None: what else there is to say is looked at more closely."""
     try:
-        return _decode(answer.data).error is None
+        found = _decode(answer.data)
     except msgspec.MsgspecError:
-        return False
+        return None
+    return found.seq if found.error is None else None
 
 
 def _refusal(event: Outgoing, error: Refused) -> CallError:

@@ -10,6 +10,7 @@ from vyked_host.contracts import Environment
 from .api import Api, Refused
 from .groups import Groups
 from .names import Names
+from .past import Past
 from .store import Store
 from .trimming import Floor, Looks, floors, handled
 
@@ -19,9 +20,11 @@ EVERY_S = 10.0
 class Trimmer:
     """One host's. `keep_s`: seconds for which handled events stay."""
 
-    def __init__(self, api: Api, store: Store, names: Names, groups: Groups, env: Environment, keep_s: float) -> None:
+    def __init__(
+        self, api: Api, store: Store, past: Past, names: Names, groups: Groups, env: Environment, keep_s: float
+    ) -> None:
         self._api, self._store, self._names, self._env, self._keep_s = api, store, names, env, keep_s
-        self._groups, self._looks = groups, Looks()
+        self._past, self._groups, self._looks, self._losses = past, groups, Looks(), 0
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -38,6 +41,8 @@ class Trimmer:
         await self._store.make()
         found = await self._api.ask(f"STREAM.INFO.{self._names.events}", {"subjects_filter": ">"})
         state, now = found["state"], self._env.clock.now()
+        if self._losses != len(self._past.losses):  # places that were old belong to events that are not
+            self._losses, self._looks = len(self._past.losses), Looks()
         self._looks.note(now, int(state["last_seq"]))
         old = self._looks.old(now, self._keep_s)
         if not state.get("messages") or int(state["first_seq"]) > old:

@@ -4,6 +4,10 @@
 life.NODE             who speaks for the node, and each heartbeat anew: its revision is the sequence of heartbeats
 record.NODE.TOKEN     what that life says of the node
 down.NODE             the connection of that life to the servers was lost
+era                   which registry it is, of those that the bucket has been
+
+A bucket that lost its end, as after a power failure or from a copy, gives its revisions again, and lives with them: it is another registry
+from then on. Who notices that it does not reach as far any more as it did writes a new era; where one is written everybody begins anew.
 
 A key is written on condition that nobody wrote it since (its revision), wherever an older life must not undo what a newer one said.
 Letters that a key must not have stand as =XX, hexadecimal.
@@ -13,6 +17,8 @@ from __future__ import annotations
 
 import base64
 import re
+from logging import Logger
+from random import Random
 from typing import Any
 
 import msgspec
@@ -24,6 +30,7 @@ from ..jetstream.api import NO_MESSAGE, NO_STREAM, STREAM_IN_USE, Api, Refused
 TABLE = "registry.nats"
 WRONG_REVISION = 10071
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+ERA = "era"
 OPERATION, DELETED = "KV-Operation", "DEL"
 PLAIN = re.compile(r"[A-Za-z0-9_-]")
 
@@ -77,13 +84,19 @@ def read(part: str) -> str:
 
 
 class Bucket:
-    """Raises what Api raises. `epoch` tells one bucket from the next, once it was looked at."""
+    """Raises what Api raises. `epoch` tells one registry from the next, once it was looked at."""
 
-    def __init__(self, api: Api, name: str, replicas: int) -> None:
+    def __init__(self, api: Api, name: str, replicas: int, rng: Random, log: Logger) -> None:
         self._api, self.name, self.stream, self._replicas = api, name, f"KV_{name}", replicas
+        self._rng, self._log = rng, log
         self.root = f"$KV.{name}."
-        self.epoch = self.last = 0
+        self.epoch = self.last = self._reached = 0
+        self._created = ""
         self._is_made = False
+
+    def reaches(self, revision: int) -> None:
+        """It has come so far."""
+        self._reached = max(self._reached, revision)
 
     def forget(self) -> None:
         """It has to be looked at again."""
@@ -95,7 +108,8 @@ class Bucket:
             await self.look()
 
     async def look(self) -> None:
-        """See how far it has come."""
+        """See how far it has come, and whether it is still the one that it was."""
+        reached = self._reached  # before it is asked: it may come further meanwhile
         try:
             found = await self._api.ask(f"STREAM.INFO.{self.stream}")
         except Refused as error:
@@ -109,10 +123,37 @@ class Bucket:
                 f"or lets them expire (max_age {config.get('max_age')})",
                 key=f"{TABLE}.url", remedy=f"nats kv rm {self.name}",
             )  # fmt: skip
-        # of when it was made, in nanoseconds: another bucket of that name is another registry
-        self.epoch = int.from_bytes(str(found["created"]).encode()) % ((1 << 61) - 1)
+        is_same, self._created = str(found["created"]) == self._created, str(found["created"])
         self.last = int(found["state"]["last_seq"])
+        era = await self._era()
+        if is_same and self.last < reached and self.epoch_of(era[0]) == self.epoch:
+            era = await self._next_era(era[1], reached)
+        if self.epoch_of(era[0]) != self.epoch:
+            self.epoch, self._reached = self.epoch_of(era[0]), 0
+        self.reaches(self.last)
         self._is_made = True
+
+    def epoch_of(self, era: str) -> int:
+        """Of the bucket since it was made, in nanoseconds, for another one of that name is another registry; and of its era."""
+        return int.from_bytes(f"{self._created}{era}".encode()) % ((1 << 61) - 1)
+
+    async def _era(self) -> tuple[str, int]:
+        """The era, and its revision."""
+        found = await self._last(ERA)
+        return ("", 0) if found is None else (found[1].decode(errors="replace"), found[0])
+
+    async def _next_era(self, revision: int, reached: int) -> tuple[str, int]:
+        self._log.error(
+            "the registry has lost its end: bucket %s reaches to revision %d, and had reached %d, as after a power failure of a server "
+            "without sync_interval: always, or from a copy (docs/nats.md, registry). Everybody announces itself again",
+            self.name, self.last, reached,
+        )  # fmt: skip
+        try:
+            await self.put(ERA, f"{self._rng.getrandbits(62):x}".encode(), revision)
+        except Refused as error:
+            if error.number != WRONG_REVISION:
+                raise
+        return await self._era()  # somebody else may have been faster
 
     async def _made(self) -> Any:
         wanted = {
@@ -142,6 +183,7 @@ class Bucket:
         """Write it; its revision. `expected`: only if that is the last one. Raises Refused with WRONG_REVISION where it is not."""
         headers = None if expected is None else {EXPECTED: str(expected)}
         found = await self._api.publish(f"{self.root}{key}", value, headers)
+        self.reaches(int(found["seq"]))
         return int(found["seq"])
 
     async def delete(self, key: str, expected: int) -> int:
@@ -159,12 +201,16 @@ class Bucket:
 
     async def life(self, node_id: str) -> tuple[int, Life] | None:
         """Who speaks for a node now, and the revision; None: nobody."""
+        found = await self._last(f"life.{written(node_id)}")
+        return (found[0], life_in(found[1])) if found is not None and found[1] else None
+
+    async def _last(self, key: str) -> tuple[int, bytes] | None:
+        """The last revision of a key, and its value."""
         try:
-            body = {"last_by_subj": f"{self.root}life.{written(node_id)}"}
+            body = {"last_by_subj": f"{self.root}{key}"}
             found = (await self._api.ask(f"STREAM.MSG.GET.{self.stream}", body))["message"]
         except Refused as error:
             if error.number != NO_MESSAGE:
                 raise
             return None
-        value = base64.b64decode(found.get("data") or "")
-        return (int(found["seq"]), life_in(value)) if value else None
+        return int(found["seq"]), base64.b64decode(found.get("data") or "")

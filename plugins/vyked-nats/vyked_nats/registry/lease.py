@@ -139,9 +139,15 @@ class NatsLease(Lease):
         """Does this lease still speak for the node? Where not, it ends."""
         found = await self._registry.bucket.life(self.node_id)
         if found is None:
+            self._registry.bucket.forget()
             self.end("unknown")
             return False
         revision, life = found
+        if life.token != self.life.token and revision < self.generation.counter:
+            # a life of before this one: the bucket has lost its end, and this announcement with it
+            self._registry.bucket.forget()
+            self.end("anew")
+            return False
         if life.token != self.life.token:
             self.end("newer" if life.life == self.life.life else "taken")
             return False

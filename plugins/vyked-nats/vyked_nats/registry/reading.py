@@ -13,7 +13,7 @@ from ..jetstream.follower import FORGOTTEN_S
 from ..jetstream.reader import MOST_AT_ONCE, Reader
 from ..jetstream.store import NS
 from ..message import Message
-from .bucket import OPERATION, Bucket
+from .bucket import ERA, OPERATION, Bucket
 from .view import View
 
 RECONCILED_S = 60.0
@@ -79,6 +79,10 @@ class Reading:
             self.reader.enter_again()
             return
         self._next += 1
+        self._bucket.reaches(place.sequence)
+        if message.subject == f"{self._bucket.root}{ERA}" and not self._is_of(message.data):
+            self.reader.enter_again()
+            return
         key = self._bucket.key_of(message.subject)
         if key is not None:
             is_deleted = bool(message.headers and message.headers.get(OPERATION)) or not message.data
@@ -86,6 +90,11 @@ class Reading:
             self._judge(key.node_id, key.kind, place.sequence)
         if not place.pending and not self.view.is_complete:
             self._complete()
+
+    def _is_of(self, era: bytes) -> bool:
+        """Is it the era of what is read here?"""
+        state = self.view.sightings.state
+        return state is not None and state.epoch == self._bucket.epoch_of(era.decode(errors="replace"))
 
     def _complete(self) -> None:
         missing, changes = self.view.complete()

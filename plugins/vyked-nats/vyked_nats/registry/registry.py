@@ -52,7 +52,7 @@ class NatsRegistry(Registry):
         self.options, self.env, self.log = options, env, env.log
         self.servers = Servers(options, env, TABLE)
         self.api = Api(env.timing.dial)
-        self.bucket = Bucket(self.api, f"{options.prefix}_{env.namespace}_nodes", options.replicas)
+        self.bucket = Bucket(self.api, f"{options.prefix}_{env.namespace}_nodes", options.replicas, env.rng, env.log)
         self._life, self._announced = env.rng.getrandbits(62), 0
         timing = env.timing
         rules = Rules(
@@ -174,10 +174,12 @@ class NatsRegistry(Registry):
         marked = await self.bucket.delete(f"life.{part}", revision)
         await self.bucket.purge(f"record.{part}.*", marked)
         await self.bucket.purge(f"down.{part}", marked)
-        self.spawn(self._unmarked(part, marked), "registry: forget who is gone")
+        self.spawn(self._unmarked(part, marked, self.bucket.epoch), "registry: forget who is gone")
 
-    async def _unmarked(self, part: str, marked: int) -> None:
+    async def _unmarked(self, part: str, marked: int, epoch: int) -> None:
         await asyncio.sleep(MARKED_LEASES * self.env.timing.lease)
+        if self.bucket.epoch != epoch:  # the revision may be of something else now
+            return
         try:
             await self.run(self.bucket.purge(f"life.{part}", marked + 1))
         except Unavailable as error:
