@@ -1,5 +1,7 @@
 """The envelope: whatever goes in comes out, and no bytes do anything but give an event or a MalformedEnvelope."""
 
+from types import MappingProxyType
+
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -86,6 +88,34 @@ def test_a_field_that_does_not_fit_is_told(event, at):
     row = fields(event)
     row[at] = [1, 2, 3]
     assert outcome(msgspec.msgpack.encode(row)) == "wrong fields"
+
+
+@given(events, st.integers(1, 11))
+def test_one_that_ends_before_the_fields_that_each_has_is_refused(event, count):
+    assert outcome(msgspec.msgpack.encode(fields(event)[:count])) == "wrong fields"
+
+
+@given(events, st.integers(10, 13), st.sampled_from([float("inf"), float("-inf"), float("nan")]))
+def test_a_time_that_is_none_is_a_wrong_field(event, at, time):
+    row = fields(event)
+    row[at] = time
+    assert outcome(msgspec.msgpack.encode(row)) == ("wrong fields")
+
+
+@given(events)
+def test_the_fields_stand_in_the_order_of_version_1(event):
+    assert fields(event) == [
+        1, event.id, event.service, event.version, event.name, event.source, event.body, event.content_type, event.key,
+        event.metadata, event.published_unix_s, event.expires_unix_s, event.named, event.not_before_unix_s,
+    ]  # fmt: skip
+
+
+def test_metadata_of_any_mapping_are_packed():
+    event = Event(
+        id="1", service="s", version="1", name="n", source="x", body=b"", content_type="application/json",
+        metadata=MappingProxyType({"a": "b"}),
+    )  # fmt: skip
+    assert unpack(pack(event)).metadata == {"a": "b"}
 
 
 @pytest.mark.parametrize("version", ["", "one", "1.2.3.4", "99999999999"])

@@ -62,7 +62,7 @@ SENSITIVE = "vyked-sensitive"
 """Among the metadata of an event: the fields of its payload that nobody is shown, with commas between. No handler sees it."""
 
 
-class Event(Value):
+class Event(Value, array_like=True, tag=1):  # as it stands in an envelope, whose version the tag is (wire.envelope)
     """One published event. A back end without headers carries pack(Event): a msgpack array, version first. `named`: its
     publisher gave it its id, and may publish it again under that one; who dedupes may leave alone all others. `not_before_unix_s`: no group gets it earlier."""
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 
+import msgspec
+
 from ..errors import LocalProtocolError
 from ..model.message import Event, Verdict
 
@@ -27,30 +29,29 @@ class _Settled:
 SETTLED = _Settled()
 
 
-class FanOutDelivery:
+class FanOutDelivery(msgspec.Struct, eq=False):
     """`contracts.Delivery`, at most once: whatever the verdict, the event does not come again."""
 
-    __slots__ = ("_backlog", "_settled", "count", "event", "gap")
-
-    def __init__(self, backlog: Backlog, event: Event, gap: int) -> None:
-        self._backlog, self.event, self.gap = backlog, event, gap
-        self.count = 1
-        self._settled = False
+    backlog: Backlog
+    event: Event
+    gap: int
+    count: int = 1
+    is_settled: bool = False
 
     def settle(self, verdict: Verdict) -> _Settled:
         """Make room for the next. Raises LocalProtocolError when it was settled before."""
         if verdict.action != "extend":
-            if self._settled:
+            if self.is_settled:
                 raise LocalProtocolError(f"event {self.event.id} was settled before")
-            self._settled = True
-            self._backlog.settled()
+            self.is_settled = True
+            self.backlog.settled()
         return SETTLED
 
     def abandon(self) -> None:
         """The consumer raised: it will not settle this one, if it has not."""
-        if not self._settled:
-            self._settled = True
-            self._backlog.settled()
+        if not self.is_settled:
+            self.is_settled = True
+            self.backlog.settled()
 
 
 class Backlog:
@@ -81,14 +82,21 @@ class Backlog:
 
     def accept(self, event: Event) -> None:
         """One more event."""
-        self._events.append((event, self._lost_last))
-        self._lost_last = 0
+        gap, self._lost_last = self._lost_last, 0
+        self._events.append((event, gap))
         self._bytes += len(event.body)
+        if len(self._events) > self._most or self._bytes > QUEUE_BYTES:
+            self._drop()
+        if self._room > 0:
+            self.pump()
+
+    def _drop(self) -> None:
+        """The oldest go, until there is room for the others."""
         while len(self._events) > self._most or (self._bytes > QUEUE_BYTES and len(self._events) > 1):
-            _, gap = self._take()
-            self._lost_first = joined(gap, 1)
+            event, gap = self._events.popleft()
+            self._bytes -= len(event.body)
+            self._lost_first = joined(joined(self._lost_first, gap), 1)
             self.dropped += 1
-        self.pump()
 
     def missed(self, lost: int = UNKNOWN) -> None:
         """So many would have come now, and are lost."""
@@ -98,28 +106,33 @@ class Backlog:
         """Hand over what can be handed over now. Never raises."""
         if self._pumping:  # settled within deliver(): the loop below goes on by itself
             return
-        self._pumping = True
+        self._pumping, events = True, self._events
         try:
-            while self._events and self._room > 0 and not self._paused:
-                self._hand_over(*self._take())
+            while events and self._room > 0 and not self._paused:
+                event, gap = events.popleft()
+                self._bytes -= len(event.body)
+                if self._lost_first:
+                    gap, self._lost_first = joined(self._lost_first, gap), 0
+                self._room -= 1
+                delivery = FanOutDelivery(self, event, gap)
+                try:
+                    self._deliver(delivery)
+                except Exception:  # noqa: BLE001 - told; one consumer's fault ends neither its subscription nor the others'
+                    self._not_taken(delivery)
         finally:
             self._pumping = False
 
-    def _hand_over(self, event: Event, gap: int) -> None:
-        self._room -= 1
-        delivery = FanOutDelivery(self, event, gap)
-        try:
-            self._deliver(delivery)
-        except Exception:  # noqa: BLE001 - told; one consumer's fault ends neither its subscription nor the others'
-            self._failed(event)
-            self._lost_first = joined(gap, 1)
-            delivery.abandon()
+    def _not_taken(self, delivery: FanOutDelivery) -> None:
+        self._failed(delivery.event)
+        self._lost_first = joined(delivery.gap, 1)
+        delivery.abandon()
 
     def settled(self) -> None:
         """A handler is free again."""
         self._room += 1
-        self.pump()
-        if self.is_roomy:
+        if self._events and not self._pumping:
+            self.pump()
+        if self.roomy is not _nothing and self.is_roomy:
             self.roomy()
 
     def pause(self) -> None:
@@ -136,13 +149,6 @@ class Backlog:
         self._events.clear()
         self._bytes = 0
         self._leave(self)
-
-    def _take(self) -> tuple[Event, int]:
-        """The first event, and what was lost before it."""
-        event, gap = self._events.popleft()
-        self._bytes -= len(event.body)
-        gap, self._lost_first = joined(self._lost_first, gap), 0
-        return event, gap
 
 
 def _nothing() -> None:

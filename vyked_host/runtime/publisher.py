@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from os import urandom
 from typing import Any
 
 from ..contracts import Clock, PubSub
@@ -22,13 +22,15 @@ from .trail import EventTrail
 from .trail import Published as Entry
 
 TIMEOUT_S = 10.0
+ID_BYTES = 16
+_NONE: Mapping[str, str] = {}
 
 
 class Receipt(asyncio.Future[Published]):
     """What `publish` gives. `accepted` is the bus's own; who gives up waiting takes the event back at once, where it has not gone out."""
 
     def __init__(self, accepted: asyncio.Future[None], entry: Entry) -> None:
-        super().__init__(loop=accepted.get_loop())
+        super().__init__()
         self.accepted, self.entry = accepted, entry
 
     def cancel(self, msg: Any = None) -> bool:
@@ -66,7 +68,7 @@ class Publisher:
         not_before: float | None = None,
     ) -> Event:  # fmt: skip
         """One event as it travels. Raises TooLarge, NotSupported."""
-        due = self._due(event, delay, not_before)
+        due = None if delay is None and not_before is None else self._due(event, delay, not_before)
         body = self._encoder(event)(payload)
         if len(body) > self.guarantees.max_message_bytes:
             limit = self.guarantees.max_message_bytes
@@ -74,8 +76,11 @@ class Publisher:
                 f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {limit}", executed="not_sent"
             )
         outer = CURRENT.get(None)
+        metadata = _NONE if outer is None else outer.inherited
+        if event.sensitive:
+            metadata = {**metadata, SENSITIVE: ",".join(event.sensitive)}
         return Event(
-            id=id or secrets.token_hex(16),
+            id=id or urandom(ID_BYTES).hex(),
             service=event.service,
             version=event.version,
             name=event.name,
@@ -83,7 +88,7 @@ class Publisher:
             body=body,
             content_type=self._content_type,
             key=key,
-            metadata=_metadata(event, outer.inherited if outer is not None else {}),
+            metadata=metadata,
             published_unix_s=self._clock.unix(),
             named=id is not None,
             not_before_unix_s=due,
@@ -95,15 +100,15 @@ class Publisher:
 
     def _hand_over(self, message: Event, timeout: float) -> Awaitable[Published]:
         entry = self.trail.publishes(message)
-        accepted = asyncio.ensure_future(self._pubsub.publish(message, deadline=self._clock.now() + timeout))
+        accepted = self._pubsub.publish(message, deadline=self._clock.now() + timeout)
+        if not isinstance(accepted, asyncio.Future):
+            accepted = asyncio.ensure_future(accepted)
         receipt = Receipt(accepted, entry)
         self._outstanding.add(accepted)
         accepted.add_done_callback(partial(self._settled, receipt))
         return receipt
 
     def _due(self, event: EventDescription, delay: float | None, not_before: float | None) -> float | None:
-        if delay is None and not_before is None:
-            return None
         if not self.guarantees.delays:
             raise NotSupported(
                 f"{event.service}.{event.name}: the bus of this host can't hold anything back; enqueue it without a delay"
@@ -143,7 +148,3 @@ class Publisher:
         """Wait until each event so far is accepted or has failed."""
         while self._outstanding:
             await asyncio.wait(set(self._outstanding))
-
-
-def _metadata(event: EventDescription, outer: Mapping[str, str]) -> Mapping[str, str]:
-    return {**outer, SENSITIVE: ",".join(event.sensitive)} if event.sensitive else outer

@@ -86,6 +86,8 @@ class Subscriber:
             for content_type, serializer in serializers.items()
         }
         self._proceed = compose(self._endpoint, "consumer", chain, handler)
+        self.path = self._endpoint.path
+        """``consumer.handler``."""
         self.counters = CallCounters("consumer")
         self.gaps = 0
         self._task_name = f"event {self.path}"
@@ -97,11 +99,6 @@ class Subscriber:
             group=group,
             member=member, since=description.since, strategy=description.strategy, concurrency=description.concurrency,
         )  # fmt: skip
-
-    @property
-    def path(self) -> str:
-        """``consumer.handler``."""
-        return self._endpoint.path
 
     @property
     def topic(self) -> str:
@@ -185,11 +182,14 @@ class Subscriber:
         metadata = event.metadata
         if SENSITIVE in metadata:
             metadata = {name: value for name, value in metadata.items() if name != SENSITIVE}
-        call = Call(
-            0, 0, "object", None, began + self._handler_s, metadata=headers.pack(metadata), attempt=delivery.count
-        )  # fmt: skip
+        packed = headers.pack(metadata) if metadata else None
+        call = Call(0, 0, "object", None, began + self._handler_s, metadata=packed, attempt=delivery.count)
         # before anything else, for the task may have run another handler before
-        CURRENT.set(Context(call, self._description, self._clock.now, self._told(delivery, call, began)))
+        told = Told(
+            id=event.id, delivery_count=delivery.count, idempotency_key=event.id,
+            extend=partial(self._extend, delivery, call, began),
+        )  # fmt: skip
+        CURRENT.set(Context(call, self._description, self._clock.now, told))
         decode = self._decoders.get(event.content_type)
         if decode is None:
             entry.cause = f"no serializer here for {event.content_type}"
@@ -222,19 +222,13 @@ class Subscriber:
         seconds = _REDELIVERY.delay(delivery.count - 1, random.random()) * self._scale
         return self._again(delivery, seconds, f"{error!r} {fault.details}")
 
-    def _told(self, delivery: Delivery, call: Call, began: float) -> Told:
-        until = began + HELD_S * self._scale
-
-        async def extend() -> None:
-            if self._clock.now() >= until:
-                hours = HELD_S / 3600
-                text = f"{self.path} has had event {delivery.event.id} for {hours:g} h: others may get it now"
-                raise DeadlineExceeded(text, executed="unknown")
-            await delivery.settle(Verdict(action="extend", seconds=self._handler_s))
-            call.deadline = self._clock.now() + self._handler_s
-
-        event = delivery.event
-        return Told(id=event.id, delivery_count=delivery.count, idempotency_key=event.id, extend=extend)
+    async def _extend(self, delivery: Delivery, call: Call, began: float) -> None:
+        if self._clock.now() >= began + HELD_S * self._scale:
+            hours = HELD_S / 3600
+            text = f"{self.path} has had event {delivery.event.id} for {hours:g} h: others may get it now"
+            raise DeadlineExceeded(text, executed="unknown")
+        await delivery.settle(Verdict(action="extend", seconds=self._handler_s))
+        call.deadline = self._clock.now() + self._handler_s
 
     def _again(self, delivery: Delivery, seconds: float, cause: str) -> Verdict:
         if delivery.count >= self._description.max_deliveries:

@@ -17,6 +17,11 @@ from ..model.message import Event
 from ..model.version import parse
 
 VERSION: Literal[1] = 1
+FEWEST = 12
+"""Fields, the version among them; those that follow came later."""
+EMPTY = 0x90
+SHORTEST = EMPTY + FEWEST
+"""The first byte of a msgpack array of so many."""
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 MalformedKind = Literal["not an envelope", "another version", "wrong fields"]
@@ -30,25 +35,6 @@ class MalformedEnvelope(RemoteProtocolError):
         self.kind: MalformedKind = kind
 
 
-class _Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Version 1, in the order of its array."""
-
-    v: Literal[1]
-    id: str
-    service: str
-    version: str
-    name: str
-    source: str
-    body: bytes
-    content_type: str
-    key: str | None
-    metadata: dict[str, str]
-    published_unix_s: float
-    expires_unix_s: float | None
-    named: bool = False
-    not_before_unix_s: float | None = None
-
-
 class _Numbered(msgspec.Struct, array_like=True, frozen=True):
     """The one field that all versions share."""
 
@@ -56,19 +42,15 @@ class _Numbered(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Envelope).decode
+_decode = msgspec.msgpack.Decoder(Event).decode
 _number = msgspec.msgpack.Decoder(_Numbered).decode
 
 
 def pack(event: Event) -> bytes:
     """`event` as bytes."""
-    return _encode(
-        _Envelope(
-            VERSION, event.id, event.service, event.version, event.name, event.source, event.body, event.content_type,
-            event.key, dict(event.metadata), event.published_unix_s, event.expires_unix_s,
-            event.named, event.not_before_unix_s,
-        )
-    )  # fmt: skip
+    if type(event.metadata) is not dict:
+        event = msgspec.structs.replace(event, metadata=dict(event.metadata))
+    return _encode(event)
 
 
 def unpack(packed: bytes) -> Event:
@@ -80,15 +62,20 @@ def unpack(packed: bytes) -> Event:
         raise MalformedEnvelope("wrong fields", f"the version of an event: {error}") from error
     except _UNREADABLE as error:
         raise _malformed(packed, error) from error
+    if packed[0] < SHORTEST:
+        raise MalformedEnvelope(
+            "wrong fields", f"an envelope of {packed[0] - EMPTY} fields; there are at least {FEWEST}"
+        )
+    # compared with nothing it is ever over or due; a sum is finite only where each of them is
+    if not isfinite(found.published_unix_s + (found.expires_unix_s or 0.0) + (found.not_before_unix_s or 0.0)):
+        _refuse_times(found)
+    return found
+
+
+def _refuse_times(found: Event) -> None:
     for at in (found.published_unix_s, found.expires_unix_s, found.not_before_unix_s):
-        if at is not None and not isfinite(at):  # compared with nothing it is ever over or due
+        if at is not None and not isfinite(at):
             raise MalformedEnvelope("wrong fields", f"a time of an event is {at}")
-    return Event(
-        id=found.id, service=found.service, version=found.version, name=found.name, source=found.source,
-        body=found.body, content_type=found.content_type, key=found.key, metadata=found.metadata,
-        published_unix_s=found.published_unix_s, expires_unix_s=found.expires_unix_s,
-        named=found.named, not_before_unix_s=found.not_before_unix_s,
-    )  # fmt: skip
 
 
 def _malformed(packed: bytes, error: Exception) -> MalformedEnvelope:

@@ -60,7 +60,7 @@ async def ended(said, env, began):
 def left_over(bus):
     """What is still waited for."""
     asked = bus._listening.line._asked if bus._listening.line is not None else {}
-    acks = [each.subject for each in asked.values() if each.subject.startswith("$JS.ACK")]
+    acks = [each.subject for each in asked.values() if each.subject.startswith(b"$JS.ACK")]
     return acks, bus._settling._asked, bus._settling._patience.open()
 
 

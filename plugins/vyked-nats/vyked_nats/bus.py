@@ -17,6 +17,9 @@ from .options import ENVELOPE_BYTES, LARGEST, BusOptions
 from .outbox import Echoed, Outbox
 from .server import Servers, Unreachable, hang_up
 
+TOPICS = 1024
+"""Of so many the subject is kept."""
+
 
 class NatsBus(PubSub):
     """Events of one host over NATS."""
@@ -40,10 +43,10 @@ class NatsBus(PubSub):
             "bus, publishing", servers, env, joined=self._can_publish, left=_ignore, told=self._outbox.told
         )
         self._closed = False
+        self._known: dict[tuple[str, str, str], tuple[str, bytes]] = {}
 
     def _can_publish(self, line: Line) -> None:
-        line.client.roomy = self._outbox.wake
-        self._outbox.wake()
+        self._outbox.joined(line)
 
     # ---- start -------------------------------------------------------------------------------------------------------
     async def verify(self) -> int:
@@ -64,19 +67,27 @@ class NatsBus(PubSub):
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
         """Hand over `event`. Awaiting: the server has sent it to whoever listened. Raises errors.TooLarge, Overloaded,
         Unavailable, DeadlineExceeded, PermissionDenied."""
-        name = f"{event.service}.{event.name}"
         if self._closed:
-            return failed(Unavailable(f"event {name} is not published: the bus is closed", executed="not_sent"))
+            return failed(Unavailable(f"event {event.name} is not published: the bus is closed", executed="not_sent"))
+        key = event.service, event.version, event.name
+        name, to = self._known.get(key) or self._know(key)
         packed = pack(event)
         line = self._publishing.line
-        most = line.client.max_payload if line is not None else LARGEST + ENVELOPE_BYTES
-        if len(event.body) > LARGEST or len(packed) > most:
+        if line is None:
+            self._publishing.begin()
+        most = LARGEST + ENVELOPE_BYTES if line is None else line.client.info.max_payload
+        if len(packed) > most or len(event.body) > LARGEST:
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
-        self._publishing.begin()
-        return self._outbox.publish(
-            name, self._subject(event.service, parse(event.version).major, event.name), packed, deadline
-        )
+        return self._outbox.publish(name, to, packed, deadline)
+
+    def _know(self, key: tuple[str, str, str]) -> tuple[str, bytes]:
+        """What an event is called in words, and its subject."""
+        service, version, name = key
+        if len(self._known) >= TOPICS:
+            self._known.clear()
+        found = self._known[key] = f"{service}.{name}", self._subject(service, parse(version).major, name).encode()
+        return found
 
     def _subject(self, service: str, major: int, name: str) -> str:
         return f"{self.options.prefix}.{self.env.namespace}.event.{service}.{major}.{name}"

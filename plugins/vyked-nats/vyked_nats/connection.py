@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 from nats.errors import UnexpectedEOF
 
 from .login import Wire
-from .message import FIRST_LINE
+from .message import block, header
 from .parser import Heard, NotNats, Parser, unreadable
 
 ON_ITS_WAY = 256 << 10
@@ -116,15 +116,14 @@ class Connection(asyncio.Protocol):
     def publish(
         self, subject: str, payload: bytes = b"", reply: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        """Send one message. Headers are ours: their names and values are plain."""
+        """Send one message."""
         where = f"{subject} {reply}" if reply else subject
         if headers:
-            lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-            head = b"%b\r\n%b\r\n" % (FIRST_LINE, lines.encode())
+            head = block(*(header(name, value) for name, value in headers.items()))
             sizes = b"%d %d" % (len(head), len(head) + len(payload))
             self.send(b"HPUB %b %b\r\n%b%b\r\n" % (where.encode(*ANY), sizes, head, payload))
         else:
-            self.send(b"PUB %b %d\r\n%b\r\n" % (where.encode(*ANY), len(payload), payload))
+            self.send(publication(where, payload))
 
     def subscribe(self, subject: str, heard: Heard) -> Subscription:
         """From now on."""
@@ -151,6 +150,13 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """At the end of this turn of the loop, in one write with all else."""
         self._out.append(data)
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self.flush)
+
+    def send_all(self, data: list[bytes]) -> None:
+        """Likewise, in this order."""
+        self._out += data
         if not self._is_due:
             self._is_due = True
             self._loop.call_soon(self.flush)
@@ -271,6 +277,11 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         if not self.is_over:
             self.transport.abort()
+
+
+def publication(where: str, payload: bytes) -> bytes:
+    """What publishes one message without headers."""
+    return b"PUB %b %d\r\n%b\r\n" % (where.encode(*ANY), len(payload), payload)
 
 
 def _nothing() -> None:

@@ -21,6 +21,8 @@ from .message import Message
 
 WRONG_TOPIC = "of another topic"
 DENIED = "permissions violation for subscription to"
+VERSIONS = 64
+"""Of one topic that are known to be of its major version."""
 
 
 class Topic(NamedTuple):
@@ -37,6 +39,7 @@ class Channel:
     def __init__(self, subject: str, topic: Topic) -> None:
         self.subject, self.topic = subject, topic
         self.backlogs: tuple[Backlog, ...] = ()
+        self.versions: set[str] = set()  # as which the topic was published
         self.confirmed = asyncio.Event()
         self.refused = ""
         self.handle: Subscription | None = None
@@ -120,21 +123,27 @@ class Feed:
     # ---- messages ------------------------------------------------------------------------------------------------------
     def heard(self, channel: Channel, message: Message) -> None:
         """One message. Never raises."""
-        event = self._event(channel, message.data)
-        if event is not None:
-            for backlog in channel.backlogs:
-                backlog.accept(event)
-
-    def _event(self, channel: Channel, payload: bytes) -> Event | None:
         try:
-            event = unpack(payload)
+            event = unpack(message.data)
         except MalformedEnvelope as error:
             self._malformed(channel, error.kind, str(error))
-            return None
+            return
+        topic = channel.topic
+        is_known = event.version in channel.versions and event.name == topic.name and event.service == topic.service
+        if not (is_known or self._is_of(channel, event)):
+            return
+        for backlog in channel.backlogs:
+            backlog.accept(event)
+
+    def _is_of(self, channel: Channel, event: Event) -> bool:
+        """Does it belong there? Its version is looked at once."""
         if Topic(event.service, parse(event.version).major, event.name) != channel.topic:
             self._malformed(channel, WRONG_TOPIC, f"{event.service}.{event.name} {event.version}")
-            return None
-        return event
+            return False
+        if len(channel.versions) >= VERSIONS:
+            channel.versions.clear()
+        channel.versions.add(event.version)
+        return True
 
     def _malformed(self, channel: Channel, kind: str, what: str) -> None:
         self.malformed[kind] += 1

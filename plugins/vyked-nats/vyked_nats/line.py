@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from .connection import Connection
+from .connection import ANY, Connection
 from .message import Message
 
 Step = Callable[[Connection], Any]
@@ -27,7 +27,7 @@ Answered = Callable[[Message | NoAnswer], None]
 class _Asked(NamedTuple):
     """A question that is out."""
 
-    subject: str
+    subject: bytes
     answered: Answered
 
 
@@ -37,7 +37,8 @@ class Line:
     def __init__(self, client: Connection) -> None:
         self.client = client
         self._inbox = client.new_inbox()
-        self._asked: dict[str, _Asked] = {}
+        self._inbox_bytes = self._inbox.encode()
+        self._asked: dict[bytes, _Asked] = {}
         self._number = 0
 
     def begin(self) -> None:
@@ -48,15 +49,20 @@ class Line:
         """Do `step` with the connection."""
         step(self.client)
 
-    def ask(self, subject: str, payload: bytes, answered: Answered, headers: dict[str, str] | None = None) -> str:
+    def ask(self, subject: str, payload: bytes, answered: Answered, headers: dict[str, str] | None = None) -> bytes:
         """Publish, and take what comes back: `answered` is called once. Returns what `forget` takes."""
-        self._number += 1
-        reply = f"{self._inbox}.{self._number}"
-        self._asked[reply] = _Asked(subject, answered)
-        self.client.publish(subject, payload, reply, headers)
+        reply = self.expect(subject.encode(*ANY), answered)
+        self.client.publish(subject, payload, reply.decode(), headers)
         return reply
 
-    def forget(self, reply: str) -> None:
+    def expect(self, subject: bytes, answered: Answered) -> bytes:
+        """The subject at which to answer a question that is sent to `subject`."""
+        self._number += 1
+        reply = b"%b.%d" % (self._inbox_bytes, self._number)
+        self._asked[reply] = _Asked(subject, answered)
+        return reply
+
+    def forget(self, reply: bytes) -> None:
         """Nobody waits for that answer any more."""
         self._asked.pop(reply, None)
 
@@ -65,7 +71,7 @@ class Line:
         self.client.ping(came)
 
     def _returned(self, message: Message) -> None:
-        asked = self._asked.pop(message.subject, None)
+        asked = self._asked.pop(message.sent_to, None)
         if asked is not None:
             asked.answered(message)
 
@@ -74,9 +80,10 @@ class Line:
         if DENIED not in error.lower():
             return
         for reply, asked in list(self._asked.items()):
-            if asked.subject and f'"{asked.subject}"'.lower() in error.lower():
+            subject = asked.subject.decode(*ANY)
+            if f'"{subject}"'.lower() in error.lower():
                 del self._asked[reply]
-                asked.answered(NoAnswer(f"{error}; allow this user to publish to {asked.subject}", denied=True))
+                asked.answered(NoAnswer(f"{error}; allow this user to publish to {subject}", denied=True))
 
     async def run(self, over: asyncio.Event, ping: float, pong: float) -> None:
         """Until the connection is over, or nothing comes for `pong` seconds while an echo is due; one is every `ping`."""

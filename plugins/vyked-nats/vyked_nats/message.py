@@ -44,6 +44,16 @@ class Message(msgspec.Struct, gc=False, eq=False):
         return found
 
 
+def header(name: str, value: str) -> bytes:
+    """One line of a block of headers: nothing in `value` ends it."""
+    return f"{name}: {value.strip()}".replace("\r", " ").replace("\n", " ").encode() + CRLF
+
+
+def block(*lines: bytes) -> bytes:
+    """A block of headers."""
+    return b"%b\r\n%b\r\n" % (FIRST_LINE, b"".join(lines))
+
+
 def _said(inline: bytes) -> dict[str, str]:
     """A status, which stands behind the version: ``503`` or ``100 Idle Heartbeat``."""
     number, _, text = inline.partition(b" ")

@@ -6,15 +6,15 @@ How an event goes out and what confirms it is the carrier's: core NATS confirms 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from math import inf
+from typing import Any, Protocol
 
 from vyked_host import CallError, DeadlineExceeded, Overloaded, PermissionDenied, TooLarge, Unavailable
 from vyked_host.contracts import Clock
 
-from .connection import Connection
 from .line import DENIED, Line
 
 EVENT_BYTES = 512
@@ -25,23 +25,27 @@ AT_ONCE = 4096
 (https://docs.nats.io/running-a-nats-service/configuration, max_buffered_msgs: 10,000)."""
 
 
-class Outgoing:
-    """One event, from publish() to the server's confirmation."""
+class Outgoing(asyncio.Future[None]):
+    """One event, from publish() to the server's confirmation, which is awaited. `to` is the subject, in bytes; `cost` is in bytes; `maybe`: it was out, and nobody knows whether it arrived."""
 
-    __slots__ = ("accepted", "cost", "forget_deadline", "id", "maybe", "name", "number", "packed", "sent", "subject")
-
-    def __init__(self, name: str, subject: str, packed: bytes, event_id: str, number: int) -> None:
-        self.name, self.subject, self.packed, self.id, self.number = name, subject, packed, event_id, number
-        self.maybe = False  # it was out, and nobody knows whether it arrived
+    def __init__(self, outbox: Outbox, name: str, to: bytes, packed: bytes, deadline: float, event_id: str) -> None:
+        super().__init__()
+        self._outbox, self.name, self.to, self.packed = outbox, name, to, packed
+        self.deadline, self.id = deadline, event_id
+        self.maybe = False
         self.cost = len(packed) + EVENT_BYTES
-        self.accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.sent = False
-        self.forget_deadline: Callable[[], None] = _nothing
+        self.number = 0
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Its publisher has gone: where it has not gone out, it does not."""
+        self._outbox.withdrawn(self)
+        return super().cancel(msg)
 
     def fail(self, error: CallError) -> None:
         """Tell the publisher, unless it knows already or has gone."""
-        if not self.accepted.done():
-            self.accepted.set_exception(error)
+        if not self.done():
+            self._outbox.withdrawn(self)
+            self.set_exception(error)
 
 
 class Carrier(Protocol):
@@ -57,36 +61,44 @@ class Outbox:
     `room` bytes of what the server takes are for what else there is to say of an event."""
 
     def __init__(
-        self,
-        most: int,
-        clock: Clock,
-        line: Callable[[], Line | None],
-        away: Callable[[], str],
-        carrier: Carrier,
-        table: str,
+        self, most: int, clock: Clock, line: Callable[[], Line | None], away: Callable[[], str], carrier: Carrier, table: str,
         room: int = 0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._most, self._clock, self._line, self._away = most, clock, line, away
         self._carrier, self._table, self._room, self._count = carrier, table, room, 0
-        self._waiting: dict[int, Outgoing] = {}  # in order of arrival; those that gave up leave it at once
-        self._sent: dict[int, Outgoing] = {}
+        # in order of arrival; those that gave up leave the first at once
+        self._waiting: dict[Outgoing, None] = {}
+        self._sent: dict[Outgoing, None] = {}
         self._used = 0
+        self._look_at = inf
         self._is_due = self._came_back = False
         self._quiet: asyncio.Future[None] | None = None
 
-    def publish(self, name: str, subject: str, packed: bytes, deadline: float, event_id: str = "") -> Awaitable[None]:
-        """Hand over one event. Awaiting raises Overloaded, Unavailable, DeadlineExceeded, PermissionDenied."""
-        self._count += 1
-        event = Outgoing(name, subject, packed, event_id, self._count)
-        if self._used + event.cost > self._most:
+    def publish(self, name: str, to: bytes, packed: bytes, deadline: float, event_id: str = "") -> Awaitable[None]:
+        """Hand over one event. Awaiting raises Overloaded, Unavailable, DeadlineExceeded, PermissionDenied, TooLarge."""
+        event = Outgoing(self, name, to, packed, deadline, event_id)
+        used = self._used + event.cost
+        if used > self._most:
             event.fail(self._overloaded(name))
-            return event.accepted
-        self._used += event.cost
-        self._waiting[event.number] = event
-        event.forget_deadline = self._clock.at(deadline, partial(self._expire, event))
-        event.accepted.add_done_callback(partial(self._done, event))
+            return event
+        self._used = used
+        self._count += 1
+        event.number = self._count
+        self._waiting[event] = None
+        if deadline < self._look_at:
+            self._look_again(deadline)
+        if not self._is_due:
+            self.wake()
+        return event
+
+    def joined(self, line: Line) -> None:
+        """There is a connection: what is too large for its server does not go out."""
+        line.client.roomy = self.wake
+        most = line.client.max_payload - self._room
+        for event in [each for each in self._waiting if len(each.packed) > most]:
+            text = f"event {event.name} has {len(event.packed)} bytes with its headers; the server takes {most} in all"
+            event.fail(TooLarge(text, executed="not_sent"))
         self.wake()
-        return event.accepted
 
     def wake(self) -> None:
         """Send what waits at the end of this turn of the loop."""
@@ -96,53 +108,70 @@ class Outbox:
 
     def _send(self) -> None:
         self._is_due = False
-        line = self._line()
-        room = AT_ONCE - len(self._sent)
+        line, room = self._line(), AT_ONCE - len(self._sent)
         if line is None or not self._waiting or room <= 0 or line.client.is_full:
             return
         if self._came_back:  # what was out before comes first again
-            self._waiting, self._came_back = dict(sorted(self._waiting.items())), False
-        batch = list(islice((each for each in self._waiting.values() if not each.accepted.done()), room))
-        most = line.client.max_payload - self._room
-        for event in batch:
-            event.sent = True
-            del self._waiting[event.number]
-            self._sent[event.number] = event
-        for event in [event for event in batch if len(event.packed) > most]:
-            batch.remove(event)
-            self.ended(event, _too_large(event, most))
-        if batch:
-            self._carrier.carry(line, batch, self)
-            line.client.flush()
+            ordered = sorted(self._waiting, key=lambda event: event.number)
+            self._waiting, self._came_back = dict.fromkeys(ordered), False
+        batch = list(islice(self._waiting, room))
+        self._sent.update(dict.fromkeys(batch))
+        if len(batch) == len(self._waiting):
+            self._waiting.clear()
+        else:
+            for event in batch:
+                del self._waiting[event]
+        self._carrier.carry(line, batch, self)
+        line.client.flush()
 
-    def ended(self, event: Outgoing, error: CallError | None) -> None:
-        """The server has it (`error` None), or it is not to be tried any more."""
-        del self._sent[event.number]
-        self._release(event)
-        if error is not None:
-            event.fail(error)
-        elif not event.accepted.done():
-            event.accepted.set_result(None)
-        if self._waiting:
-            self.wake()
+    def confirmed(self, batch: Iterable[Outgoing]) -> None:
+        """The server has them."""
+        for event in batch:
+            del self._sent[event]
+            self._used -= event.cost
+            if not event.done():
+                event.set_result(None)
+        self._settled()
+
+    def refused(self, event: Outgoing, error: CallError) -> None:
+        """It is not to be tried any more."""
+        del self._sent[event]
+        self._used -= event.cost
+        event.fail(error)
+        self._settled()
 
     def again(self, event: Outgoing, *, maybe: bool) -> None:
         """It goes out once more, over the next connection or when the bus says; `maybe`: it may have arrived."""
-        del self._sent[event.number]
-        event.sent, event.maybe = False, event.maybe or maybe
-        if event.accepted.done():
-            self._release(event)
+        del self._sent[event]
+        event.maybe = event.maybe or maybe
+        if event.done():
+            self._used -= event.cost
+            self._settled()
         else:
-            self._waiting[event.number] = event
+            self._waiting[event] = None
             self._came_back = True
+
+    def withdrawn(self, event: Outgoing) -> None:
+        """Who published it knows, or has gone: where it has not gone out, it leaves without a trace."""
+        if event in self._waiting:
+            del self._waiting[event]
+            self._used -= event.cost
+            self._settled()
+
+    def _settled(self) -> None:
+        if self._waiting:
+            self.wake()
+        elif not self._used and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
 
     def told(self, error: str) -> None:
         """The server reports an error: about a subject that we may not publish to, perhaps."""
         if DENIED not in error.lower():
             return
-        for event in list(self._sent.values()):
-            if f'"{event.subject}"'.lower() in error.lower():
-                text = f"event {event.name} is not published: {error}; allow this user to publish to {event.subject}"
+        for event in list(self._sent):
+            to = event.to.decode("utf-8", "surrogateescape")
+            if f'"{to}"'.lower() in error.lower():
+                text = f"event {event.name} is not published: {error}; allow this user to publish to {to}"
                 event.fail(PermissionDenied(text, executed="not_executed"))
 
     async def flush(self, within: float) -> None:
@@ -153,27 +182,35 @@ class Outbox:
 
     def close(self) -> None:
         """Whoever still waits to be sent is told that it was not."""
-        for event in list(self._waiting.values()):
+        for event in list(self._waiting):
             event.fail(Unavailable(f"event {event.name} is not published: the bus was closed", executed="not_sent"))
 
-    # ---- the ends of an event ------------------------------------------------------------------------------------------
+    # ---- deadlines: one look for all, when the first of them is over -----------------------------------------------------
+    def _look_again(self, at: float) -> None:
+        self._look_at = at
+        self._clock.at(at, partial(self._look, at))
+
+    def _look(self, at: float) -> None:
+        if at != self._look_at:  # there was an earlier one, and one was begun anew
+            return
+        now, first = self._clock.now(), inf
+        for event in [*self._waiting, *self._sent]:
+            if event.done():
+                continue
+            if event.deadline <= now:
+                self._expire(event)
+            else:
+                first = min(first, event.deadline)
+        self._look_at = inf
+        if first < inf:
+            self._look_again(first)
+
     def _expire(self, event: Outgoing) -> None:
-        if event.sent or event.maybe:
+        if event in self._sent or event.maybe:
             text = f"event {event.name} may or may not be published: no answer within its deadline"
             event.fail(DeadlineExceeded(text, executed="unknown"))
         else:
             event.fail(Unavailable(f"event {event.name} is not published: {self._away()}", executed="not_sent"))
-
-    def _done(self, event: Outgoing, _accepted: asyncio.Future[None]) -> None:
-        """Confirmed, expired or cancelled: what is not on its way leaves without a trace."""
-        event.forget_deadline()
-        if self._waiting.pop(event.number, None) is not None:
-            self._release(event)
-
-    def _release(self, event: Outgoing) -> None:
-        self._used -= event.cost
-        if not self._used and self._quiet is not None and not self._quiet.done():
-            self._quiet.set_result(None)
 
     def _overloaded(self, name: str) -> Overloaded:
         away = "" if self._line() is not None else f"; {self._away()}"
@@ -186,25 +223,14 @@ class Echoed:
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
-        line.send(partial(_publish, batch))
-        line.echo(partial(self._confirmed, batch, outbox))
+        line.client.send_all([b"PUB %b %d\r\n%b\r\n" % (event.to, len(event.packed), event.packed) for event in batch])
+        line.echo(partial(self._echoed, batch, outbox))
 
     @staticmethod
-    def _confirmed(batch: list[Outgoing], outbox: Outbox, cause: str | None) -> None:
+    def _echoed(batch: list[Outgoing], outbox: Outbox, cause: str | None) -> None:
+        if cause is None:
+            outbox.confirmed(batch)
+            return
         for event in batch:
             text = f"event {event.name} may or may not be published: {cause}"
-            outbox.ended(event, None if cause is None else Unavailable(text, executed="unknown"))
-
-
-def _publish(batch: list[Outgoing], client: Connection) -> None:
-    for event in batch:
-        client.publish(event.subject, event.packed)
-
-
-def _too_large(event: Outgoing, most: int) -> TooLarge:
-    text = f"event {event.name} has {len(event.packed)} bytes with its headers"
-    return TooLarge(f"{text}; the server takes {most} in all", executed="not_sent")
-
-
-def _nothing() -> None:
-    """There is no deadline to forget."""
+            outbox.refused(event, Unavailable(text, executed="unknown"))

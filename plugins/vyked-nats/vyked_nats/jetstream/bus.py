@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from vyked_host import CallError, NotSupported, StartError, TooLarge, Unavailable
 from vyked_host.contracts import (
@@ -21,7 +21,7 @@ from vyked_host.contracts import (
     queue_refusal,
 )
 
-from ..bus import failed
+from ..bus import TOPICS, failed
 from ..keeper import Keeper
 from ..line import Line
 from ..options import ENVELOPE_BYTES, LARGEST, MIB, JetStreamOptions
@@ -54,6 +54,17 @@ ENVELOPE_ROOM = ENVELOPE_BYTES
 STRATEGIES = frozenset({"any", "random"})
 """Members that have room are served in turn by the server: also what RANDOM is for."""
 AFTER_ERROR_S = 1.0
+
+
+class _Known(NamedTuple):
+    """What is said of each event of one topic: its name in words, what its id begins with there, its subjects."""
+
+    topic: Topic
+    name: str
+    place: str
+    kept: bytes
+    later: bytes
+    is_queue: bool
 
 
 class JetStreamBus(PubSub, Asking):
@@ -98,6 +109,7 @@ class JetStreamBus(PubSub, Asking):
         self._later: set[Later] = set()
         self._followers = Followers(self.api, self.store, self._past, self.names, env, options)
         self._closed = False
+        self._known: dict[tuple[str, str, str], _Known] = {}
 
     def begin(self) -> None:
         """From now on there shall be connections. Idempotent."""
@@ -156,8 +168,7 @@ class JetStreamBus(PubSub, Asking):
         """Nothing goes out before there is a stream to take it."""
         await self._made()
         self._open, self._why_not = line, ""
-        line.client.roomy = self._outbox.wake
-        self._outbox.wake()
+        self._outbox.joined(line)
 
     async def _made(self) -> None:
         while True:
@@ -183,24 +194,37 @@ class JetStreamBus(PubSub, Asking):
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
         """Hand over `event`. Awaiting: the server keeps it. Raises errors.TooLarge, Overloaded, Unavailable, DeadlineExceeded,
         PermissionDenied."""
-        topic = Topic(event.service, parse(event.version).major, event.name)
+        key = event.service, event.version, event.name
+        known = self._known.get(key) or self._know(key)
         if self._closed:
-            return failed(Unavailable(f"event {topic} is not published: the bus is closed", executed="not_sent"))
+            return failed(Unavailable(f"event {known.name} is not published: the bus is closed", executed="not_sent"))
         packed = pack(event)
         line = self._publishing.line
         most = (line.client.max_payload if line is not None else MIB) - LETTER_ROOM
         if len(event.body) > LARGEST or len(packed) > most:
-            text = (
-                f"event {topic} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
-            )
+            text = f"event {known.name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
-        self.begin()
+        if line is None:
+            self.begin()
         # an id is one topic's: the stream, which has all of them, would take that of another for a repetition
-        known_by = f"{topic.subject}:{event.id}"
-        is_later = is_queue(event.name) and (event.not_before_unix_s or 0.0) > self.env.clock.unix()
-        subject = self.names.later(topic) if is_later else self.names.kept(topic)
-        hand_over = partial(self._outbox.publish, str(topic), subject, packed, deadline, known_by)
-        return self._queues.enqueue(topic, deadline, hand_over) if is_queue(event.name) else hand_over()
+        known_by = known.place + event.id
+        if not known.is_queue:
+            return self._outbox.publish(known.name, known.kept, packed, deadline, known_by)
+        is_later = (event.not_before_unix_s or 0.0) > self.env.clock.unix()
+        to = known.later if is_later else known.kept
+        hand_over = partial(self._outbox.publish, known.name, to, packed, deadline, known_by)
+        return self._queues.enqueue(known.topic, deadline, hand_over)
+
+    def _know(self, key: tuple[str, str, str]) -> _Known:
+        if len(self._known) >= TOPICS:
+            self._known.clear()
+        service, version, name = key
+        topic = Topic(service, parse(version).major, name)
+        found = self._known[key] = _Known(
+            topic, str(topic), f"{topic.subject}:", self.names.kept(topic).encode(), self.names.later(topic).encode(),
+            is_queue(name),
+        )  # fmt: skip
+        return found
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:

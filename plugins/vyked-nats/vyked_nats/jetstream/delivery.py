@@ -27,11 +27,13 @@ def place_of(reply: str) -> Place:
     """Out of ``$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<number>.<time>.<pending>``, or the same with a domain and an
     account before the stream. Raises ValueError."""
     parts = reply.split(".")
-    first = {OLD_PARTS: 4}.get(len(parts), 6)
-    if len(parts) != OLD_PARTS and len(parts) < NEW_PARTS:
+    if len(parts) == OLD_PARTS:
+        consumer, deliveries, sequence, number, _, pending = parts[3:]
+    elif len(parts) >= NEW_PARTS:
+        consumer, deliveries, sequence, number, _, pending = parts[5:11]
+    else:
         raise ValueError(f"{reply!r} is no subject to acknowledge by")
-    deliveries, sequence, number = (int(each) for each in parts[first : first + 3])
-    return Place(parts[first - 1], deliveries, sequence, number, int(parts[first + 4]))
+    return Place(consumer, int(deliveries), int(sequence), int(number), int(pending))
 
 
 def time_of(reply: str) -> int:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from vyked_host import PermissionDenied, Unavailable
 from vyked_host.contracts import Clock, Patience
 
+from ..connection import publication
 from ..line import Line, NoAnswer
 from ..message import Message
 from .past import Loss
@@ -35,7 +36,7 @@ class _Asked(NamedTuple):
     """Words whose answer is due, and by what the connection knows that."""
 
     line: Line
-    reply: str
+    reply: bytes
     words: list[_Word]
 
 
@@ -96,8 +97,7 @@ class Settling:
             return
         words, self._words = self._words, {}
         for consumer, batch in words.items():
-            for word in batch[:-1]:
-                self._line.send(lambda client, word=word: client.publish(word.subject, word.payload))  # type: ignore[misc]
+            self._line.client.send_all([publication(word.subject, word.payload) for word in batch[:-1]])
             self._number += 1
             answered = partial(self._answered, self._number, consumer)
             reply = self._line.ask(batch[-1].subject, batch[-1].payload, answered)

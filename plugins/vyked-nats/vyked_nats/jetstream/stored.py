@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from vyked_host import CallError, Overloaded, PermissionDenied, TooLarge, Unavailable
 
 from ..line import Line, NoAnswer
-from ..message import Message
+from ..message import Message, block, header
 from ..outbox import RETRY_AFTER_S, Outbox, Outgoing
 from .api import NO_RESPONDERS, STREAM_IS_FULL, Refused, parsed
 from .delivery import ID
@@ -26,17 +28,27 @@ class Stored:
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
+        sent = []
         for event in batch:
-            line.ask(event.subject, event.packed, partial(self._answered, event, outbox), {ID: event.id})
+            to, head, packed = event.to, block(header(ID, event.id)), event.packed
+            reply, size = line.expect(to, partial(self._answered, event, outbox)), len(head)
+            sent.append(b"HPUB %b %b %d %d\r\n%b%b\r\n" % (to, reply, size, size + len(packed), head, packed))
+        line.client.send_all(sent)
 
     def _answered(self, event: Outgoing, outbox: Outbox, answer: Message | NoAnswer) -> None:
         if isinstance(answer, NoAnswer):
             if answer.denied:
                 text = f"event {event.name} is not published: {answer.cause}"
-                outbox.ended(event, PermissionDenied(text, executed="not_executed"))
+                outbox.refused(event, PermissionDenied(text, executed="not_executed"))
             else:
                 outbox.again(event, maybe=True)
-            return
+        elif (place := _kept_at(answer)) is not None:
+            self._kept(place, event.id)
+            outbox.confirmed((event,))
+        else:
+            self._not_kept(event, outbox, answer)
+
+    def _not_kept(self, event: Outgoing, outbox: Outbox, answer: Message) -> None:
         try:
             found = parsed(answer)
         except Refused as error:
@@ -44,10 +56,29 @@ class Stored:
                 outbox.again(event, maybe=False)
                 self._absent()
             else:
-                outbox.ended(event, _refusal(event, error))
+                outbox.refused(event, _refusal(event, error))
         else:
             self._kept(int(found["seq"]), event.id)
-            outbox.ended(event, None)
+            outbox.confirmed((event,))
+
+
+class _Kept(msgspec.Struct, gc=False):
+    """What a server says of an event that it keeps."""
+
+    seq: int
+    error: msgspec.Raw | None = None
+
+
+_decode = msgspec.json.Decoder(_Kept).decode
+
+
+def _kept_at(answer: Message) -> int | None:
+    """The place of an event that is kept for sure; None: what else there is to say is looked at more closely."""
+    try:
+        found = _decode(answer.data)
+    except msgspec.MsgspecError:
+        return None
+    return found.seq if found.error is None else None
 
 
 def _refusal(event: Outgoing, error: Refused) -> CallError:

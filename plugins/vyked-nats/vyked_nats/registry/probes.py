@@ -23,7 +23,7 @@ class Probes:
     def __init__(self, env: Environment, link: Callable[[str, int], str], unheard: Callable[[str, int], None]) -> None:
         self._env, self._link, self._unheard = env, link, unheard
         self._line: Line | None = None
-        self._asked: dict[tuple[str, int], tuple[str, float]] = {}
+        self._asked: dict[tuple[str, int], tuple[bytes, float]] = {}
 
     def joined(self, line: Line) -> None:
         """There is a connection."""
