@@ -148,11 +148,16 @@ class Backlog:
         self._paused = True
         self._events.clear()
         self._bytes = 0
-        self._leave(self)
+        leave, self._leave = self._leave, _left
+        leave(self)
 
 
 def _nothing() -> None:
     """Nobody waits for room."""
+
+
+def _left(_backlog: Backlog) -> None:
+    """It was left before."""
 
 
 def joined(one: int, other: int) -> int:

@@ -23,9 +23,8 @@ class LoopClock:
         self._loop = loop
         # uvloop's own clock moves in milliseconds, once a turn; both are CLOCK_MONOTONIC
         self.now: Callable[[], float] = loop.time if isinstance(loop, asyncio.BaseEventLoop) else time.monotonic
-        virtual = getattr(
-            loop, "unix", None
-        )  # a loop whose time is virtual has its own idea of the date, which moves with it
+        # a loop whose time is virtual has its own idea of the date, which moves with it
+        virtual = getattr(loop, "unix", None)
         if virtual is not None:
             self.unix = virtual
         self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}

@@ -64,6 +64,14 @@ def test_a_delivery_is_settled_once_and_may_ask_for_time_before():
         inbox.deliveries[0].settle(ACK)
 
 
+async def test_a_subscription_is_left_once_however_often_it_is_closed():
+    left = []
+    under_test = Backlog(1, 3, Inbox(), left.append, not_taken)
+    await under_test.aclose()
+    await under_test.aclose()
+    assert left == [under_test]
+
+
 async def test_a_paused_one_delivers_nothing_new_and_a_closed_one_forgets():
     inbox = Inbox()
     under_test = backlog(inbox)
