@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from vyked_host import CallError, NotSupported, StartError, TooLarge, Unavailable
 from vyked_host.contracts import (
@@ -17,11 +17,10 @@ from vyked_host.contracts import (
     Subscription,
     is_queue,
     pack,
-    parse,
     queue_refusal,
 )
 
-from ..bus import TOPICS, failed
+from ..bus import failed
 from ..keeper import Keeper
 from ..line import Line
 from ..options import ENVELOPE_BYTES, LARGEST, MIB, JetStreamOptions
@@ -32,11 +31,12 @@ from .asking import Asking
 from .ending import Ending
 from .followers import Followers
 from .groups import Groups
+from .known import Known
 from .later import Later, Worker
 from .letters import Letters
 from .lookout import Lookout
 from .member import Member
-from .names import Names, Topic
+from .names import Names
 from .past import Loss, Past
 from .presence import Presence
 from .queues import Queues
@@ -54,17 +54,6 @@ ENVELOPE_ROOM = ENVELOPE_BYTES
 STRATEGIES = frozenset({"any", "random"})
 """Members that have room are served in turn by the server: also what RANDOM is for."""
 AFTER_ERROR_S = 1.0
-
-
-class _Known(NamedTuple):
-    """What is said of each event of one topic: its name in words, what its id begins with there, its subjects."""
-
-    topic: Topic
-    name: str
-    place: str
-    kept: bytes
-    later: bytes
-    is_queue: bool
 
 
 class JetStreamBus(PubSub, Asking):
@@ -109,7 +98,7 @@ class JetStreamBus(PubSub, Asking):
         self._later: set[Later] = set()
         self._followers = Followers(self.api, self.store, self._past, self.names, env, options)
         self._closed = False
-        self._known: dict[tuple[str, str, str], _Known] = {}
+        self._known = Known(self.names)
 
     def begin(self) -> None:
         """From now on there shall be connections. Idempotent."""
@@ -195,7 +184,7 @@ class JetStreamBus(PubSub, Asking):
         """Hand over `event`. Awaiting: the server keeps it. Raises errors.TooLarge, Overloaded, Unavailable, DeadlineExceeded,
         PermissionDenied."""
         key = event.service, event.version, event.name
-        known = self._known.get(key) or self._know(key)
+        known = self._known.get(key) or self._known.of(key)
         if self._closed:
             return failed(Unavailable(f"event {known.name} is not published: the bus is closed", executed="not_sent"))
         packed = pack(event)
@@ -214,17 +203,6 @@ class JetStreamBus(PubSub, Asking):
         to = known.later if is_later else known.kept
         hand_over = partial(self._outbox.publish, known.name, to, packed, deadline, known_by)
         return self._queues.enqueue(known.topic, deadline, hand_over)
-
-    def _know(self, key: tuple[str, str, str]) -> _Known:
-        if len(self._known) >= TOPICS:
-            self._known.clear()
-        service, version, name = key
-        topic = Topic(service, parse(version).major, name)
-        found = self._known[key] = _Known(
-            topic, str(topic), f"{topic.subject}:", self.names.kept(topic).encode(), self.names.later(topic).encode(),
-            is_queue(name),
-        )  # fmt: skip
-        return found
 
     # ---- subscribing -------------------------------------------------------------------------------------------------
     async def subscribe(self, subscription: Subscription, deliver: Callable[[Delivery], None]) -> Consumer:
