@@ -171,9 +171,8 @@ class Node:
             await hosted.start()
         if self.before_serving is not None:
             self.before_serving()
-        for subscriber in (
-            self.subscribers
-        ):  # before anybody can call: what a handler publishes would be missed by a group that is new
+        # before anybody can call: what a handler publishes would be missed by a group that is new
+        for subscriber in self.subscribers:
             await subscriber.start(self.pubsub)
         for name, transport in self.transports.items():
             surface = self.dispatcher.surface(name, self.settings.transports[name].use)
@@ -236,8 +235,8 @@ class Node:
     async def stop_started(self) -> None:
         """Undo a start that failed half-way, in reverse."""
         await self.end("leaving the registry", self.membership.leave())
-        await self.close_subscribers()
         await self.close_listeners()
+        await self.close_subscribers()
         await self.stop_services()
         await self.close_rest()
 

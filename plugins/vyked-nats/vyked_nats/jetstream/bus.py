@@ -79,9 +79,7 @@ class JetStreamBus(PubSub, Asking):
         self._ending = Ending(self._questions, self.names, self.letters, self._presence)
         self._trimmer = Trimmer(self.api, self.store, self._past, self.names, self._groups, env, options.keep)
         self._lookout = Lookout(self.names, self._groups, self._presence, env)
-        self._listening = Keeper(
-            "bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore
-        )  # fmt: skip
+        self._listening = Keeper("bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore)
         self._publishing = Keeper(
             "bus, publishing", servers, env, joined=self._can_publish, left=self._can_not, told=_ignore
         )
