@@ -171,8 +171,7 @@ class Node:
             await hosted.start()
         if self.before_serving is not None:
             self.before_serving()
-        # before anybody can call: what a handler publishes would be missed by a group that is new
-        for subscriber in self.subscribers:
+        for subscriber in self.subscribers:  # before anybody can call: a new group would miss what handlers publish
             await subscriber.start(self.pubsub)
         for name, transport in self.transports.items():
             surface = self.dispatcher.surface(name, self.settings.transports[name].use)
