@@ -90,6 +90,7 @@ class Errands:
     ) -> None:
         self.wake, self._over = wake_line, over
         self._waiting: deque[_Errand] = deque()
+        self._told: set[str] = set()  # digests of scripts that went out whole
         self.acks: dict[tuple[str, str], dict[str, asyncio.Future[int]]] = {}
         self._open: set[asyncio.Future[Any]] = set()
         self._closed = False
@@ -100,9 +101,13 @@ class Errands:
         return self._begun(_Errand(self, words))
 
     def run(self, script: Script, keys: Sequence[str], *arguments: Word) -> asyncio.Future[object]:
-        """One script."""
-        words = ("EVALSHA", script.digest, str(len(keys)), *keys, *arguments)
-        return self._begun(_Errand(self, words, script.text))
+        """One script. It goes out whole the first time: one that the server has to ask for would come after what was asked later."""
+        if script.digest in self._told:
+            return self._begun(
+                _Errand(self, ("EVALSHA", script.digest, str(len(keys)), *keys, *arguments), script.text)
+            )
+        self._told.add(script.digest)
+        return self._begun(_Errand(self, ("EVAL", script.text, str(len(keys)), *keys, *arguments)))
 
     def ack(self, stream: str, group: str, entry: str) -> asyncio.Future[int]:
         """Acknowledge an entry. 0: it and all that went in the same command were pending; below: so many were not."""
