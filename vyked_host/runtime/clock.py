@@ -16,20 +16,19 @@ SWEEP_S = 0.05
 class LoopClock:
     """`contracts.Clock` on one event loop; virtual time comes by way of the loop's own clock."""
 
-    unix = staticmethod(time.time)
-    """Seconds since 1970."""
-
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         # uvloop's own clock moves in milliseconds, once a turn; both are CLOCK_MONOTONIC
         self.now: Callable[[], float] = loop.time if isinstance(loop, asyncio.BaseEventLoop) else time.monotonic
         # a loop whose time is virtual has its own idea of the date, which moves with it
-        virtual = getattr(loop, "unix", None)
-        if virtual is not None:
-            self.unix = virtual
+        self._virtual: Callable[[], float] | None = getattr(loop, "unix", None)
         self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}
         self._next = 0
         self._timer: asyncio.TimerHandle | None = None
+
+    def unix(self) -> float:
+        """Seconds since 1970."""
+        return time.time() if self._virtual is None else self._virtual()
 
     def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
         """Call `expired` once `when` has passed, at most 50 ms late; the answer cancels it."""
