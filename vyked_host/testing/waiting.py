@@ -25,14 +25,15 @@ async def eventually(predicate: Callable[[], object], within: float | None = Non
         await asyncio.sleep(_LOOK_S)
 
 
-async def comes_to(wanted: T, ask: Callable[[], Awaitable[T]]) -> None:
+async def comes_to(wanted: T, ask: Callable[[], Awaitable[T]], within: float | None = None) -> None:
     """Return once `ask()` answers `wanted`: what a server counts it may count a little later. Raises AssertionError with the last
-    answer after `WITHIN_S` seconds."""
+    answer after `within` seconds (`WITHIN_S`)."""
+    within = WITHIN_S if within is None else within
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + WITHIN_S
+    deadline = loop.time() + within
     while (found := await ask()) != wanted:
         if loop.time() > deadline:
-            raise AssertionError(f"not {wanted!r} within {WITHIN_S:g} s, but {found!r}")
+            raise AssertionError(f"not {wanted!r} within {within:g} s, but {found!r}")
         await asyncio.sleep(_LOOK_S)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import nats
 import pytest
 from server import NatsServer
-from vyked_nats.bus import NatsBus
 from vyked_nats.connection import Watch
 from vyked_nats.options import LARGEST, BusOptions
 from vyked_nats.server import Servers, hang_up
@@ -17,19 +16,6 @@ from vyked_nats.server import Servers, hang_up
 from vyked_host import CallError, ConfigError, Overloaded, PermissionDenied, StartError, Unavailable
 from vyked_host.testing import eventually
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
-
-
-@pytest.fixture
-async def open_bus(env):
-    made = []
-
-    def open_bus(url, **options):
-        made.append(NatsBus(BusOptions(url=url, **options), env))
-        return made[-1]
-
-    yield open_bus
-    for bus in made:
-        await bus.aclose()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import nats
 import pytest
 from server import NatsServer
-from vyked_nats.bus import NatsBus
 from vyked_nats.connection import Watch
 from vyked_nats.options import BusOptions
 from vyked_nats.server import Servers, Unreachable, hang_up
@@ -42,19 +41,6 @@ async def pretender(after_login=b"", info=None, line=b"", closes=False):
         server.close()
         for each in writers:
             each.close()
-
-
-@pytest.fixture
-async def open_bus(env):
-    made = []
-
-    def open_bus(url, **options):
-        made.append(NatsBus(BusOptions(url=url, **options), env))
-        return made[-1]
-
-    yield open_bus
-    for bus in made:
-        await bus.aclose()
 
 
 async def dialled(env, url, watch=None):

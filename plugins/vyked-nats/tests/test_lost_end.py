@@ -13,6 +13,7 @@ from vyked_host import Unavailable
 from vyked_host.contracts import TimingTable, Verdict
 from vyked_host.testing import environment, eventually, leaks
 from vyked_host.testing.conformance.pubsub import ACK, Inbox, event, to
+from vyked_host.testing.waiting import comes_to
 
 WAIT_S = 30.0
 """Of a machine that does much else, for what comes after all."""
@@ -236,9 +237,11 @@ async def test_a_host_that_only_publishes_notices_too(server, host, env, caplog,
 # ---- dead letters, of which the server knows the place they had ----------------------------------------------------------
 async def is_dead(host, event_id):
     """It becomes a dead letter. Others may be there: what was said of an event and not written down yet dies with the server."""
-    async with asyncio.timeout(WAIT_S):
-        while event_id not in [found.id async for found, _, _ in host.bus.dead(to("g", "m"))]:  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.01)
+
+    async def is_among_them():
+        return event_id in [found.id async for found, _, _ in host.bus.dead(to("g", "m"))]
+
+    await comes_to(True, is_among_them, WAIT_S)
 
 
 async def test_what_is_given_up_on_in_the_place_of_a_lost_event_is_a_dead_letter_too(server, host):

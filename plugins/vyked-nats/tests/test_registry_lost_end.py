@@ -1,7 +1,6 @@
 """N2 of the registry: the server comes back with a bucket that lost its end, as after a power failure or from a copy. Revisions, and with
 them generations and places of heartbeats, went back."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from vyked_host.contracts import Taken
 from vyked_host.testing import environment, eventually
 from vyked_host.testing.conformance.company import record
 from vyked_host.testing.leftovers import leaks
+from vyked_host.testing.waiting import comes_to
 
 NODE = Path(__file__).with_name("node.py")
 SAYS = "the registry has lost its end"
@@ -98,7 +98,7 @@ async def test_nobody_stays_lost_or_is_seen_as_it_was(server, open_registry, beg
         return {name for name in ("one", "two") if await registry.bucket.life(name) is not None}
 
     # both are at the server again, and seen to be alive
-    await eventually_is({"one", "two"}, in_bucket)
+    await comes_to({"one", "two"}, in_bucket, START_S)
     await eventually(lambda: set(watched.nodes) == {"one", "two"} and not any(watched.doubts.values()), START_S)
     until = env.clock.now() + 2 * QUICK.lease
     await eventually(lambda: env.clock.now() > until or set(watched.nodes) != {"one", "two"}, START_S)
@@ -155,9 +155,3 @@ async def test_who_comes_back_to_all_that_was_there_goes_on(server, open_registr
     await eventually(lambda: lease.revision > before, START_S)
     assert not lease.lost.done()
     assert SAYS not in caplog.text
-
-
-async def eventually_is(wanted, question):
-    async with asyncio.timeout(START_S):
-        while await question() != wanted:  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.01)

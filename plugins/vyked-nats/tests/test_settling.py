@@ -11,6 +11,7 @@ from vyked_host import Unavailable
 from vyked_host.contracts import Verdict
 from vyked_host.testing import eventually
 from vyked_host.testing.conformance.pubsub import ACK, Inbox, event, to
+from vyked_host.testing.waiting import comes_to
 
 AW, SLACK = 1.0, 2.0
 """SLACK: of a busy machine. What this bounds is a wait that never ended."""
@@ -119,9 +120,7 @@ async def test_what_was_said_while_the_server_was_away_for_long_is_said_when_it_
     async def waiting():
         return [each[2] for each in await bus.groups("shop", 1, "paid")]
 
-    async with asyncio.timeout(10):
-        while await waiting() != [0]:  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.01)
+    await comes_to([0], waiting, 10)
     assert left_over(bus) == ([], {}, set())
 
 
