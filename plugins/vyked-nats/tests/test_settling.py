@@ -41,12 +41,12 @@ def published(bus, env):
 
 
 @pytest.fixture
-async def in_hand(bus, published):
-    """A member, and one event that it has not settled."""
+async def in_hand(server, bus, published):
+    """A member, and one event that it has not settled; the server knows so after a kill too."""
     inbox = Inbox(lambda _delivery: None)
     await bus.subscribe(to("g", "m"), inbox)
     await published()
-    await eventually(lambda: inbox.deliveries)
+    await eventually(lambda: inbox.deliveries and server.written_down == 1)
     return inbox
 
 
