@@ -87,15 +87,15 @@ class Invocation(msgspec.Struct, eq=False):
         try:
             result = await route.proceed(self.arguments)
             if result.__class__ is not route.result_class:
-                result = self._checked(result)
+                result = route.checked(result)
             body = self.codecs.encode(result)
         except BaseException as error:
-            if self._ended_by(error):
+            if self.ended_by(error):
                 raise
         else:
             if self.ended:
                 return
-            self.ended = True  # from here on as in `_respond`, for each call that goes well
+            self.ended = True  # from here on as in `answered`, for each call that goes well
             took_s = now() - self.began
             if self.task is not None:
                 self._has_waited(took_s - self.in_line_s)
@@ -148,7 +148,7 @@ class Invocation(msgspec.Struct, eq=False):
         if not self.ended:
             self._fail(msgspec.structs.replace(self.reason or self._cancelled(), executed="not_executed"))
 
-    def _ended_by(self, error: BaseException) -> bool:
+    def ended_by(self, error: BaseException) -> bool:
         """Whatever a handler raises becomes its caller's fault, SystemExit too. True: it goes on from here, as what a person
         (Ctrl-C) or the interpreter wants, or as the task's own cancellation."""
         if isinstance(error, asyncio.CancelledError):
@@ -166,11 +166,6 @@ class Invocation(msgspec.Struct, eq=False):
         text = f"{self.route.endpoint.path} was cancelled by its own host"
         return Fault(code="CANCELLED", message=text, executed="executed")
 
-    def _checked(self, result: Any) -> Any:
-        if result.__class__ is self.route.result_class or not self.route.checks:
-            return result
-        return msgspec.convert(result, self.route.endpoint.result, from_attributes=False)
-
     def _fault(self, error: BaseException) -> Fault:
         if find_declared(error, self.route.declared):
             try:
@@ -181,7 +176,8 @@ class Invocation(msgspec.Struct, eq=False):
             return invalid_fault(self.route.endpoint, cast(Exception, error))
         return internal_fault(self.route.endpoint, error, self.dispatcher.log)
 
-    def _respond(self, body: Any) -> None:
+    def answered(self, body: Any) -> None:
+        """The handler has given its result."""
         if not self.ended:
             now = self.dispatcher.now
             took_s = now() - self.began

@@ -9,6 +9,8 @@ from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from typing import Any, Literal
 
+import msgspec
+
 from ..contracts import Codec, Middleware, Proceed
 from ..model.description import DeclaredError, EndpointDescription, Kind
 from ..routing.concurrency import Pace
@@ -94,6 +96,12 @@ class Route:
         self._open = value
         self.is_near = value and self.limit is None and self.endpoint.lane == "normal"
         self.is_plain = value and not self.examined and self.timeout_s is None
+
+    def checked(self, result: Any) -> Any:
+        """`result`, where it is of the type that was declared. Raises msgspec.ValidationError."""
+        if result.__class__ is self.result_class or not self.checks:
+            return result
+        return msgspec.convert(result, self.endpoint.result, from_attributes=False)
 
 
 def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCodecs]:
