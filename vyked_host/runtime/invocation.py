@@ -89,14 +89,19 @@ class Invocation(msgspec.Struct, eq=False):
             if result.__class__ is not route.result_class:
                 result = route.checked(result)
             body = self.codecs.encode(result)
+            ends = now()
+            if ends - begins >= route.told_s:
+                route.tell(self.arguments, ends - begins)
         except BaseException as error:
+            if route.watch is not None:
+                self.failed(error, now() - begins)
             if self.ended_by(error):
                 raise
         else:
             if self.ended:
                 return
             self.ended = True  # from here on as in `answered`, for each call that goes well
-            took_s = now() - self.began
+            took_s = ends - self.began
             if self.task is not None:
                 self._has_waited(took_s - self.in_line_s)
             del dispatcher.running[self]
@@ -160,6 +165,13 @@ class Invocation(msgspec.Struct, eq=False):
             return self.reason is None
         self._fail(self._fault(error), raised_at(error))
         return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+    def failed(self, error: BaseException, elapsed_s: float) -> None:
+        """Its handler has failed: whoever watches hears of it. That he fails too changes nothing for the caller."""
+        try:
+            self.route.tell(self.arguments, elapsed_s, error)
+        except Exception:
+            self.dispatcher.log.exception("what watches the calls of %s failed", self.route.endpoint.path)
 
     def _cancelled(self) -> Fault:
         """Nobody asked for it: the handler cancelled itself, or waited for something that was cancelled."""

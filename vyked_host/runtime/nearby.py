@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _NOBODY: Any = object()
 """The instance of an endpoint that is not composed."""
+_PENDING: Any = object()
+"""The result of a call that has none."""
 
 
 class Nearby:
@@ -42,8 +44,8 @@ class Nearby:
 
     __slots__ = (
         "_at_once", "_caller", "_classes", "_codecs", "_counters", "_dispatcher", "_encode", "_index", "_inside", "_limit", "_new_id",
-        "_observer", "_pacing", "_running", "_seconds", "_seen", "_served", "_tally", "_target", "_timeout", "_waiting", "attempts",
-        "deliver", "instance", "now", "route",
+        "_observer", "_pacing", "_running", "_seen", "_served", "_tally", "_target", "_timeout", "_waiting", "attempts",
+        "deliver", "instance", "now", "route", "seconds",
     )  # fmt: skip
 
     def __init__(self, attempts: Attempts, dispatcher: Dispatcher, inside: Inside) -> None:
@@ -66,7 +68,7 @@ class Nearby:
             or (self._running and len(self._running) >= self._pacing.room)
             or (self._waiting and len(self._waiting) >= self._limit)
             or (now >= inside.until and not inside.has_room(now))
-            or (tuple(map(type, astuple(body))) != self._classes and (body := self._copied(body)) is None)
+            or ([*map(type, astuple(body))] != self._classes and (body := self._copied(body)) is None)
         ):
             return await self._otherwise(arguments, options)
         deadline, metadata, outer = now + self._timeout, None, CURRENT.get(None)
@@ -83,13 +85,11 @@ class Nearby:
             if step.beyond is not None:
                 self.attempts.given_up(step.beyond.answer)
             raise
-        if step.ended:
+        if (result := step.result) is not _PENDING:
             served.in_flight -= 1
-            elapsed, seconds = self.now() - now, self._seconds
-            seconds.append(elapsed)
-            if len(seconds) >= BATCH or self._observer is not None or self.instance.failures:
-                self._succeeded(elapsed)
-            return step.result
+            if len(self.seconds) >= BATCH or self._observer is not None or self.instance.failures:
+                self._succeeded(self.seconds[-1])
+            return result
         rest = self.attempts.going_on(call, arguments, step.goes_on().answer)
         del step  # an error leads to this frame, and is kept by what waited for it: a ring
         return await rest
@@ -124,17 +124,18 @@ class Nearby:
         if codec != OBJECT or route.invocation is not Invocation or timeout < LEAST_S:
             return False
         codecs = self.attempts.codecs_of(OBJECT)
-        self._classes, self._encode = exact_classes(endpoint.arguments), codecs.encode
+        classes = exact_classes(endpoint.arguments)
+        self._classes, self._encode = None if classes is None else [*classes], codecs.encode
         self.deliver = codecs.decode if codecs.decode != AS_IS.encode else None
         self.route, self._codecs, self._served, self._index = route, route.codecs[OBJECT], route.counters, index
         self._tally = self._counters.together(route.counters)
-        self._seconds = self._tally.seconds
+        self.seconds = self._tally.seconds
         self._new_id, self._timeout, self.instance = way.channel.new_id, timeout, instance
         return True
 
     def _succeeded(self, elapsed_s: float) -> None:
         """A call was answered: count it with those before, and tell who wants to know."""
-        if len(self._seconds) >= BATCH:
+        if len(self.seconds) >= BATCH:
             self._tally.fold()
         if self._observer is not None:
             self._observer.observed(self.instance, None, elapsed_s)
@@ -158,15 +159,14 @@ class Nearby:
 
 
 class FirstStep(msgspec.Struct, eq=False):
-    """A call whose first step is part of its caller's. `result`: of one that is `ended`; `beyond`: what it is since it suspended, failed,
-    or was put off."""
+    """A call whose first step is part of its caller's. `result`: of one that ended within it; `beyond`: what it is since it suspended,
+    failed, or was put off."""
 
     nearby: Nearby
     call: Call
     arguments: Any
     began: float
-    ended: bool = False
-    result: Any = None
+    result: Any = _PENDING
     beyond: NearCall | None = None
 
     async def run(self) -> None:
@@ -178,14 +178,21 @@ class FirstStep(msgspec.Struct, eq=False):
             result = await route.proceed(self.arguments)
             if result.__class__ is not route.result_class:
                 result = route.checked(result)
+            elapsed_s = nearby.now() - self.began
+            if elapsed_s >= route.told_s:
+                route.tell(self.arguments, elapsed_s)
             if nearby.deliver is not None:
                 result = self._delivered(result, nearby.deliver)
         except BaseException as error:
-            if self.goes_on().ended_by(error):
+            beyond = self.goes_on()
+            if route.watch is not None:
+                beyond.failed(error, nearby.now() - self.began)
+            if beyond.ended_by(error):
                 raise
         else:
             if self.beyond is None:
-                self.ended, self.result = True, result
+                self.result = result
+                nearby.seconds.append(elapsed_s)
             else:
                 self.beyond.answered(result)
 
@@ -205,6 +212,11 @@ class FirstStep(msgspec.Struct, eq=False):
         return self.beyond
 
     # ---- turns.Run -------------------------------------------------------------------------------------------------
+    @property
+    def ended(self) -> bool:
+        """Is it over, within its first step?"""
+        return self.result is not _PENDING
+
     @property
     def reason(self) -> Fault | None:
         """Why it was cancelled."""

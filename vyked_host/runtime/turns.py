@@ -33,7 +33,9 @@ Begin = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 class Run(Protocol):
     """One call that is to be run."""
 
-    ended: bool
+    @property
+    def ended(self) -> bool:
+        """Is it over?"""
 
     @property
     def reason(self) -> Fault | None:
