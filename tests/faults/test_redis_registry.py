@@ -219,15 +219,15 @@ async def test_R5_when_most_are_cut_off_nobody_is_removed(server, new_mesh, time
     async with Calls(driver, tasks=10, rate=100.0) as calls:
         proxy.cut()
         await passes(10 * T)
-        suspects = dict(driver.node.directory.doubts)
+        # whoever was held up itself forgives everybody, and suspects them again after a heartbeat
+        suspects = {each.node.record.node_id: "suspect" for each in hosts}
+        await eventually(lambda: driver.node.directory.doubts == suspects, 5)
         healed = proxy.heal()
         await eventually(lambda: not driver.node.directory.doubts, 5)
         whole = time.monotonic() - healed
-    timeline.note("R5", suspects=suspects, whole=whole, failed=calls.failures())
+    timeline.note("R5", whole=whole, failed=calls.failures())
     assert calls.failed == []
     assert watcher.gone == {}
-    assert set(suspects) == {each.node.record.node_id for each in hosts}
-    assert set(suspects.values()) == {"suspect"}
     assert len(knows(driver, "worker")) == 8
 
 

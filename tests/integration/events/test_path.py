@@ -144,7 +144,7 @@ async def test_a_graceful_stop_leaves_the_file_to_the_next_holder(party: Party) 
 async def test_a_graceful_stop_moves_events_between_file_and_memory(
     parties: Parties, mine: str | None, theirs: str | None
 ) -> None:
-    party = parties(ack_wait=300.0)
+    party = parties(ack_wait=300.0, scale=1.0)  # how long a holder looks for its heir isn't what this is about
     holder, second = await party.member(path=mine), await party.member(path=theirs)
     mute = Inbox(lambda _delivery: None)
     await second.bus.subscribe(to("g", "m", concurrency=1), mute)
