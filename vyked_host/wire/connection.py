@@ -45,8 +45,8 @@ class Connection:
     turn; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
 
     __slots__ = (
-        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "role", "sendable", "state",
-        "transcript",
+        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "closed", "incomplete",
+        "role", "sendable", "state", "transcript",
     )  # fmt: skip
 
     def __init__(self, role: Role, limits: LimitsTable) -> None:
@@ -56,19 +56,13 @@ class Connection:
         self._hello_cap = cap(limits.hello)
         self._message_cap = cap(limits.message)
         self._left = Leftover()
+        self.incomplete = False
+        """Part of a frame has arrived and the rest has not."""
+        self.closed = False
+        """Nothing more is said or heard: rejected, or somebody broke the rules."""
         self._assembly = Assembly(self._message_cap)
         self.transcript = b""
         self._enter(State.FRESH)
-
-    @property
-    def incomplete(self) -> bool:
-        """Part of a frame has arrived and the rest has not."""
-        return len(self._left) > 0
-
-    @property
-    def closed(self) -> bool:
-        """Nothing more is said or heard: rejected, or somebody broke the rules."""
-        return self.state is State.CLOSED
 
     @property
     def hears_tls(self) -> bool:
@@ -80,11 +74,11 @@ class Connection:
         """The packets that `data` completes, in order. After a BROKEN one there are no more, ever."""
         if self.closed:
             return []
-        if self._left:
+        if self.incomplete:
             joined = self._left.join(data)
             if joined is None:
                 return []
-            data = joined
+            data, self.incomplete = joined, False
         found: list[Packet] = []
         append, unpack, hot, most = found.append, _unpack_paired, self._hot, self._message_cap
         position, end = 0, len(data)
@@ -107,6 +101,7 @@ class Connection:
             position = stop
         if position < end and not self.closed:
             self._left.keep(data[position:] if position else data)
+            self.incomplete = True
         return found
 
     def _other(self, data: bytes, position: int, stop: int) -> Packet | None:
@@ -172,8 +167,10 @@ class Connection:
         self.state = state
         self._sends, self._receives = SENDS[self.role, state], RECEIVES[self.role, state]
         self._hot = self._receives & HOT
-        if state is State.CLOSED:
+        self.closed = state is State.CLOSED
+        if self.closed:
             self._left.clear()
+            self.incomplete = False
             self._assembly.clear()
 
     def _follow(self, kind: int) -> None:
