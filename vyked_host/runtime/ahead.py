@@ -51,12 +51,8 @@ class Ahead:
             return
         task, context = spare.task, spare.context
         if (
-            getrefcount(task),
-            getweakrefcount(task),
-            len(context) < 2,
-            state(task),
-            task.get_name(),
-        ) != spare.untouched:
+            getrefcount(task), getweakrefcount(task), len(context) < 2, state(task), task.get_name()
+        ) != spare.untouched:  # fmt: skip
             spare = Spare(self, loop)  # nobody else meets what was left behind: that task ends in the next turn
             task, context = spare.task, spare.context
         body, caller = run.run(), _current_tasks.get(loop)

@@ -50,9 +50,8 @@ class Attempts(Outgoing):
                 answer = self._sent(call, arguments, instance, ends, now)
                 result = await answer.future
         except BaseException as error:
-            tried, pause = self._after(
-                answer, error, call, options, ends[0] if answer is not None and ends is not None else None
-            )
+            asked = ends[0] if answer is not None and ends is not None else None
+            tried, pause = self._after(answer, error, call, options, asked)
             answer = None
             if pause is None:
                 raise
