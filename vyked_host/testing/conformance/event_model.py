@@ -28,7 +28,7 @@ class Group:
     def __init__(self) -> None:
         self.owed: dict[str, Event] = {}
         self.acked: set[str] = set()
-        self.late: set[str] = set()  # acked when the ack wait may have been over: perhaps it was on its way again by then
+        self.late: set[str] = set()  # acked when the ack wait may have been over, so that it was on its way again
         self.dead: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.with_whom: dict[str, Taker] = {}

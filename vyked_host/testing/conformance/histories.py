@@ -180,10 +180,8 @@ class Histories(RuleBasedStateMachine):
         deliveries = taker.unsettled[:count]
         for delivery in deliveries:
             name, now = delivery.event.id, self.env.clock.now()
-            is_late = now - group.since[name] > self.subject.ack_wait_s / 2
-            if action == "reject" and is_late:
+            if action in ("ack", "reject") and now - group.since[name] > self.subject.ack_wait_s / 2:
                 action = "ack"  # a verdict that may come too late is no verdict to compare with
-            if action == "ack" and is_late:
                 group.late.add(name)
             verdict = msgspec.convert({"action": action, "cause": "kit"}, Verdict)
             settling = delivery.settle(verdict)
