@@ -80,11 +80,8 @@ class Replies:
 
     def next(self) -> Any:
         """The next reply, or NOTHING. Raises InvalidResponse."""
-        if self._more:
-            if self._missing > 0:
-                return NOTHING
-            self._data, self._at = b"".join((self._data[self._at :], *self._more)), 0
-            self._more.clear()
+        if self._more and not self._has_enough():
+            return NOTHING
         data, at, items, left, find = self._data, self._at, self._items, self._left, self._data.find
         while (end := find(CRLF, at)) >= 0:
             kind = data[at]
@@ -97,15 +94,10 @@ class Replies:
                             self._await_rest(data, at, end, stop)
                             break
                         value, end = data[start:stop], stop
-                elif kind == _ARRAY:
-                    count = int(data[at + 1 : end])
-                    if count > 0:
-                        self._outer.append((items, left))
-                        items, left, at = [], count, end + 2
-                        if len(self._outer) > DEEPEST:
-                            raise unreadable(data[at:end])
-                        continue
-                    value = [] if count == 0 else None
+                elif kind == _ARRAY and (count := int(data[at + 1 : end])) > 0:
+                    self._enter(items, left)
+                    items, left, at = [], count, end + 2
+                    continue
                 else:
                     value = _short(kind, data[at + 1 : end])
             except ValueError:
@@ -122,11 +114,29 @@ class Replies:
                 self._at, self._items, self._left = at, None, 0
                 return value
         else:
-            self._missing = 1
-            if len(data) - at > LONGEST_LINE:
-                raise unreadable(data[at:])
+            self._await_line(data, at)
         self._at, self._items, self._left = at, items, left
         return NOTHING
+
+    def _has_enough(self) -> bool:
+        """Has come what was missing? Then it is looked at with the rest."""
+        if self._missing > 0:
+            return False
+        self._data, self._at = b"".join((self._data[self._at :], *self._more)), 0
+        self._more.clear()
+        return True
+
+    def _enter(self, items: list[Any] | None, left: int) -> None:
+        """An array within this one. Raises ValueError."""
+        self._outer.append((items, left))
+        if len(self._outer) > DEEPEST:
+            raise ValueError(f"arrays {DEEPEST} deep")
+
+    def _await_line(self, data: bytes, at: int) -> None:
+        """A line has no end: it is yet to come."""
+        self._missing = 1
+        if len(data) - at > LONGEST_LINE:
+            raise unreadable(data[at:])
 
     def _await_rest(self, data: bytes, at: int, end: int, stop: int) -> None:
         """A string has no end: it is yet to come."""
@@ -136,13 +146,15 @@ class Replies:
 
 
 def _short(kind: int, text: bytes) -> Any:
-    """What is said in one line. Raises ValueError when it is none of RESP2's."""
+    """What is said in one line, an array of nothing too. Raises ValueError when it is none of RESP2's."""
     if kind == _NUMBER:
         return int(text)
     if kind == _STATUS:
         return text
     if kind == _ERROR:
         return refusal(text.decode(errors="replace"))
+    if kind == _ARRAY:
+        return [] if int(text) == 0 else None
     raise ValueError(kind)
 
 
