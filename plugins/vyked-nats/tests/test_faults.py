@@ -243,3 +243,38 @@ def test_xsubscribe_on_core_nats_is_refused_with_the_remedy(tmp_path):
     done = subprocess.run([program, "check"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 4
     assert 'use one that can: "embedded", "nats-jetstream", "redis-streams"' in done.stdout
+
+
+class Writes:
+    """A connection's transport: how many events are in each write."""
+
+    def __init__(self, connection):
+        self.events, self._transport = [], connection.transport
+        connection.transport = self
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write(self, data):
+        if count := data.count(b"PUB vyked"):
+            self.events.append(count)
+        self._transport.write(data)
+
+
+async def test_an_event_that_is_alone_is_written_before_its_turn_ends_and_company_shares_a_write(shared, open_bus, env):
+    bus = open_bus(shared.url)
+    await bus.publish(event(), deadline=env.clock.now() + 5)
+    writes = Writes(bus._outbox._line().client)
+
+    async def published(count):
+        writes.events.clear()
+        waiting = [bus.publish(event(), deadline=env.clock.now() + 5) for _ in range(count)]
+        at_once = list(writes.events)
+        await asyncio.gather(*waiting)
+        return at_once, writes.events
+
+    assert await published(1) == ([1], [1])
+    assert await published(50) == ([1], [1, 49])  # the first can't know
+    assert await published(50) == ([], [50])
+    assert await published(1) == ([], [1])  # nor can the first who is alone again
+    assert await published(1) == ([1], [1])

@@ -70,6 +70,7 @@ class Outbox:
         self._waiting: dict[Outgoing, None] = {}
         self._sent: dict[Outgoing, None] = {}
         self._used = 0
+        self._crowd = 0  # events that were out at once since none was
         self._look_at = inf
         self._is_due = self._came_back = False
         self._quiet: asyncio.Future[None] | None = None
@@ -88,7 +89,7 @@ class Outbox:
         if deadline < self._look_at:
             self._look_again(deadline)
         if not self._is_due:
-            self.wake()
+            self._hurry()
         return event
 
     def joined(self, line: Line) -> None:
@@ -99,6 +100,14 @@ class Outbox:
             text = f"event {event.name} has {len(event.packed)} bytes with its headers; the server takes {most} in all"
             event.fail(TooLarge(text, executed="not_sent"))
         self.wake()
+
+    def _hurry(self) -> None:
+        """At once, where nothing is under way, nor lately were several at once: nobody comes who could share the write, and the end of the
+        turn is one more look at all sockets away."""
+        if self._sent or self._crowd > 1:
+            self.wake()
+        else:
+            self._send()
 
     def wake(self) -> None:
         """Send what waits at the end of this turn of the loop."""
@@ -115,7 +124,10 @@ class Outbox:
             ordered = sorted(self._waiting, key=lambda event: event.number)
             self._waiting, self._came_back = dict.fromkeys(ordered), False
         batch = list(islice(self._waiting, room))
+        if not self._sent:
+            self._crowd = 0
         self._sent.update(dict.fromkeys(batch))
+        self._crowd = max(self._crowd, len(self._sent))
         if len(batch) == len(self._waiting):
             self._waiting.clear()
         else:
