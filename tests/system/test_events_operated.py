@@ -124,8 +124,11 @@ def test_what_was_published_since_is_shown_and_then_what_comes(shops):
     assert tailed(shops, "--from", "10m", "--count", "2") == [(tea, "tea"), (salt, "salt")]
     assert tailed(shops, "--from", tea, "--count", "1") == [(salt, "salt")]
     code, _, err = shops("tail", "shop.sold", "--from", "no-such-event")
-    assert code != 0
-    assert "no event of this id" in err
+    assert code == 2
+    assert (
+        "--from 'no-such-event' is no time, and no event of shop.sold@1 that is kept still has this id: give the id of an event"
+        in err
+    )
     assert "Traceback" not in err
 
 

@@ -71,8 +71,11 @@ def checked(address: str) -> str:
 
 
 def listening(settings: Settings) -> Iterator[str]:
-    """Where a host of this file can be reached from this machine; a transport with port 0 can't be known."""
+    """Where a host of this file can be reached from this machine; a transport with port 0 can't be known, and over one of another
+    protocol nobody can be asked."""
     for table in settings.transports.values():
+        if table.use not in PORTS:
+            continue
         host, port = getattr(table.options, "host", None), getattr(table.options, "port", None)
         port = PORTS.get(table.use) if port is None else port
         if host and port:

@@ -36,7 +36,7 @@ async def call_facts(host: Host, call_id: str) -> CallFacts:
     record = callee or caller
     moment, gone = None, None
     if record is not None and record.instance:
-        moment = await _moment(host, record)
+        moment = await _moment(host, record, max(_lasted(each) for each in (caller, callee) if each is not None))
         views, _ = await ask_all(host, lambda control: control.view([record.endpoint.partition(".")[0]]))
         gone = next((each for view in views for each in view.gone if each.node == record.instance), None)
     used = sum(each is not None for each in (caller, callee))
@@ -51,14 +51,17 @@ def _same(caller: FailedCall, callee: FailedCall) -> bool:
     return bool(caller.log_id and caller.log_id == callee.log_id) or (here == there and caller.number == callee.number)
 
 
-async def _moment(host: Host, record: FailedCall) -> Moment | None:
-    """How the node that ran it was then; None where that node can't be asked."""
-    lasted = record.waiting_s + record.queued_s + record.running_s
+def _lasted(record: FailedCall) -> float:
+    return record.waiting_s + record.queued_s + record.running_s
+
+
+async def _moment(host: Host, record: FailedCall, lasted: float) -> Moment | None:
+    """How the node that ran it was while it ran; None where that node can't be asked."""
     node = next((each for each in others(host) if each.node_id == record.instance), None)
     if node is None:
         return None
     try:
-        return await host.ask(node).moment(record.at, lasted + 1.0)
+        return await host.ask(node).moment(record.at, lasted)
     except VykedError:
         return None
 

@@ -21,7 +21,7 @@ from ..model.report import NodeReport
 from ..model.settings import Settings
 from ..model.topology import GUEST, NodeRecord
 from ..model.values import Value
-from .client import DEFAULT, checked, listening
+from .client import DEFAULT, PORTS, checked, listening
 from .failures import say
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -149,10 +149,20 @@ async def _by_address(reach: Reach, prepared: Prepared, refused: str, has_bus: b
             return host
         refused = "; ".join(filter(None, (refused, await _refusals(host, addresses))))
         await host.stop()
+    elif (lacks := _lacks(settings)) and not reach.registry:
+        refused = f"{refused}; {lacks}"
     start = f"vyked-host run {reach.file or ''}".rstrip()
     raise StartError(
         f"{refused}; start one with `{start}`, or say which is meant: --mesh NAME, --registry HOST:PORT, --address tcp://HOST:PORT"
     )
+
+
+def _lacks(settings: Settings) -> str:
+    """What a host of this file needs to be asked where no registry tells of it; "" where it has that."""
+    if not settings.transports or any(table.use in PORTS for table in settings.transports.values()):
+        return ""
+    names = ", ".join(f"[transports.{name}]" for name in settings.transports)
+    return f"over {names} no host can be asked by itself, without a registry: give it [transports.tcp] or [transports.http] as well"
 
 
 def _listening(reach: Reach, settings: Settings) -> tuple[str, ...]:

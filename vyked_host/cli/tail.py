@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from ..assembly import Host
-from ..contracts import Delivery, Event, Subscription, Verdict
-from ..errors import UsageError
+from ..contracts import Consumer, Delivery, Event, Subscription, Verdict
+from ..errors import NotSupported, UsageError
 from ..model.message import SENSITIVE
 from ..model.names import split_topic
 from ..model.version import parse
@@ -55,7 +55,7 @@ async def _follow(reach: Reach, topic: str, count: int | None, since: str | None
             service=service, major=major if major is not None else only_major(host, service, event), name=event, group=None,
             member=host.node.record.node_id, concurrency=AHEAD, since=since,
         )  # fmt: skip
-        consumer = await host.node.pubsub.subscribe(wanted, arrived.put_nowait)
+        consumer = await _subscribed(host, wanted, arrived)
         say(f"listening for {service}.{event}@{wanted.major}; Ctrl+C ends")
         try:
             while count is None or count > 0:
@@ -63,6 +63,19 @@ async def _follow(reach: Reach, topic: str, count: int | None, since: str | None
                 count = None if count is None else count - 1
         finally:
             await consumer.aclose()
+
+
+async def _subscribed(host: Host, wanted: Subscription, arrived: asyncio.Queue[Delivery]) -> Consumer:
+    """Raises UsageError where the bus finds no beginning, in the words of the option: it knows those of `from_` only."""
+    try:
+        return await host.node.pubsub.subscribe(wanted, arrived.put_nowait)
+    except NotSupported as error:
+        if wanted.since is None or repr(wanted.since) not in str(error):
+            raise
+        raise UsageError(
+            f"--from {wanted.since!r} is no time, and no event of {wanted.service}.{wanted.name}@{wanted.major} that is kept still has this "
+            "id: give the id of an event, a time (12:03, or as ISO 8601) or how long ago (30s, 10m, 2h, 1d)"
+        ) from error
 
 
 def _refuse_without_replay(host: Host) -> None:

@@ -38,7 +38,7 @@ class Moments:
         self._samples.append(Sample(self._clock.unix(), lag_s, in_flight))
 
     def at(self, unix_s: float, before_s: float = AROUND_S) -> Moment:
-        """The time from `before_s` before `unix_s` to a little after it. A lag counts for all of its length."""
+        """The time from `before_s` before `unix_s` to a little after it. Of a lag that began earlier, what lay in that time counts."""
         begin, end = unix_s - before_s, unix_s + AROUND_S
         found = [each for each in self._samples if each.at >= begin and each.at - each.lag_s - _SPAN_S <= end]
         failed = Counter(
@@ -47,7 +47,7 @@ class Moments:
             if each.side == "callee" and begin <= each.at <= end
         )
         return Moment(
-            node=self._node_id, samples=len(found), lag_s=max((each.lag_s for each in found), default=0.0),
+            node=self._node_id, samples=len(found), lag_s=max((min(each.lag_s, each.at - begin) for each in found), default=0.0),
             in_flight=max((each.in_flight for each in found), default=0), failed=dict(failed.most_common(8)),
         )  # fmt: skip
 

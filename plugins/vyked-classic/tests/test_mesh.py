@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import json
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from processes import Process, free_port, old_service
@@ -261,3 +264,16 @@ async def test_restart_of_the_receiving_host_old_processes_come_back(redis, runn
             )
             assert await host.client("echo", version="1").echo(data=1) == 1
     assert json.dumps(old.facts)
+
+
+def test_who_can_be_asked_over_the_old_wire_only_is_told_what_is_missing(tmp_path):
+    """Nobody runs, and nothing of the file says where to ask one by itself."""
+    file = tmp_path / "vyked.toml"
+    file.write_text(
+        f'[host]\nmesh = "m"\n[registry.embedded]\naddress = "127.0.0.1:{free_port()}"\n[transports.classic]\nport = 4600\n'
+    )
+    words = [str(Path(sys.executable).with_name("vyked-host")), "ps", "--config", str(file)]
+    asked = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert asked.returncode == 3
+    assert "over [transports.classic] no host can be asked by itself" in asked.stderr
+    assert "give it [transports.tcp] or [transports.http] as well" in asked.stderr

@@ -35,6 +35,7 @@ class Info(msgspec.Struct):
     """What a server says of itself, as far as we ask. `ldm`: it is about to end ("lame duck")."""
 
     server_id: str = ""
+    version: str = ""
     max_payload: int = 1 << 20
     cluster: str = ""
     ldm: bool = False

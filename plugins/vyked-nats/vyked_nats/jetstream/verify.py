@@ -15,13 +15,18 @@ from ..server import Servers, Unreachable, hang_up
 from .api import Refused
 from .bus import ENVELOPE_ROOM, TABLE, JetStreamBus
 from .durability import doubts
+from .versions import doubtful, too_old
 
 REMEDY = "docs/nats.md says what it needs"
 
 
 async def verified(bus: JetStreamBus, given: Guarantees) -> Guarantees:
     """What this bus gives at the servers it has. Raises StartError that says what to do."""
-    largest, is_cluster = await _greeted(bus.servers, bus.env.timing.dial)
+    largest, is_cluster, version = await _greeted(bus.servers, bus.env.timing.dial)
+    if old := too_old(version):
+        raise StartError(f"the bus 'nats-jetstream' can't be used: {bus.servers.place}: {old}; {REMEDY}")
+    if doubt := doubtful(version):
+        bus.env.log.warning("%s: %s", bus.servers.place, doubt)
     bus.begin()
     try:
         async with asyncio.timeout(bus.env.timing.dial):
@@ -38,8 +43,8 @@ async def verified(bus: JetStreamBus, given: Guarantees) -> Guarantees:
     return msgspec.structs.replace(given, max_message_bytes=largest, dedupe_s=bus.store.window_s)
 
 
-async def _greeted(servers: Servers, within: float) -> tuple[int, bool]:
-    """Bytes that an event may have; is it a cluster?"""
+async def _greeted(servers: Servers, within: float) -> tuple[int, bool, str]:
+    """Bytes that an event may have; is it a cluster? The version of the server."""
     try:
         client = await servers.dial(within, Watch())
     except Unreachable as error:
@@ -48,6 +53,7 @@ async def _greeted(servers: Servers, within: float) -> tuple[int, bool]:
             'with [pubsub] use = "embedded"'
         ) from None
     try:
-        return max(0, min(LARGEST, client.max_payload - ENVELOPE_ROOM)), bool(client.info.cluster)
+        room = max(0, min(LARGEST, client.max_payload - ENVELOPE_ROOM))
+        return room, bool(client.info.cluster), client.info.version
     finally:
         await hang_up(client)
