@@ -211,6 +211,22 @@ async def test_E3_in_progress_keeps_the_event(mesh, timeline):
     assert [each.count for each in mesh.handlings()] == [1]
 
 
+async def test_E3_in_progress_keeps_the_event_through_a_pause_of_all_that_outlasts_the_ack_wait(mesh, timeline):
+    """A machine without its processors: the holder goes on first, and hears of the handler a little later."""
+    hub = await mesh.start("hub", "source")
+    consumers = [await mesh.start(f"c{each}", "stock") for each in (1, 2)]
+    source = Events(await mesh.driver(), "p")
+    await source.send(1, trouble=f"progress {2.5 * AW}")
+    await eventually(mesh.handlings)
+    for each in (hub, *consumers):
+        each.freeze()
+    time.sleep(1.5 * AW)  # noqa: ASYNC251 - nothing runs
+    for each in (hub, *consumers):
+        each.thaw()
+    await eventually(lambda: finished(mesh), 5 * AW)
+    assert [each.count for each in mesh.handlings()] == [1]
+
+
 # ---- E4 ----------------------------------------------------------------------------------------------------------------
 async def test_E4_poison_is_run_five_times_then_a_dead_letter_and_holds_up_nobody(mesh, timeline):
     await mesh.start("hub", "source")
