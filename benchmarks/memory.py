@@ -31,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     peers: tuple[str, ...] = tuple(PEERS)
     calls: int = 1_000_000
-    idle: int = 1000
+    idle: int = 900  # with those before them fewer than `[limits] connections`
     in_flight: int = 64
 
 

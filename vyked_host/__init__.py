@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import InvalidPayload as InvalidPayload
     from .errors import KeyInUse as KeyInUse
     from .errors import KeyReused as KeyReused
+    from .errors import NotConnected as NotConnected
     from .errors import NotFound as NotFound
     from .errors import NotSupported as NotSupported
     from .errors import Overloaded as Overloaded
@@ -110,7 +111,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "vyked_host.builtin.sqlite.outbox": ("SqliteOutbox",),
     "vyked_host.assembly": ("Host", "Registry"),
     "vyked_host.errors": (
-        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "KeyInUse", "KeyReused", "NotFound",
+        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "KeyInUse", "KeyReused", "NotConnected", "NotFound",
         "NotSupported", "Overloaded", "PermissionDenied", "RemoteFailure", "ServiceError", "StartError", "TooLarge",
         "Unauthenticated", "Unavailable", "UsageError", "VersionMismatch", "VykedError",
     ),

@@ -184,6 +184,12 @@ class Unavailable(CallError):
     code = "UNAVAILABLE"
 
 
+class NotConnected(Unavailable):
+    """The transport itself has lost what it works over, its servers, say, or has them back only now: of those that are reached
+    over it nobody can be judged. Raised by `Transport.dial` with ``executed="not_sent"``: a call goes where another transport leads, or waits
+    until its deadline."""
+
+
 class Refused(Unavailable):
     """The other end would not talk to this host: `reason` is a word of the wire protocol (mesh, draining, busy, ...)."""
 

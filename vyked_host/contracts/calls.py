@@ -127,5 +127,6 @@ class Transport(Protocol):
         ...
 
     async def dial(self, address: Address, *, deadline: float) -> Channel:
-        """Connect; returns once the hello is answered. Raises errors.Unavailable (`not_sent`), errors.NotSupported."""
+        """Connect; returns once the hello is answered. Raises errors.Unavailable (`not_sent`), errors.NotSupported; NotConnected, an
+        Unavailable, where it is this end that has no connection to the servers it works over: such calls wait for it."""
         ...

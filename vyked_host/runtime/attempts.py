@@ -109,7 +109,7 @@ class Attempts(Outgoing):
                 channel = way.channel
                 if channel is None:
                     dialling = clock()
-                    channel = await self._dialled(instance, way, call)
+                    instance, way, channel = await self._dialled(instance, way, call, options)
                     now = clock()
                     dialling -= now
                 answer = self._send(call, arguments, instance, way, channel, tried, now)

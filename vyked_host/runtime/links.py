@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Protocol, runtime_checkable
 
 from ..contracts import Channel, Running, Sink
-from ..errors import DeadlineExceeded, NotFound, Unavailable, VykedError
+from ..errors import DeadlineExceeded, NotConnected, NotFound, Unavailable, VykedError
 from ..model.description import EndpointDescription, Kind, Surface
 from ..model.message import Call, Fault
 from ..model.topology import Address, Generation, NodeRecord, is_earlier
@@ -104,6 +104,8 @@ class Way:
     def __init__(self, link: Link, dial: Dial, dial_s: float, only: str | None) -> None:
         self._link, self._dial, self._dial_s, self._only = link, dial, dial_s, only
         self.channel: Channel | None = None
+        self.away = ""
+        """Why the transport could not even try, when it was asked last (NotConnected); "" when it could."""
         self._waiting = 0
         self._in_flight: Callable[[], int] = _uncounted
         self.known: dict[int, tuple[int, str]] = {}
@@ -147,7 +149,7 @@ class Way:
 
     async def open(self, deadline: float) -> Channel:
         """The channel, dialled if need be: one dial for all who wait, each until its own deadline. Raises Unavailable naming
-        each address and why, DeadlineExceeded; both `not_sent`."""
+        each address and why, NotConnected where one of them may be reached once its transport is back, DeadlineExceeded; all `not_sent`."""
         if self.channel is not None:
             return self.channel
         if self._closed:
@@ -164,8 +166,8 @@ class Way:
         if self._closed:
             raise self._gone()
         if not dialling.done():
-            node = self._link.record.node_id
-            raise DeadlineExceeded(f"the deadline passed while node {node} was dialled", executed="not_sent")
+            text = f"the deadline passed while node {self._link.record.node_id} was dialled"
+            raise DeadlineExceeded(f"{text} ({self.away})" if self.away else text, executed="not_sent")
         return dialling.result()
 
     def in_flight(self) -> int:
@@ -177,20 +179,23 @@ class Way:
         return Unavailable(text, executed="not_sent")
 
     async def _connect(self) -> Channel:
-        record, tried = self._link.record, list[str]()
+        record, tried, kind = self._link.record, list[str](), Unavailable
         for address in by_preference(record.addresses, self._only):
             try:
                 channel = await self._dial(address, asyncio.get_running_loop().time() + self._dial_s)
             except (VykedError, OSError, TimeoutError) as error:
                 text = str(error) or type(error).__name__
+                kind = NotConnected if isinstance(error, NotConnected) else kind
                 tried.append(text if text.startswith(address.uri) else f"{address.uri}: {text}")
                 continue
             if not (other := self._somebody_else(channel, record)):
+                self.away = ""
                 return channel
             await channel.aclose()
             tried.append(f"{address.uri}: {other} answers there now")
         cause = "; ".join(tried) or f"it has no address for {self._only or 'this host to dial'}"
-        raise Unavailable(f"node {record.node_id} can't be reached ({cause})", executed="not_sent")
+        self.away = cause if kind is NotConnected else ""
+        raise kind(f"node {record.node_id} can't be reached ({cause})", executed="not_sent")
 
     def _somebody_else(self, channel: Channel, record: NodeRecord) -> str:
         """Who it is that answers, when it is not the node: an address is no identity, and a node id outlives its process where it

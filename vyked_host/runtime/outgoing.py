@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..contracts import Channel
-from ..errors import CallError, DeadlineExceeded, Unavailable
+from ..errors import CallError, DeadlineExceeded, NotConnected, Unavailable
 from ..model.description import EndpointDescription, Kind
 from ..model.message import Call
+from ..routing.candidates import another
 from ..service.clients import CallOptions
 from ..service.context import CURRENT
 from ..wire import metadata as headers
@@ -24,6 +25,8 @@ HOP_S = 0.005
 """What a nested call leaves of its caller's time for the way back (docs/semantics.md, deadlines)."""
 LEAST_S = 1e-6
 """With less time than that, nothing is begun: choosing an instance takes longer."""
+AGAIN_S = 0.05
+"""Between two dials of a call that waits for a transport; those that wait themselves are not held up by it."""
 PLAIN = CallOptions()
 """Of a call without options."""
 
@@ -94,13 +97,32 @@ class Outgoing:
             return self._target.named(options.instance)
         return self._target.choose(call)
 
-    async def _dialled(self, instance: Instance, way: Way, call: Call) -> Channel:
-        try:
-            return await way.open(call.deadline)
-        except Unavailable as error:
-            error.instance = instance.node_id
-            self.client.ejection.rest(instance)
-            raise
+    def _way_to(self, instance: Instance) -> Way:
+        return instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
+
+    async def _dialled(
+        self, instance: Instance, way: Way, call: Call, options: CallOptions | None
+    ) -> tuple[Instance, Way, Channel]:  # fmt: skip
+        """Who can be reached, and how: `instance`, dialled. While its transport has no connection itself (NotConnected), another, or whoever
+        comes back first: nothing was sent, and all who wait share one dial, so that is no attempt and costs nothing of the budget."""
+        while True:
+            try:
+                return instance, way, await way.open(call.deadline)
+            except Unavailable as error:
+                error.instance = instance.node_id
+                self.client.ejection.rest(instance)
+                if not isinstance(error, NotConnected):
+                    raise
+            other = None if options is not None and options.instance else self._not_away(instance)
+            if other is None:
+                await asyncio.sleep(AGAIN_S)
+            else:
+                instance, way = other, self._way_to(other)
+
+    def _not_away(self, instance: Instance) -> Instance | None:
+        """Another that can take a call, over a transport that is not known to be away."""
+        others = [each for each in self._target.instances if each is not instance and not self._way_to(each).away]
+        return another(others, (), self.client.chance())
 
     def codecs_of(self, name: str) -> ClientCodecs:
         """The codecs called `name`, bound when they are first needed."""

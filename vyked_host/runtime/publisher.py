@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from functools import partial
 from os import urandom
 from typing import Any
@@ -32,6 +32,15 @@ class Receipt(asyncio.Future[Published]):
     def __init__(self, accepted: asyncio.Future[None], entry: Entry) -> None:
         super().__init__()
         self.accepted, self.entry = accepted, entry
+
+    def __await__(self) -> Generator[Any, None, Published]:
+        """Wait for what the bus says itself: `_settled` was there before and is told first, so this is done by then, and a turn of the
+        loop is saved."""
+        if not self.accepted.done():
+            yield from self.accepted
+        if self.done():
+            return self.result()
+        return (yield from super().__await__())
 
     def cancel(self, msg: Any = None) -> bool:
         """Nobody waits any more."""

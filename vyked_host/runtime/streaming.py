@@ -47,7 +47,9 @@ class Streams(Outgoing):
 
     async def _open(self, call: Call, options: CallOptions | None) -> tuple[Instance, Channel]:
         instance = self._choose(call, options, self._now())
-        way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
-        channel = way.channel or await self._dialled(instance, way, call)
+        way = self._way_to(instance)
+        channel = way.channel
+        if channel is None:
+            instance, way, channel = await self._dialled(instance, way, call, options)
         call.endpoint, call.codec = way.agreed(channel, self.endpoint)
         return instance, channel

@@ -22,9 +22,20 @@ url = "{url}"
 
 
 class Shop(Service, name="shop", version="1.0.0"):
+    def __init__(self) -> None:
+        self.noted: list[int] = []
+
     @api(idempotent=True)
     async def echo(self, text: str) -> str:
         return text
+
+    @api
+    async def note(self, number: int) -> None:
+        self.noted.append(number)
+
+    @api
+    async def notes(self) -> list[int]:
+        return self.noted
 
     @api
     async def hang(self) -> None:

@@ -172,7 +172,7 @@ async def test_what_is_said_of_a_lost_event_is_not_said_of_the_one_in_its_place(
         sent = await other.publish()
         await eventually(lambda: theirs.ids == [sent], WAIT_S)
         assert theirs.deliveries[0].reply.split(".")[5:7] == inbox.deliveries[0].reply.split(".")[5:7]  # in its place
-        await asyncio.sleep(0.3)  # JetStream writes down what it has handed out every tenth of a second
+        await eventually(lambda: server.written_down == 1)
         server.kill()  # and this host with it: it does not give the event back
         await other.gone()
     if when == "while it is away":

@@ -3,6 +3,7 @@ comes back without what it had handed out and so never answers."""
 
 import asyncio
 
+import nats
 import pytest
 from vyked_nats.jetstream.bus import JetStreamBus
 from vyked_nats.options import JetStreamOptions
@@ -41,12 +42,12 @@ def published(bus, env):
 
 
 @pytest.fixture
-async def in_hand(bus, published):
-    """A member, and one event that it has not settled."""
+async def in_hand(server, bus, published):
+    """A member, and one event that it has not settled; the server knows so after a kill too."""
     inbox = Inbox(lambda _delivery: None)
     await bus.subscribe(to("g", "m"), inbox)
     await published()
-    await eventually(lambda: inbox.deliveries)
+    await eventually(lambda: inbox.deliveries and server.written_down == 1)
     return inbox
 
 
@@ -131,6 +132,19 @@ async def test_what_was_said_while_the_server_was_away_for_a_moment_is_confirmed
     server.start()
     assert await ended(saying, env, began) is None
     assert left_over(bus) == ([], {}, set())
+
+
+async def test_what_is_said_to_a_stream_that_is_gone_is_not_confirmed(server, bus, in_hand, env):
+    """There are no responders, says the server then (status 503), and that is no confirmation."""
+    client = await nats.connect(server.url)
+    try:
+        assert await client.jetstream().delete_stream(in_hand.deliveries[0].reply.split(".")[2])
+        error = await ended(in_hand.deliveries[0].settle(ACK), env, env.clock.now())
+    finally:
+        await client.close()
+    assert isinstance(error, Unavailable)
+    assert "did not confirm within ack_wait" in str(error)
+    await eventually(lambda: left_over(bus) == ([], {}, set()))
 
 
 async def test_a_question_about_groups_ends_though_the_server_stays_away(server, bus, in_hand, env):

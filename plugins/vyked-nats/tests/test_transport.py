@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -206,6 +207,27 @@ async def test_hosts_without_a_port_call_one_another_and_a_kill_costs_no_idempot
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_calls_that_were_not_sent_wait_for_the_servers_and_for_their_node(server, begin, caplog, count):
+    names = [(await asyncio.to_thread(begin(server.url).stdout.readline)).strip() for _ in range(count)]
+    async with Host(text=FILE.format(url=server.url)) as here:
+        shop = here.client(Shop)
+        await eventually(lambda: len(here.node.directory.nodes) == 1 + count, 60)
+        await shop.echo(text="a")
+        server.kill()
+        await eventually(lambda: "transport nats: no connection" in caplog.text)
+        # more than a client may try again (a fifth, and 3 a second), fewer than one connection takes; half of them may not run twice
+        calls = [asyncio.ensure_future(shop.note.using(timeout=60)(number=at)) for at in range(45)]
+        calls += [asyncio.ensure_future(shop.echo.using(timeout=60)(text=str(at))) for at in range(45)]
+        dials_s = 4 * here.node.settings.timing.dial  # an attempt ends with its dial, and there are three
+        ended, _ = await asyncio.wait(calls, timeout=dials_s, return_when=asyncio.FIRST_COMPLETED)
+        assert not ended
+        server.start()
+        await asyncio.gather(*calls)
+        noted = await asyncio.gather(*(shop.notes.using(instance=name)() for name in names))
+        assert sorted(chain.from_iterable(noted)) == list(range(45))
 
 
 # ---- security ----------------------------------------------------------------------------------------------------------------

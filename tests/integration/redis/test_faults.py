@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from functools import partial
@@ -10,9 +11,13 @@ from functools import partial
 import pytest
 
 from tests.withheld import withheld
-from vyked_host.contracts import Verdict
+from vyked_host.builtin.redis import line as line_module
+from vyked_host.builtin.redis import wire as wire_module
+from vyked_host.builtin.redis.bus import RedisBus
+from vyked_host.builtin.redis.options import BusOptions
+from vyked_host.contracts import TimingTable, Verdict
 from vyked_host.errors import DeadlineExceeded, Overloaded, Unavailable
-from vyked_host.testing import eventually
+from vyked_host.testing import environment, eventually
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
 from vyked_host.wire.envelope import pack
 
@@ -263,19 +268,47 @@ async def test_closing_sends_what_was_published_before(shared, open_bus, env):
     await eventually(lambda: inbox.ids == [each.id for each in sent])
 
 
-async def test_publishes_of_one_turn_go_out_in_one_write(shared, open_bus, env, monkeypatch):
-    bus = open_bus(shared.url)
-    await bus.publish(event(), deadline=env.clock.now() + 5)
-    writes, wire = [], bus._publishing.line._wire
-    send = wire.send_packed_command
+class Writes:
+    """What the line that publishes writes, of every connection of redis-py that is taken over from now on: how many events in each."""
 
-    async def counted(packed):
-        writes.append(b"".join(packed))
-        await send(packed)
+    def __init__(self, monkeypatch):
+        self.events = []
 
-    monkeypatch.setattr(wire, "send_packed_command", counted)
-    await asyncio.gather(*[bus.publish(event(), deadline=env.clock.now() + 5) for _ in range(50)])
-    assert [each.count(b"PUBLISH") for each in writes if b"PUBLISH" in each] == [50]
+        def taken_over(wire, protocol):
+            self._transport = wire_module.taken_over(wire, protocol)
+            return self
+
+        monkeypatch.setattr(line_module, "taken_over", taken_over)
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write(self, data):
+        if count := data.count(b"PUBLISH\r\n"):
+            self.events.append(count)
+        self._transport.write(data)
+
+
+async def test_an_event_that_is_alone_is_written_before_its_turn_ends_and_company_shares_a_write(shared, monkeypatch):
+    quiet, writes = TimingTable(ping=60.0, pong=10.0), Writes(monkeypatch)  # a ping that is under way is company
+    async with environment(timing=quiet) as env, contextlib.aclosing(RedisBus(BusOptions(url=shared.url), env)) as bus:
+        await _alone_and_together(bus, env.clock, writes)
+
+
+async def _alone_and_together(bus, clock, writes):
+    async def published(count):
+        writes.events.clear()
+        waiting = [bus.publish(event(), deadline=clock.now() + 5) for _ in range(count)]
+        at_once = list(writes.events)
+        await asyncio.gather(*waiting)
+        return at_once, writes.events
+
+    await published(1)
+    assert await published(1) == ([1], [1])
+    assert await published(50) == ([1], [1, 49])  # the first can't know
+    assert await published(50) == ([], [50])
+    assert await published(1) == ([], [1])  # nor can the first who is alone again
+    assert await published(1) == ([1], [1])
 
 
 async def test_messages_that_are_no_events_are_counted_logged_once_and_end_nothing(

@@ -46,6 +46,24 @@ async def test_calls_beside_one_that_waits_are_written_together(site):
     assert [await each.future for each in answers] == [b"x"] * 6
 
 
+async def test_callers_that_are_answered_together_go_on_together(site):
+    channel = await site.dial()
+    writes = Writes(channel)
+    for _ in range(4):
+        answers = [start(channel, "echo", b"x")[1] for _ in range(6)]
+        assert [await each.future for each in answers] == [b"x"] * 6
+    assert len(writes.sizes) == 2 + 3  # those who came first can't know of the others
+
+
+async def test_who_is_alone_again_waits_for_the_end_of_a_turn_once(site):
+    channel = await site.dial()
+    await asyncio.gather(*(ask(channel, "echo", b"x") for _ in range(6)))
+    assert await ask(channel, "echo", b"x") == b"x"
+    writes = Writes(channel)
+    start(channel, "wait")
+    assert len(writes.sizes) == 1
+
+
 async def test_the_last_answer_takes_along_those_that_were_collected(site):
     channel = await site.dial()
     answers = [start(channel, "wait")[1] for _ in range(3)]

@@ -227,15 +227,25 @@ async def test_slow_links_in_numbers_do_not_keep_others_out():
 async def test_the_oldest_that_never_said_hello_makes_room():
     site = await serve(environment(limits=LimitsTable(connections=10), timing=TimingTable(hello=60)))
     async with connected(site.address) as oldest:
-        evils = [connected(site.address) for _ in range(8)]
+        evils = [connected(site.address) for _ in range(9)]
         for evil in evils:
             await evil.__aenter__()
-        await until(lambda: site.listener.connections == 9)
+        await until(lambda: site.listener.connections == 10)
         channel = await site.dial()
+        kind, _, said = await oldest.hear()
+        assert (kind, b"10 connections are open ([limits] connections)" in said) == (packets.REJECT, True)
         assert await oldest.closed() == b""
         assert await ask(channel, "echo", b"x") == b"x"
         for evil in evils:
             await evil.__aexit__(None, None, None)
+    await site.aclose()
+
+
+async def test_as_many_as_fit_are_let_in_however_many_of_them_come_at_once():
+    site = await serve(environment(limits=LimitsTable(connections=30)))
+    channels = await asyncio.gather(*(site.dial() for _ in range(30)))
+    assert [await ask(each, "echo", b"x") for each in channels] == [b"x"] * 30
+    assert site.listener.connections == 30
     await site.aclose()
 
 

@@ -118,7 +118,8 @@ async def test_output_of_a_turn_is_written_in_batches(site):
     assert written == [24, 24 * BATCH, 24 * BATCH]  # the first had no company
     await asyncio.gather(*(answer.future for answer in answers))
     assert written == [24, 24 * BATCH, 24 * BATCH, 24 * 5]
-    for _ in range(1 + 7):
-        start(channel, "echo", b"x" * (10 << 10))
-    assert len(written) == 4 + 2
+    large = [start(channel, "echo", b"x" * (10 << 10))[1] for _ in range(7 + 1)]  # these have had company
+    assert written[4:] == [7 * (20 + (10 << 10))]
+    await asyncio.gather(*(answer.future for answer in large))
+    assert written[5:] == [20 + (10 << 10)]
     channel._transport = transport

@@ -129,8 +129,7 @@ class Shops:
         ]
         self.target.update(records, lambda record: self._links[record.node_id])
 
-    @staticmethod
-    def _link(instance: Channel) -> Link:
+    def _link(self, instance: Channel) -> Link:
         async def dial(_address: Any, _limit: float) -> Any:
             raise AssertionError("the channel is there")
 

@@ -76,6 +76,36 @@ async def test_awaiting_says_that_the_bus_has_it_and_how_durable_it_is(bus: Bus)
     assert (publisher.published, publisher.failed, outcomes(publisher)) == (1, 0, [""])
 
 
+async def test_who_awaits_goes_on_in_the_turn_in_which_the_bus_is_heard() -> None:
+    bus = Bus()
+    publisher = publisher_to(bus)
+    said: list[str] = []
+
+    async def wait() -> None:
+        said.append((await publisher.relay(SENT)).id)
+
+    waiting = asyncio.ensure_future(wait())
+    await turns()
+    bus.answers[0].set_result(None)
+    await turns(1)
+    assert said == ["e1"]
+    assert (publisher.published, outcomes(publisher)) == (1, [""])
+    await waiting
+
+
+@pytest.mark.parametrize("error", [None, Unavailable("away")])
+async def test_who_awaits_what_the_bus_has_said_in_this_very_turn_hears_it(error: Unavailable | None) -> None:
+    bus = Bus()
+    receipt = publisher_to(bus).relay(SENT)
+    if error is None:
+        bus.answers[0].set_result(None)
+        assert (await receipt).id == "e1"
+    else:
+        bus.answers[0].set_exception(error)
+        with pytest.raises(Unavailable, match="away"):
+            await receipt
+
+
 async def test_several_can_wait_for_one_event_in_every_way_asyncio_has(bus: Bus) -> None:
     publisher = publisher_to(bus)
     receipt = publisher.relay(SENT)

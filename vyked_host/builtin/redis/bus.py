@@ -38,7 +38,7 @@ class RedisBus(PubSub):
         )
         self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
         self._outbox = Outbox(
-            options.outbox, env.clock, self._publishing.wake, self._away, server.words, RIGHTS, "pubsub.redis"
+            options.outbox, env.clock, self._publishing.hurry, self._away, server.words, RIGHTS, "pubsub.redis"
         )
         self._closed = False
 

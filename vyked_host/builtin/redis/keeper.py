@@ -49,6 +49,13 @@ class Keeper:
         if self.line is not None:
             self.line.wake()
 
+    def hurry(self) -> None:
+        """The same, at once where it would go alone."""
+        if self.line is not None:
+            self.line.hurry()
+        else:
+            self.begin()
+
     def renew(self, cause: str) -> None:
         """Another server may have to be asked, for this reason: end the line there is."""
         if self.line is not None:

@@ -104,7 +104,7 @@ def _inner(error: Exception) -> Exception:
 
 def _said(error: Exception) -> str:
     """What the system said, where redis-py only passes its number on."""
-    cause = error.__context__
+    cause = error if isinstance(error, OSError) else error.__context__
     if not isinstance(cause, OSError):
         return str(error)
     if isinstance(cause, ssl.SSLError) or not cause.errno:

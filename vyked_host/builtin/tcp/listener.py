@@ -21,9 +21,6 @@ from .sockets import is_near, most_connections, uri
 TRANSPORT = "tcp"
 """What an address of this transport is marked with: other hosts know the plugin, not the name of our table."""
 
-CROWDED = 0.9
-"""Share of all connections from which those that have not said hello make room for new ones."""
-
 
 class TcpListener:
     """`contracts.Listener`, and `exposed.Exposed` for its links."""
@@ -119,10 +116,11 @@ class TcpListener:
         """Take `link` in, or say why there is no room for it."""
         if self.leaving:
             return self.leaving
-        if len(self._links) >= CROWDED * self._most and self._greeting:
-            next(iter(self._greeting)).evict()
+        full = f"{self._most} connections are open ([limits] connections)"
+        if len(self._links) >= self._most and self._greeting:
+            next(iter(self._greeting)).evict(full)  # who says nothing can't keep out those that would say hello
         if len(self._links) >= self._most:
-            return f"{self._most} connections are open ([limits] connections)"
+            return full
         if not is_near(link.host) and self._per_peer[link.host] >= self._most_per_peer:
             return f"{self._most_per_peer} connections of {link.host} are open ([limits] connections_per_peer)"
         self._links.add(link)

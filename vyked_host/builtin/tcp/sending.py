@@ -26,7 +26,7 @@ ATTEMPTS_SHOWN: Final = 255
 class SendingLink(GreetingLink):
     """A connection to a node. `waiting`: the calls that have no answer, by id."""
 
-    __slots__ = ("_at_once", "_away", "_last", "_plain", "_request", "waiting")
+    __slots__ = ("_at_once", "_away", "_last", "_one_by_one", "_plain", "_request", "waiting")
 
     def __init__(self, env: Environment, offers: tuple[str, ...], counters: Counters) -> None:
         super().__init__(env, offers, counters)
@@ -35,6 +35,7 @@ class SendingLink(GreetingLink):
         self._away: Fault | None = None  # why no calls are taken any more
         self._request = self._connection.request
         self._at_once = 0
+        self._one_by_one = True  # the calls that began while none was under way were left alone since
         self._plain: frozenset[int] = frozenset()  # indexes of what is called without another look
 
     # ---- a call ------------------------------------------------------------------------------------------------------
@@ -55,11 +56,14 @@ class SendingLink(GreetingLink):
             packet = pack_request(size, call_id, index, caller, REQUEST, 1, int(remaining)) + body
         call.id = self._last = call_id
         waiting, entry = self.waiting, Outgoing(self, call, sink)
-        alone = not waiting
-        waiting[call_id] = entry
-        if alone:
+        if waiting:
+            waiting[call_id], self._one_by_one = entry, False
+            self._emit(packet)
+        elif self._one_by_one:
+            waiting[call_id] = entry
             self._emit_last(packet)
-        else:
+        else:  # the first of several, as before: alone it would part with them for good
+            waiting[call_id], self._one_by_one = entry, True
             self._emit(packet)
         return entry
 

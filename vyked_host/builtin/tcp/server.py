@@ -77,10 +77,11 @@ class ServerLink(AnsweringLink):
         else:
             self._turn_away(self._exposed.host().reject("draining", why))
 
-    def evict(self) -> None:
-        """Others need the place of this one, which never introduced itself."""
+    def evict(self, why: str) -> None:
+        """Others need the place of this one, which has not introduced itself; it may be about to, so it is told."""
         self._counters.hello_timeouts += 1
-        self.cut("it did not introduce itself, and others need its place")
+        self._exposed.forget(self)
+        self._turn_away(self._exposed.host().reject("busy", why))
 
     def tell(self, surface: Surface) -> None:
         """The endpoints changed."""

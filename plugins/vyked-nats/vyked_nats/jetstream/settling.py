@@ -17,8 +17,12 @@ from vyked_host.contracts import Clock, Patience
 
 from ..connection import publication
 from ..line import Line, NoAnswer
-from ..message import Message
+from ..message import STATUS, Message
+from .api import NO_RESPONDERS
 from .past import Loss
+
+AGAIN_S = 0.1
+"""Until what nobody took is said again: a consumer that changes its place, or is made anew, hears nothing meanwhile."""
 
 Told = asyncio.Future[None]
 
@@ -52,6 +56,7 @@ class Settling:
         self._number = 0
         self._patience = Patience[Told](clock.now, clock.at, ack_wait_s, self._not_told)
         self._losses: list[Loss] = []
+        self._untaken: list[tuple[str, _Word]] = []
         self._is_due = self._closed = False
 
     def say(self, consumer: str, subject: str, payload: bytes, until: float = float("inf")) -> Told:
@@ -109,13 +114,28 @@ class Settling:
             if word.told.done():
                 continue
             if isinstance(answer, Message):
-                word.told.set_result(None)
+                if answer.headers.get(STATUS) == str(NO_RESPONDERS):
+                    self._not_taken(consumer, word)
+                else:
+                    word.told.set_result(None)
             elif answer.denied:
                 _fail(word.told, PermissionDenied(answer.cause, executed="not_executed"))
             elif now < word.until and not self._closed:
                 self._put(consumer, word)
             else:
                 _fail(word.told, Unavailable(f"{answer.cause}: the event comes again", executed="unknown"))
+
+    def _not_taken(self, consumer: str, word: _Word) -> None:
+        """There is no such consumer at present. Whoever waits is told so when the ack wait is over."""
+        if not self._untaken:
+            asyncio.get_running_loop().call_later(AGAIN_S, self._say_again)
+        self._untaken.append((consumer, word))
+
+    def _say_again(self) -> None:
+        untaken, self._untaken = self._untaken, []
+        for consumer, word in untaken:
+            if not word.told.done():
+                self._put(consumer, word)
 
     def _not_told(self, late: list[Told]) -> None:
         """The ack wait is over for these. What has not gone out yet is said all the same when there is a connection."""

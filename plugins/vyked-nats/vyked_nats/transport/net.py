@@ -27,6 +27,10 @@ SCHEME = "nats:"
 PROBES = 4
 """How often within ``[timing] ping`` it is asked whether the other end of a link is there."""
 MOST_PROBE_S = 1.0
+AGAIN_S = 0.05
+"""Between two questions to a host that is not back yet."""
+LONGER = 2.0
+"""A host's last wait for its servers is no longer than so many times that they were away: waits grow by 1.6 (`keeper`)."""
 NO_TLS = (
     "[security.tls] can't be used over subjects, which have no host names: use tls:// for the NATS servers and [security] secret, "
     "or leave this transport out"
@@ -91,6 +95,9 @@ class SubjectNet:
         self._links: dict[str, SubjectLink] = {}
         self._listening: list[SubjectServer] = []
         self._dialling = 0
+        self._was_away = f"{servers.place}: not connected yet"
+        self._left_at: float | None = None
+        self._settled_at = 0.0
         self._forget_probe: Callable[[], None] | None = None
 
     @property
@@ -126,19 +133,30 @@ class SubjectNet:
             raise OSError(NO_TLS)
         self._dialling += 1
         try:
-            line = await self._connected()
-            own = self._own()
-            answer: asyncio.Future[Message | NoAnswer] = asyncio.get_running_loop().create_future()
-            line.ask(uri.removeprefix(SCHEME), OPEN + own.encode(), partial(_answered, answer))
-            found = await answer
-            if isinstance(found, NoAnswer):
-                raise ConnectionAbortedError(found.cause)
-            if is_unheard(found) or not found.reply:
-                raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens there")
-            self._made(line, own, found.reply, "").start(link())
+            while not await self._linked(uri.removeprefix(SCHEME), link):
+                pass  # the next waits for a connection, or has waited for the other end
         finally:
             self._dialling -= 1
             self._release()
+
+    async def _linked(self, subject: str, link: Accept) -> bool:
+        """Ask once; False: it is to be asked again, for who listens there may have lost the servers as this host did. Raises OSError."""
+        line = await self._connected()
+        own = self._own()
+        answer: asyncio.Future[Message | NoAnswer] = asyncio.get_running_loop().create_future()
+        line.ask(subject, OPEN + own.encode(), partial(_answered, answer))
+        found = await answer
+        if isinstance(found, NoAnswer):
+            if found.denied:
+                raise ConnectionAbortedError(found.cause)
+            return False
+        if is_unheard(found) or not found.reply:
+            if self._is_settled():
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens there")
+            await asyncio.sleep(AGAIN_S)
+            return False
+        self._made(line, own, found.reply, "").start(link())
+        return True
 
     # ---- links -----------------------------------------------------------------------------------------------------------
     def _own(self) -> str:
@@ -189,18 +207,30 @@ class SubjectNet:
         if self._links:
             self._probe_soon()
 
+    # ---- is it this end? ------------------------------------------------------------------------------------------------
+    @property
+    def away(self) -> str:
+        """Why nobody can be judged who was asked for now: this host has no connection, or has it back only now; "" otherwise."""
+        if self._line is None:
+            return f"no connection: {self._keeper.away if self._keeper is not None else self._was_away}"
+        return "" if self._is_settled() else "this host has its connection back, and that one not yet"
+
+    def _is_settled(self) -> bool:
+        """May all that lost the servers when this host did be expected to be connected again?"""
+        return self._env.clock.now() >= self._settled_at
+
     # ---- the connection --------------------------------------------------------------------------------------------------
     async def _connected(self) -> Line:
         if self._keeper is None:
-            self._keeper = Keeper(
+            keeper = self._keeper = Keeper(
                 f"transport {self._env.name}",
                 self._servers,
                 self._env,
                 joined=self._joined,
-                left=self._left,
+                left=lambda cause: self._left(keeper, cause),
                 told=_ignore,
             )
-            self._keeper.begin()
+            keeper.begin()
         while self._line is None:
             self._came.clear()
             await self._came.wait()
@@ -208,6 +238,10 @@ class SubjectNet:
 
     def _joined(self, line: Line) -> None:
         self._line, self._inbox = line, line.client.new_inbox()
+        if self._left_at is not None:
+            now, timing = self._env.clock.now(), self._env.timing
+            self._settled_at = now + min(timing.ping, LONGER * (now - self._left_at)) + timing.dial
+            self._left_at = None
         line.client.subscribe(f"{self._inbox}.*", self._heard)
         for server in self._listening:
             line.send(partial(self._served, server))
@@ -217,8 +251,11 @@ class SubjectNet:
         if server.is_serving():
             server.handle = client.subscribe(server.subject, partial(self._opened, server))
 
-    def _left(self, cause: str) -> None:
+    def _left(self, keeper: Keeper, cause: str) -> None:
+        if keeper is not self._keeper:  # nobody needed it any more
+            return
         self._line = None
+        self._left_at = self._env.clock.now()
         for link in list(self._links.values()):
             link.lost(ConnectionResetError(cause))
 
@@ -238,6 +275,7 @@ class SubjectNet:
         if not (self._links or self._listening or self._dialling) and self._keeper is not None:
             keeper, self._keeper = self._keeper, None
             line, self._line = self._line, None
+            self._was_away, self._left_at = keeper.away, None
             self._env.tasks(self._ended(keeper, line), f"nats: end of transport {self._env.name}")
 
     async def _ended(self, keeper: Keeper, line: Line | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vyked_host import NotFound
+from vyked_host import NotConnected, NotFound, Unavailable
 from vyked_host.contracts import Address, Calls, Channel, Environment, Listener, Provider, Surface, Transport
 
 from ..options import TransportOptions
@@ -37,8 +37,15 @@ class NatsTransport(Transport):
         return NatsListener(await self._native.serve(calls, surface), self._net.subject)
 
     async def dial(self, address: Address, *, deadline: float) -> Channel:
-        """Connect and say hello. Raises Unavailable (`not_sent`), NotSupported, Unauthenticated, PermissionDenied."""
-        return await self._native.dial(address, deadline=deadline)
+        """Connect and say hello. Raises Unavailable (`not_sent`), NotConnected while this host has no connection to the servers or its
+        peers may be on their way back to them, NotSupported, Unauthenticated, PermissionDenied."""
+        try:
+            return await self._native.dial(address, deadline=deadline)
+        except Unavailable as error:
+            # whoever refuses (a subclass) answers: it is there
+            if type(error) is not Unavailable or not (away := self._net.away):
+                raise
+            raise NotConnected(f"{address.uri}: {away}", executed="not_sent") from error
 
 
 class NatsListener(Listener):

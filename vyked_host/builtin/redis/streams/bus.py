@@ -62,7 +62,7 @@ class StreamsBus(PubSub, DeadLetters, KnowsGroups, KnowsLag, EndsGroups):
         self._lately_s = 2 * max(1.0, self._read_s) + env.timing.pong
         self._publishing = Keeper("bus, publishing", server, env, self._speak, joined=_ignore, left=_ignore)
         self._outbox = Outbox(
-            options.outbox, env.clock, self._publishing.wake, self._away, server.words, RIGHTS, "pubsub.redis-streams"
+            options.outbox, env.clock, self._publishing.hurry, self._away, server.words, RIGHTS, "pubsub.redis-streams"
         )
         self._settling = Keeper("bus, settling", server, env, self._settle, joined=_ignore, left=_ignore)
         self._errands = Errands(self._settling.wake)
