@@ -151,9 +151,10 @@ def _counted(settings: Settings, variant: str) -> dict[str, list[Cost]]:
         switches = is_up.result(30)
         try:
             _run(_load(ours, settings, client, switches))
-        finally:
+        except BaseException:
             switches.begin()
             switches.end()
+            raise
         served.result()
     return dict(zip(HALVES, (server.costs(settings.calls), client.costs(settings.calls)), strict=True))
 

@@ -46,7 +46,7 @@ ON_THE_PATH = (
     "vyked_host/routing/*.py",
 )
 PER_MESSAGE = {
-    "dispatch", "respond", "_respond", "fail", "_fail", "item", "end", "credit", "cancel", "run", "call", "proceed",
+    "dispatch", "respond", "_respond", "answered", "fail", "_fail", "item", "end", "credit", "cancel", "run", "call", "proceed",
     "_attempt", "data_received", "receive_data", "next_event", "send", "feed", "decode", "encode", "choose", "observed",
     "__anext__", "publish",
 }  # fmt: skip

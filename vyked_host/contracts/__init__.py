@@ -43,6 +43,7 @@ from .kinds import (
     Anew,
     Authenticator,
     Balancer,
+    CallWatch,
     Candidate,
     Codec,
     Consumer,
@@ -60,12 +61,13 @@ from .kinds import (
     ResultStore,
     Serializer,
     Taken,
+    WatchesCalls,
 )
 from .provider import SPI_VERSION, NoOptions, Provider
 from .trust import Trust
 
 __all__ = [
-    "ABANDONED_S", "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Abandonment", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "Calls", "Candidate", "Change",
+    "ABANDONED_S", "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Abandonment", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "CallWatch", "Calls", "Candidate", "Change",
     "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
@@ -73,6 +75,6 @@ __all__ = [
     "NoOptions", "NodeRecord", "ObservesOutcomes", "Patience", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
     "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
     "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Unfit", "Value",
-    "Verdict", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",
+    "Verdict", "WatchesCalls", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",
     "queue_group", "queue_refusal", "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

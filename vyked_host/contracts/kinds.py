@@ -240,6 +240,27 @@ class Middleware(Protocol):
         ...
 
 
+class CallWatch(Protocol):
+    """What hears how calls of one endpoint end. `slow_s`: of those that go well it hears where they took so many seconds."""
+
+    slow_s: float
+
+    def ended(self, arguments: Any, elapsed_s: float, error: BaseException | None) -> None:
+        """A call has ended, `elapsed_s` after its handler was begun; `error` is what the handler raised, or its result. It runs in the
+        context of the call, and must not block."""
+        ...
+
+
+@runtime_checkable
+class WatchesCalls(Protocol):
+    """A :class:`Middleware` that only looks at how calls end, as the access log does. As the outermost one around a handler with one answer
+    it is told, and wraps nothing: the host takes the time of each call anyway. Elsewhere it wraps."""
+
+    def watch(self, endpoint: EndpointDescription, side: Literal["server"]) -> CallWatch | None:
+        """What hears of calls of `endpoint`; None where there is nothing to hear of."""
+        ...
+
+
 class Authenticator(Protocol):
     """Says who a peer is. Its answer is final: who wants the identity that a connection proved returns `peer.identity`."""
 

@@ -11,8 +11,9 @@ A task is made current where asyncio itself does it: 3.11 has one table for its 
 from __future__ import annotations
 
 import asyncio
+import math
 from asyncio.tasks import _current_tasks  # type: ignore[attr-defined]  # of 3.11
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from sys import getrefcount
 from typing import Any
@@ -22,27 +23,36 @@ from .turns import ENDED, Run, state
 
 
 class Ahead:
-    """Of one loop."""
+    """Of one loop. Where so many are in their first step, each within that of another, that `most` tasks are in use, the next one is
+    begun `otherwise`."""
 
-    __slots__ = ("_loop", "spares")
+    __slots__ = ("_loop", "_otherwise", "left", "spares")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, most: float = math.inf, otherwise: Callable[[Run], None] | None = None
+    ) -> None:  # fmt: skip
+        self._loop, self._otherwise = loop, otherwise
+        self.left = most
+        """Tasks that may be made beside those that are there."""
         self.spares: list[Spare] = []
         """Whose tasks have not begun, the one that was used last at the end."""
 
     def start(self, run: Run) -> None:
         """Take its first step."""
         loop, spares = self._loop, self.spares
-        spare = spares.pop() if spares else Spare(self, loop)
+        if spares:
+            spare = spares.pop()
+        elif self.left > 0:
+            self.left -= 1
+            spare = Spare(self, loop)
+        else:
+            assert self._otherwise is not None  # without one there is no end of tasks
+            self._otherwise(run)
+            return
         task, context = spare.task, spare.context
         if (
-            getrefcount(task),
-            getweakrefcount(task),
-            len(context) < 2,
-            state(task),
-            task.get_name(),
-        ) != spare.untouched:
+            getrefcount(task), getweakrefcount(task), len(context) < 2, state(task), task.get_name()
+        ) != spare.untouched:  # fmt: skip
             spare = Spare(self, loop)  # nobody else meets what was left behind: that task ends in the next turn
             task, context = spare.task, spare.context
         body, caller = run.run(), _current_tasks.get(loop)
@@ -50,13 +60,15 @@ class Ahead:
         try:
             awaited = context.run(next, body.__await__(), ENDED)  # no StopIteration is made this way
         except BaseException as error:  # noqa: BLE001 - its task's, which raises it
-            spare.error = error
+            spare.rest.error = error
+            self.left += 1
             del spare, task, run, body  # as in turns
         else:
             if awaited is ENDED:
                 spares.append(spare)
             else:
-                spare.keep(body, awaited)
+                self.left += 1
+                spare.rest.keep(body, awaited)
                 run.started(task)
         finally:
             if caller is None:
@@ -65,22 +77,29 @@ class Ahead:
                 _current_tasks[loop] = caller
 
 
-class Spare(Coroutine[Any, Any, None]):
-    """The coroutine of a task that has not begun: nothing, an `error`, or the rest of a body whose first step was taken."""
+class Spare:
+    """A task that has not begun, and what tells whether a handler left anything in it (:data:`turns.state`), put together where it is
+    asked for: within another function the count of references is another one."""
 
-    __slots__ = ("_awaited", "_begun", "_body", "_of", "_waits", "context", "error", "task", "untouched")
+    __slots__ = ("context", "rest", "task", "untouched")
 
     def __init__(self, of: Ahead, loop: asyncio.AbstractEventLoop) -> None:
-        self._of, self._begun, self._waits = of, False, False
+        self.context, self.rest = Context(), Rest(of, self)
+        task = self.task = asyncio.Task(self.rest, loop=loop, context=self.context)
+        self.untouched = (getrefcount(task), getweakrefcount(task), True, state(task), task.get_name())
+
+
+class Rest(Coroutine[Any, Any, None]):
+    """The coroutine of such a task: nothing, an `error`, or the rest of a body whose first step was taken."""
+
+    __slots__ = ("_awaited", "_body", "_of", "_spare", "_waits", "error")
+
+    def __init__(self, of: Ahead, spare: Spare) -> None:
+        self._of, self._waits = of, False
+        self._spare: Spare | None = spare
         self._body: Any = None
         self._awaited: Any = None
         self.error: BaseException | None = None
-        self.context = Context()
-        self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop, context=self.context)
-        task = self.task
-        self.untouched = (getrefcount(task), getweakrefcount(task), True, state(task), task.get_name())
-        """What tells whether a handler left anything in the task (:data:`turns.state`), put together where it is asked for: within
-        another function the count of references is another one."""
 
     def keep(self, body: Coroutine[Any, Any, None], awaited: Any) -> None:
         """The task is that of `body`, which waits for `awaited`; others may come to wait for the same before the task begins."""
@@ -99,7 +118,7 @@ class Spare(Coroutine[Any, Any, None]):
 
     def send(self, value: Any) -> Any:
         """A step of the task."""
-        if self._begun:
+        if self._spare is None:
             return self._body.send(value)
         self._begin()
         if self._body is not None:
@@ -113,7 +132,7 @@ class Spare(Coroutine[Any, Any, None]):
 
     def throw(self, error: Any, *_rest: Any) -> Any:
         """A step of the task, which was cancelled, or waited for what failed."""
-        if not self._begun:
+        if self._spare is not None:
             self._begin()
             if self._waits and self._awaited.cancel(*error.args):
                 return self._wait()  # as `Task.cancel` does it: what was waited for is cancelled, and tells
@@ -128,10 +147,10 @@ class Spare(Coroutine[Any, Any, None]):
             self._body.close()
 
     def _begin(self) -> None:
-        self._begun = True
-        if self in self._of.spares:
-            self._of.spares.remove(self)
-        del self.task, self.context, self.untouched  # the task has this: a ring
+        spare, self._spare = self._spare, None  # its task has this: a ring
+        if spare in self._of.spares:
+            self._of.spares.remove(spare)
+            self._of.left += 1
 
     def _wait(self) -> Any:
         awaited, self._awaited = self._awaited, None

@@ -34,13 +34,13 @@ async def race(attempts: Attempts, arguments: Any, options: CallOptions, after_s
     """The call, and after `after_s` seconds once more at another instance, where there is one and the budget has room."""
     tried, until = Tried(), attempts.deadline(options)
     name, spawn = f"call of {attempts.endpoint.path}", attempts.client.tasks.spawn
-    running = [spawn(attempts.call(arguments, None, options, tried), name)]
+    running = [spawn(attempts.beside(arguments, options, tried), name)]
     try:
         await asyncio.wait(running, timeout=after_s)
         left = until - attempts.client.clock.now()
         if not running[0].done() and left > 0 and attempts.may_double(tried):
             second = msgspec.structs.replace(options, timeout=left)
-            running.append(spawn(attempts.call(arguments, None, second, tried), name))
+            running.append(spawn(attempts.beside(arguments, second, tried), name))
         return (await _first_answer(running)).result()
     finally:
         tried.is_over, tried.doubt = True, None

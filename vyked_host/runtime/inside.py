@@ -26,9 +26,9 @@ class Come(Run, Protocol):
 
 
 class Inside:
-    """Of one loop. `at_once` begins a call now, `in_turn` in the next turn."""
+    """Of one loop. `at_once` begins a call now, within the first steps of at most `DEEPEST` others, and `in_turn` in the next turn."""
 
-    __slots__ = ("_in_turn", "_is_armed", "_loop", "at_once", "deep", "until")
+    __slots__ = ("_in_turn", "_is_armed", "_loop", "at_once", "until")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None]
@@ -37,19 +37,13 @@ class Inside:
         self._is_armed = False
         self.until = -math.inf
         """From then on it has to be asked whether this turn `has_room`."""
-        self.deep = 0
-        """Calls that are in their first step."""
 
     def start(self, run: Come) -> None:
         """Begin it."""
-        if (run.began >= self.until and not self.has_room(run.began)) or self.deep >= DEEPEST:
+        if run.began >= self.until and not self.has_room(run.began):
             self._in_turn(run)
-            return
-        self.deep += 1
-        try:
+        else:
             self.at_once(run)
-        finally:
-            self.deep -= 1
 
     def has_room(self, now: float) -> bool:
         """May a call that comes at `now`, which is not before `until`, begin in this turn of the loop? It may where it is the first."""

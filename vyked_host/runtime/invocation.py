@@ -87,16 +87,21 @@ class Invocation(msgspec.Struct, eq=False):
         try:
             result = await route.proceed(self.arguments)
             if result.__class__ is not route.result_class:
-                result = self._checked(result)
+                result = route.checked(result)
             body = self.codecs.encode(result)
+            ends = now()
+            if ends - begins >= route.told_s:
+                route.tell(self.arguments, ends - begins)
         except BaseException as error:
-            if self._ended_by(error):
+            if route.watch is not None:
+                self.failed(error, now() - begins)
+            if self.ended_by(error):
                 raise
         else:
             if self.ended:
                 return
-            self.ended = True  # from here on as in `_respond`, for each call that goes well
-            took_s = now() - self.began
+            self.ended = True  # from here on as in `answered`, for each call that goes well
+            took_s = ends - self.began
             if self.task is not None:
                 self._has_waited(took_s - self.in_line_s)
             del dispatcher.running[self]
@@ -148,7 +153,7 @@ class Invocation(msgspec.Struct, eq=False):
         if not self.ended:
             self._fail(msgspec.structs.replace(self.reason or self._cancelled(), executed="not_executed"))
 
-    def _ended_by(self, error: BaseException) -> bool:
+    def ended_by(self, error: BaseException) -> bool:
         """Whatever a handler raises becomes its caller's fault, SystemExit too. True: it goes on from here, as what a person
         (Ctrl-C) or the interpreter wants, or as the task's own cancellation."""
         if isinstance(error, asyncio.CancelledError):
@@ -161,15 +166,17 @@ class Invocation(msgspec.Struct, eq=False):
         self._fail(self._fault(error), raised_at(error))
         return isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
+    def failed(self, error: BaseException, elapsed_s: float) -> None:
+        """Its handler has failed: whoever watches hears of it. That he fails too changes nothing for the caller."""
+        try:
+            self.route.tell(self.arguments, elapsed_s, error)
+        except Exception:
+            self.dispatcher.log.exception("what watches the calls of %s failed", self.route.endpoint.path)
+
     def _cancelled(self) -> Fault:
         """Nobody asked for it: the handler cancelled itself, or waited for something that was cancelled."""
         text = f"{self.route.endpoint.path} was cancelled by its own host"
         return Fault(code="CANCELLED", message=text, executed="executed")
-
-    def _checked(self, result: Any) -> Any:
-        if result.__class__ is self.route.result_class or not self.route.checks:
-            return result
-        return msgspec.convert(result, self.route.endpoint.result, from_attributes=False)
 
     def _fault(self, error: BaseException) -> Fault:
         if find_declared(error, self.route.declared):
@@ -181,7 +188,8 @@ class Invocation(msgspec.Struct, eq=False):
             return invalid_fault(self.route.endpoint, cast(Exception, error))
         return internal_fault(self.route.endpoint, error, self.dispatcher.log)
 
-    def _respond(self, body: Any) -> None:
+    def answered(self, body: Any) -> None:
+        """The handler has given its result."""
         if not self.ended:
             now = self.dispatcher.now
             took_s = now() - self.began

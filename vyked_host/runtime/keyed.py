@@ -72,7 +72,7 @@ class KeyedInvocation(Invocation, eq=False):
 
     def checked(self, result: Any) -> Any:
         """The result, converted to what the endpoint says it gives. Raises msgspec.ValidationError."""
-        return self._checked(result)
+        return self.route.checked(result)
 
     def _fault(self, error: BaseException) -> Fault:
         if self.given is not None and self.given[0] is error:

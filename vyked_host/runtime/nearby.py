@@ -13,15 +13,15 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import astuple
 
 from ..errors import VykedError
-from ..model.message import Call
+from ..model.message import Call, Fault
 from ..service.clients import CallOptions
 from ..service.context import CURRENT, Context
 from .answers import Answer
 from .codecs import AS_IS, exact_classes
-from .inside import DEEPEST
 from .instances import Instance
 from .invocation import Invocation
 from .links import OBJECT, LocalChannel
@@ -34,23 +34,24 @@ if TYPE_CHECKING:
     from .inside import Inside
 
 _NOBODY: Any = object()
-"""The sink of a call for whose outcome nothing waits: its caller is in the midst of the step that begins it. And the instance of an
-endpoint that is not composed."""
+"""The instance of an endpoint that is not composed."""
+_PENDING: Any = object()
+"""The result of a call that has none."""
 
 
 class Nearby:
     """One endpoint as one client calls it while its service is in this process; as `attempts` do while it is not."""
 
     __slots__ = (
-        "_at_once", "_caller", "_classes", "_codecs", "_counters", "_encode", "_index", "_inside", "_limit", "_new_id",
-        "_pacing", "_route", "_running", "_seen", "_target", "_timeout", "_waiting", "attempts", "deliver",
-        "dispatcher", "instance", "now", "observer", "served", "tally",
+        "_at_once", "_caller", "_classes", "_codecs", "_counters", "_dispatcher", "_encode", "_index", "_inside", "_limit", "_new_id",
+        "_observer", "_pacing", "_running", "_seen", "_served", "_tally", "_target", "_timeout", "_waiting", "attempts",
+        "deliver", "instance", "now", "route", "seconds",
     )  # fmt: skip
 
     def __init__(self, attempts: Attempts, dispatcher: Dispatcher, inside: Inside) -> None:
         client = attempts.client
-        self.attempts, self.dispatcher, self._inside, self._at_once = attempts, dispatcher, inside, inside.at_once
-        self._target, self.now, self.observer = client.target, client.clock.now, client.observer
+        self.attempts, self._dispatcher, self._inside, self._at_once = attempts, dispatcher, inside, inside.at_once
+        self._target, self.now, self._observer = client.target, client.clock.now, client.observer
         self._counters, self._caller = attempts.counters, client.caller
         self._running, self._pacing = dispatcher.running, dispatcher.pacing
         self._waiting, self._limit = client.pending.waiting, client.pending.limit
@@ -63,12 +64,11 @@ class Nearby:
         if (
             options is not None
             or self._target.near is not self.instance
-            or not self._route.is_near
+            or not self.route.is_near
             or (self._running and len(self._running) >= self._pacing.room)
             or (self._waiting and len(self._waiting) >= self._limit)
             or (now >= inside.until and not inside.has_room(now))
-            or inside.deep >= DEEPEST
-            or (tuple(map(type, astuple(body))) != self._classes and (body := self._copied(body)) is None)
+            or ([*map(type, astuple(body))] != self._classes and (body := self._copied(body)) is None)
         ):
             return await self._otherwise(arguments, options)
         deadline, metadata, outer = now + self._timeout, None, CURRENT.get(None)
@@ -77,21 +77,21 @@ class Nearby:
             if deadline - now < LEAST_S:
                 return await self._otherwise(arguments, options)
         call = Call(self._new_id(), self._index, OBJECT, body, deadline, metadata=metadata, caller=self._caller)
-        near = NearCall(self.dispatcher, self._route, self._codecs, call, body, _NOBODY, now, None, nearby=self)
-        self.served.in_flight += 1
-        inside.deep += 1
+        step, served = FirstStep(self, call, body, now), self._served
+        served.in_flight += 1
         try:
-            self._at_once(near)
+            self._at_once(step)
         except BaseException:  # what ends the program, where its task does not keep it
-            if near.answer is not None:
-                self.attempts.given_up(near.answer)
+            if step.beyond is not None:
+                self.attempts.given_up(step.beyond.answer)
             raise
-        finally:
-            inside.deep -= 1
-        if near.answer is None:
-            return near.result
-        rest = self.attempts.going_on(call, arguments, near.answer)
-        del near  # an error leads to this frame, and is kept by what waited for it: a ring
+        if (result := step.result) is not _PENDING:
+            served.in_flight -= 1
+            if len(self.seconds) >= BATCH or self._observer is not None or self.instance.failures:
+                self._succeeded(self.seconds[-1])
+            return result
+        rest = self.attempts.going_on(call, arguments, step.goes_on().answer)
+        del step  # an error leads to this frame, and is kept by what waited for it: a ring
         return await rest
 
     def _copied(self, arguments: Any) -> Any | None:
@@ -119,86 +119,120 @@ class Nearby:
             index, codec = way.agreed(way.channel, endpoint)
         except VykedError:  # the call says what is wrong
             return False
-        route = self.dispatcher.route(index)
+        route = self._dispatcher.route(index)
         timeout = min(self.attempts.timeout, route.timeout_s or math.inf)
         if codec != OBJECT or route.invocation is not Invocation or timeout < LEAST_S:
             return False
         codecs = self.attempts.codecs_of(OBJECT)
-        self._classes, self._encode = exact_classes(endpoint.arguments), codecs.encode
+        classes = exact_classes(endpoint.arguments)
+        self._classes, self._encode = None if classes is None else [*classes], codecs.encode
         self.deliver = codecs.decode if codecs.decode != AS_IS.encode else None
-        self._route, self._codecs, self.served, self._index = route, route.codecs[OBJECT], route.counters, index
-        self.tally = self._counters.together(route.counters)
+        self.route, self._codecs, self._served, self._index = route, route.codecs[OBJECT], route.counters, index
+        self._tally = self._counters.together(route.counters)
+        self.seconds = self._tally.seconds
         self._new_id, self._timeout, self.instance = way.channel.new_id, timeout, instance
         return True
 
-    def succeeded(self, elapsed_s: float) -> None:
+    def _succeeded(self, elapsed_s: float) -> None:
         """A call was answered: count it with those before, and tell who wants to know."""
-        if len(self.tally.seconds) >= BATCH:
-            self.tally.fold()
-        if self.observer is not None:
-            self.observer.observed(self.instance, None, elapsed_s)
+        if len(self.seconds) >= BATCH:
+            self._tally.fold()
+        if self._observer is not None:
+            self._observer.observed(self.instance, None, elapsed_s)
         self.instance.failures = 0
 
-    def answer(self, near: NearCall) -> Answer:
-        """What waits for the outcome of `near`, which did not come within its first step, as for that of any other call."""
-        instance, client = self.instance, self.attempts.client
+    def beyond(self, step: FirstStep) -> NearCall:
+        """`step` as a call that has its places in the tables of those that wait and run."""
+        instance, client, call = self.instance, self.attempts.client, step.call
         answer = Answer(
             self.attempts.endpoint, instance, self.attempts.codecs_of(OBJECT).decode,
-            asyncio.get_running_loop().create_future(), near.began, near.call.deadline, near,
+            asyncio.get_running_loop().create_future(), step.began, call.deadline,
         )  # fmt: skip
+        found = NearCall(
+            self._dispatcher, self.route, self._codecs, call, step.arguments, answer, step.began, None, answer=answer
+        )
+        answer.running = found
         client.pending.keep(answer)
         instance.in_flight += 1
-        self.dispatcher.let_in(near)
-        return answer
+        self._dispatcher.let_in(found)
+        return found
 
 
-class NearCall(Invocation, eq=False, kw_only=True):
-    """A call whose first step is part of its caller's. `answer`: what waits for its outcome since it suspended, or failed."""
+class FirstStep(msgspec.Struct, eq=False):
+    """A call whose first step is part of its caller's. `result`: of one that ended within it; `beyond`: what it is since it suspended,
+    failed, or was put off."""
 
     nearby: Nearby
-    result: Any = None
-    answer: Answer | None = None
+    call: Call
+    arguments: Any
+    began: float
+    result: Any = _PENDING
+    beyond: NearCall | None = None
 
     async def run(self) -> None:
         """The body of the task."""
-        route, nearby = self.route, self.nearby
+        nearby = self.nearby
+        route = nearby.route
         CURRENT.set(Context(self.call, route.endpoint, nearby.now))
         try:
             result = await route.proceed(self.arguments)
             if result.__class__ is not route.result_class:
-                result = self._checked(result)
+                result = route.checked(result)
+            elapsed_s = nearby.now() - self.began
+            if elapsed_s >= route.told_s:
+                route.tell(self.arguments, elapsed_s)
+            if nearby.deliver is not None:
+                result = self._delivered(result, nearby.deliver)
         except BaseException as error:
-            self._awaited()
-            if self._ended_by(error):
+            beyond = self.goes_on()
+            if route.watch is not None:
+                beyond.failed(error, nearby.now() - self.began)
+            if beyond.ended_by(error):
                 raise
         else:
-            self.result = result
-            if self.answer is not None or (nearby.deliver is not None and not self._fits(nearby.deliver)):
-                self._respond(result)
-                return
-            self.ended = True
-            nearby.served.in_flight -= 1
-            elapsed = nearby.now() - self.began
-            seconds = nearby.tally.seconds
-            seconds.append(elapsed)
-            if len(seconds) >= BATCH or nearby.observer is not None or nearby.instance.failures:
-                nearby.succeeded(elapsed)
+            if self.beyond is None:
+                self.result = result
+                nearby.seconds.append(elapsed_s)
+            else:
+                self.beyond.answered(result)
+
+    def _delivered(self, result: Any, deliver: Callable[[Any], Any]) -> Any:
+        """The result as this side expects it. Where it is of another type its caller hears so as of any other call, in which what
+        waits for it looks at it."""
+        try:
+            return deliver(result) if self.beyond is None else result
+        except (ValueError, TypeError):
+            self.goes_on()
+            return result
+
+    def goes_on(self) -> NearCall:
+        """From now on it is a call as any other."""
+        if self.beyond is None:
+            self.beyond = self.nearby.beyond(self)
+        return self.beyond
+
+    # ---- turns.Run -------------------------------------------------------------------------------------------------
+    @property
+    def ended(self) -> bool:
+        """Is it over, within its first step?"""
+        return self.result is not _PENDING
+
+    @property
+    def reason(self) -> Fault | None:
+        """Why it was cancelled."""
+        return self.beyond.reason if self.beyond is not None else None
 
     def started(self, task: asyncio.Task[None]) -> None:
         """It suspended."""
-        self._awaited()
-        super().started(task)
+        self.goes_on().started(task)
 
-    def _fits(self, deliver: Callable[[Any], Any]) -> bool:
-        """Is the result of the type that this side expects? Where it is not, its caller hears so as of any other call."""
-        try:
-            self.result = deliver(self.result)
-        except (ValueError, TypeError):
-            self._awaited()
-            return False
-        return True
+    def abandoned(self, task: asyncio.Task[None]) -> None:
+        """Its task is over."""
+        if not self.ended:
+            self.goes_on().abandoned(task)
 
-    def _awaited(self) -> Answer:
-        if self.answer is None:
-            self.sink = self.answer = self.nearby.answer(self)
-        return self.answer
+
+class NearCall(Invocation, eq=False, kw_only=True):
+    """What a :class:`FirstStep` goes on as. `answer`: what waits for its outcome."""
+
+    answer: Answer

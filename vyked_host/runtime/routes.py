@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from typing import Any, Literal
 
-from ..contracts import Codec, Middleware, Proceed
+import msgspec
+
+from ..contracts import CallWatch, Codec, Middleware, Proceed, WatchesCalls
 from ..model.description import DeclaredError, EndpointDescription, Kind
 from ..routing.concurrency import Pace
 from .codecs import AS_IS, Codecs
@@ -36,6 +39,14 @@ def compose(
     return proceed
 
 
+def watched(
+    endpoint: EndpointDescription, chain: Sequence[Middleware]
+) -> tuple[CallWatch | None, Sequence[Middleware]]:  # fmt: skip
+    """What hears how calls of `endpoint` end, where the outermost of `chain` only wants to hear it; and those that wrap."""
+    first = chain[0] if chain else None
+    return (first.watch(endpoint, "server"), chain[1:]) if isinstance(first, WatchesCalls) else (None, chain)
+
+
 class BoundCodecs:
     """The codecs of one endpoint under one serializer name."""
 
@@ -47,10 +58,11 @@ class BoundCodecs:
 
 class Route:
     """What the dispatcher needs of one endpoint. `open` turns False while its service waits or drains; `examined`: not every call
-    that comes is run even then; `is_plain`: it is open, and nothing about its calls has to be looked at; `is_near`: nor about those from this process."""
+    that comes is run even then; `is_plain`: it is open, and nothing about its calls has to be looked at; `is_near`: nor about those from this process.
+    `watch` hears how its calls end, of those that go well where they took `told_s` seconds."""
 
     __slots__ = (
-        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_near", "is_plain", "limit", "pace", "proceed", "result_class", "seconds", "streams", "timeout_s",
+        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_near", "is_plain", "limit", "pace", "proceed", "result_class", "seconds", "streams", "timeout_s", "told_s", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -71,10 +83,14 @@ class Route:
         self.invocation: type[Invocation] = Streaming if self.streams else Invocation
         if endpoint.keyed and keys is not None:
             innermost, self.invocation = keys.around(self, innermost), KeyedInvocation
+        has_one_answer = not self.streams and endpoint.kind is not Kind.WEBSOCKET
+        self.watch, chain = (
+            watched(endpoint, chain) if has_one_answer and self.invocation is Invocation else (None, chain)
+        )
+        self.told_s = self.watch.slow_s if self.watch is not None else math.inf
         self.proceed = compose(endpoint, "server", chain, innermost)
         self.codecs = bind_all(endpoint, codecs)
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
-        has_one_answer = not self.streams and endpoint.kind is not Kind.WEBSOCKET
         self.pace = Pace() if has_one_answer and endpoint.lane == "normal" else None
         self.limit, self.timeout_s = endpoint.concurrency, endpoint.timeout_s
         self.allow = endpoint.allow
@@ -94,6 +110,17 @@ class Route:
         self._open = value
         self.is_near = value and self.limit is None and self.endpoint.lane == "normal"
         self.is_plain = value and not self.examined and self.timeout_s is None
+
+    def tell(self, arguments: Any, elapsed_s: float, error: BaseException | None = None) -> None:
+        """A call has ended: whoever watches hears of it."""
+        if self.watch is not None:
+            self.watch.ended(arguments, elapsed_s, error)
+
+    def checked(self, result: Any) -> Any:
+        """`result`, where it is of the type that was declared. Raises msgspec.ValidationError."""
+        if result.__class__ is self.result_class or not self.checks:
+            return result
+        return msgspec.convert(result, self.endpoint.result, from_attributes=False)
 
 
 def bind_all(endpoint: EndpointDescription, codecs: Codecs) -> dict[str, BoundCodecs]:

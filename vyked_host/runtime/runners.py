@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .ahead import Ahead
-from .inside import Inside
+from .inside import DEEPEST, Inside
 from .turns import Run, Turn
 
 Start = Callable[[Run], None]
@@ -45,17 +45,47 @@ def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
 
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     """Begun at once."""
-    if sys.version_info < (3, 12):
-        return Ahead(loop).start
-    make: Any = asyncio.Task
+    return Ahead(loop).start if sys.version_info < (3, 12) else Eager(loop).start
 
-    def start(run: Run) -> None:
-        task: asyncio.Task[None] = make(run.run(), loop=loop, context=Context(), eager_start=True)
+
+def at_once(loop: asyncio.AbstractEventLoop, deepest: int, otherwise: Start) -> Start:
+    """The same, within the first steps of `deepest` others at most."""
+    if sys.version_info < (3, 12):
+        return Ahead(loop, deepest, otherwise).start
+    return Bounded(Eager(loop).start, deepest, otherwise).start
+
+
+class Eager:
+    """Tasks that begin at once, of Python itself."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._make: Any = asyncio.Task
+
+    def start(self, run: Run) -> None:
+        """Take its first step."""
+        task: asyncio.Task[None] = self._make(run.run(), loop=self._loop, context=Context(), eager_start=True)
         if not run.ended:
             task.add_done_callback(run.abandoned)
             run.started(task)
 
-    return start
+
+class Bounded:
+    """What begins at once, until `left` no more may be begun within another."""
+
+    def __init__(self, start: Start, left: int, otherwise: Start) -> None:
+        self._start, self._left, self._otherwise = start, left, otherwise
+
+    def start(self, run: Run) -> None:
+        """Begin it."""
+        if not self._left:
+            self._otherwise(run)
+            return
+        self._left -= 1
+        try:
+            self._start(run)
+        finally:
+            self._left += 1
 
 
 RUNNERS: dict[str, Callable[[asyncio.AbstractEventLoop], Start]] = {"task": by_task, "turn": by_turn, "eager": eagerly}
@@ -74,4 +104,5 @@ def inside(name: str, loop: asyncio.AbstractEventLoop) -> Inside | None:
     """The same for calls inside this process, which come one by one, each within the step of its caller; None: as the others are run."""
     if name not in ("auto", "eager"):
         return None
-    return Inside(loop, at_once=eagerly(loop), in_turn=by_turn(loop))
+    in_turn = by_turn(loop)
+    return Inside(loop, at_once=at_once(loop, DEEPEST, in_turn), in_turn=in_turn)

@@ -89,12 +89,12 @@ class Streaming(Invocation, eq=False):
         STREAMING.set(self)
         try:
             result = await self.route.proceed(self.arguments)
-            body = None if kind.streams_out else self.codecs.encode(self._checked(result))
+            body = None if kind.streams_out else self.codecs.encode(self.route.checked(result))
         except BaseException as error:
-            if self._ended_by(error):
+            if self.ended_by(error):
                 raise
         else:
-            self._respond(body)
+            self.answered(body)
 
     async def serve(self, arguments: Any) -> Any:
         """The handler from its start to the end of its stream: what middlewares wrap."""

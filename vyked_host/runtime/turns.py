@@ -31,10 +31,15 @@ Begin = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
 class Run(Protocol):
-    """One call that is to be run. `reason`: why it was cancelled."""
+    """One call that is to be run."""
 
-    ended: bool
-    reason: Fault | None
+    @property
+    def ended(self) -> bool:
+        """Is it over?"""
+
+    @property
+    def reason(self) -> Fault | None:
+        """Why it was cancelled."""
 
     def run(self) -> Coroutine[Any, Any, None]:
         """Its handler and its outcome."""

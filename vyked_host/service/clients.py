@@ -91,7 +91,7 @@ class BoundRemote(BoundEndpoint[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
         """Call it. Raises TypeError at once when the arguments don't fit the signature."""
         try:
-            arguments = self._arguments(*args, **kwargs)
+            arguments = self._arguments(*args, **kwargs) if kwargs else self._arguments(*args)
         except TypeError as error:
             raise misfit(self._endpoint, error) from None
         call = self._call

@@ -7,7 +7,6 @@ BROKEN packet, after the good ones before it; (4) our own misuse raises LocalPro
 
 from __future__ import annotations
 
-import struct
 from typing import Any, Final
 
 from ..errors import LocalProtocolError, RemoteProtocolError
@@ -29,12 +28,7 @@ from .table import table
 
 _REQUEST, _RESPONSE, _ITEM, _PIECE = packets.REQUEST, packets.RESPONSE, packets.ITEM, packets.PIECE
 _unpack, _pack = HEADER.unpack_from, HEADER.pack
-_PAIRED = struct.Struct("<IIHHHHI")  # the same header with two pairs of bytes as one number each
-_unpack_paired, pack_request = _PAIRED.unpack_from, _PAIRED.pack
-"""The header of a REQUEST with nothing beside it, for who sends many: length, call id, endpoint, caller, kind, attempt, remaining ms."""
-pack_answer = struct.Struct("<II12s").pack  # the header of a RESPONSE, likewise: length, call id, ANSWER
-ANSWER: Final = HEADER.pack(0, 0, 0, 0, _RESPONSE, 0, 0, 0, 0)[8:]
-_ATTEMPTS: Final = 255
+_unpack_paired, _ATTEMPTS, _BESIDE = packets.PAIRED.unpack_from, 255, packets.BESIDE
 
 AT_ONCE_BYTES: Final = 16 << 10
 """A body up to here is one packet that waits for nothing; what is larger takes its turn in an :class:`outbox.Outbox`."""
@@ -42,11 +36,12 @@ AT_ONCE_BYTES: Final = 16 << 10
 
 class Connection:
     """Both roles. `state`: how far it is; `sendable`: the most that the peer takes as one payload, `at_once`: the most that does not wait for its
-    turn; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
+    turn; `incomplete`: part of a frame has arrived and the rest has not; `closed`: nothing more is said or heard, it was rejected, or somebody
+    broke the rules; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
 
     __slots__ = (
-        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "role", "sendable", "state",
-        "transcript",
+        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "closed", "incomplete",
+        "role", "sendable", "state", "transcript",
     )  # fmt: skip
 
     def __init__(self, role: Role, limits: LimitsTable) -> None:
@@ -56,19 +51,10 @@ class Connection:
         self._hello_cap = cap(limits.hello)
         self._message_cap = cap(limits.message)
         self._left = Leftover()
+        self.incomplete = self.closed = False
         self._assembly = Assembly(self._message_cap)
         self.transcript = b""
         self._enter(State.FRESH)
-
-    @property
-    def incomplete(self) -> bool:
-        """Part of a frame has arrived and the rest has not."""
-        return len(self._left) > 0
-
-    @property
-    def closed(self) -> bool:
-        """Nothing more is said or heard: rejected, or somebody broke the rules."""
-        return self.state is State.CLOSED
 
     @property
     def hears_tls(self) -> bool:
@@ -80,11 +66,11 @@ class Connection:
         """The packets that `data` completes, in order. After a BROKEN one there are no more, ever."""
         if self.closed:
             return []
-        if self._left:
+        if self.incomplete:
             joined = self._left.join(data)
             if joined is None:
                 return []
-            data = joined
+            data, self.incomplete = joined, False
         found: list[Packet] = []
         append, unpack, hot, most = found.append, _unpack_paired, self._hot, self._message_cap
         position, end = 0, len(data)
@@ -93,7 +79,11 @@ class Connection:
             length, call_id, endpoint, caller, kind, attempt, value = unpack(data, position)
             stop = start + length
             if kind not in hot or length > most or attempt > _ATTEMPTS:
-                packet = self._other(data, position, stop)
+                if kind == _BESIDE and _REQUEST in hot and length <= most and attempt <= _ATTEMPTS and stop <= end:
+                    fields = (_REQUEST, call_id, endpoint, caller, attempt, value)
+                    packet: Packet | None = self._with_meta(fields, data[start:stop])
+                else:
+                    packet = self._other(data, position, stop)
                 if packet is None:
                     break
                 append(packet)
@@ -107,6 +97,7 @@ class Connection:
             position = stop
         if position < end and not self.closed:
             self._left.keep(data[position:] if position else data)
+            self.incomplete = True
         return found
 
     def _other(self, data: bytes, position: int, stop: int) -> Packet | None:
@@ -115,8 +106,18 @@ class Connection:
             self._check(data, position)
             return None if stop > len(data) else self._read(data, position, stop)
         except RemoteProtocolError as error:
-            self._enter(State.CLOSED)
-            return (packets.BROKEN, 0, 0, 0, 0, 0, None, error)
+            return self._broken(error)
+
+    def _with_meta(self, fields: tuple[int, int, int, int, int, int], payload: bytes) -> Packet:
+        """A complete REQUEST with something beside its body, and nothing else out of the ordinary: as `_other` reads it."""
+        try:
+            return (*fields, *split(payload))
+        except RemoteProtocolError as error:
+            return self._broken(error)
+
+    def _broken(self, error: RemoteProtocolError) -> Packet:
+        self._enter(State.CLOSED)
+        return (packets.BROKEN, 0, 0, 0, 0, 0, None, error)
 
     def _check(self, data: bytes, position: int) -> None:
         """All that a header alone can be wrong about."""
@@ -129,16 +130,13 @@ class Connection:
             raise RemoteProtocolError(text)
         if flags and flags & ~(PARTED | META if kind == _REQUEST else PARTED if kind in HOT else 0):
             raise RemoteProtocolError(f"{kind_name(kind)} with flags {flags:#04x}, which mean nothing there")
-        most = self._message_cap if kind in HOT else self._cap(kind)
+        most = self._hello_cap if kind in STRANGERS else CAPS.get(kind, self._message_cap)
         if length > most:
             raise RemoteProtocolError(f"{kind_name(kind)} of {length} bytes: at most {most} are taken")
         if kind == _PIECE:
             self._assembly.check(call_id, length, value)
         elif flags & PARTED:
             self._assembly.check_last(call_id, length)
-
-    def _cap(self, kind: int) -> int:
-        return self._hello_cap if kind in STRANGERS else CAPS.get(kind, self._message_cap)
 
     def _read(self, data: bytes, position: int, stop: int) -> Packet:
         _, call_id, endpoint, caller, kind, flags, attempt, _, value = _unpack(data, position)
@@ -172,8 +170,10 @@ class Connection:
         self.state = state
         self._sends, self._receives = SENDS[self.role, state], RECEIVES[self.role, state]
         self._hot = self._receives & HOT
-        if state is State.CLOSED:
+        self.closed = state is State.CLOSED
+        if self.closed:
             self._left.clear()
+            self.incomplete = False
             self._assembly.clear()
 
     def _follow(self, kind: int) -> None:
@@ -194,7 +194,7 @@ class Connection:
         if _REQUEST not in self._sends:
             raise self._misuse(_REQUEST)
         if meta is None:
-            return pack_request(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
+            return packets.pack_request(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
         payload = join(meta, body, self.sendable)
         return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
 
@@ -202,7 +202,7 @@ class Connection:
         """A RESPONSE; empty where the answer was a stream."""
         if _RESPONSE not in self._sends:
             raise self._misuse(_RESPONSE)
-        return pack_answer(len(body), call_id, ANSWER) + body
+        return packets.pack_answer(len(body), call_id, packets.ANSWER) + body
 
     def item(self, call_id: int, body: bytes) -> bytes:
         """An ITEM of a stream, in either direction."""

@@ -71,6 +71,16 @@ CHALLENGE: Final = int(PacketKind.CHALLENGE)
 PROOF: Final = int(PacketKind.PROOF)
 PIECE: Final = int(PacketKind.PIECE)
 
+PAIRED: Final = struct.Struct("<IIHHHHI")
+"""The same header with two pairs of bytes as one number each: kind with the flags above it, attempt with the reserved byte."""
+BESIDE: Final = REQUEST | META << 8
+"""Kind and flags of a REQUEST with a meta block, as such a number."""
+pack_request = PAIRED.pack
+"""The header of a REQUEST with nothing beside it, for who sends many: length, call id, endpoint, caller, kind, attempt, remaining ms."""
+pack_answer = struct.Struct("<II12s").pack
+"""The header of a RESPONSE, likewise: length, call id, ANSWER."""
+ANSWER: Final = HEADER.pack(0, 0, 0, 0, RESPONSE, 0, 0, 0, 0)[8:]
+
 Packet = tuple[int, int, int, int, int, int, Any, Any]
 """(kind, call id, endpoint, caller, attempt, value, meta, body). A plain tuple: one is made per message. `meta` is a
 :class:`metadata.CallMeta` or None; `body` is bytes for REQUEST, RESPONSE and ITEM, the decoded Struct for the control kinds,

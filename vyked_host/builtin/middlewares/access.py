@@ -33,36 +33,48 @@ class AccessLog(Middleware):
         """`proceed` with a line after it; `proceed` itself for probes and what else is of the control lane."""
         if endpoint.lane == "control":
             return proceed
-        made = EndOfSocket if endpoint.kind is Kind.WEBSOCKET else Line
-        line, now = made(endpoint, side, self._options, self._log), self._now
-        told_s = 0.0 if self._options.every or made is EndOfSocket else self._options.slow_ms / 1000
+        line, now = self._line(endpoint, side), self._now
+        told_s = line.slow_s
 
         async def logged(arguments: Any) -> Any:
             began = now()
             try:
                 result = await proceed(arguments)
             except BaseException as error:
-                line.write(arguments, code_of(error), now() - began, error)
+                line.ended(arguments, now() - began, error)
                 raise
             if now() - began >= told_s:
-                line.write(arguments, OK, now() - began)
+                line.ended(arguments, now() - began, None)
             return result
 
         return logged
 
+    def watch(self, endpoint: EndpointDescription, side: Side) -> Line | None:
+        """What writes the lines of an endpoint; None for those of the control lane."""
+        return None if endpoint.lane == "control" else self._line(endpoint, side)
+
+    def _line(self, endpoint: EndpointDescription, side: Side) -> Line:
+        made = EndOfSocket if endpoint.kind is Kind.WEBSOCKET else Line
+        return made(endpoint, side, self._options, self._log)
+
 
 class Line:
-    """Writes the lines of one endpoint."""
+    """Writes the lines of one endpoint. `contracts.CallWatch`."""
 
     def __init__(self, endpoint: EndpointDescription, side: Side, options: LoggingOptions, log: logging.Logger) -> None:
-        self._log, self._every, self._slow_s = log, options.every, options.slow_ms / 1000
+        self._log, self._every, self._late_s = log, options.every, options.slow_ms / 1000
+        self.slow_s = 0.0 if options.every else self._late_s
         self._path = endpoint.path
         self._sensitive = frozenset(endpoint.sensitive) if options.arguments else None
         self._fixed = {"service": endpoint.service, "method": endpoint.name, "side": side}
 
+    def ended(self, arguments: Any, elapsed_s: float, error: BaseException | None) -> None:
+        """A call has ended, with a result or with `error`."""
+        self.write(arguments, OK if error is None else code_of(error), elapsed_s, error)
+
     def write(self, arguments: Any, code: str, elapsed_s: float, error: BaseException | None = None) -> None:
         """A line, if this call deserves one."""
-        slow = elapsed_s >= self._slow_s
+        slow = elapsed_s >= self._late_s
         if code == OK and not slow and not self._every:
             return
         level = logging.WARNING if slow or code not in _EXPECTED else logging.INFO
@@ -82,6 +94,10 @@ class Line:
 
 class EndOfSocket(Line):
     """One line for each WebSocket when it ends: that it was open for long is no fault."""
+
+    def __init__(self, endpoint: EndpointDescription, side: Side, options: LoggingOptions, log: logging.Logger) -> None:
+        super().__init__(endpoint, side, options, log)
+        self.slow_s = 0.0
 
     def write(self, arguments: Any, code: str, elapsed_s: float, error: BaseException | None = None) -> None:
         """A line, always. `arguments` is the socket's Opening."""

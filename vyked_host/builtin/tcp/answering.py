@@ -11,8 +11,7 @@ from typing import Any
 from ...contracts import INITIAL_CREDIT, Call, Environment, Fault, Running
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...wire import packets
-from ...wire.connection import ANSWER, pack_answer
-from ...wire.packets import Packet, Role
+from ...wire.packets import ANSWER, Packet, Role, pack_answer
 from ...wire.window import Window, cost
 from .counters import Counters
 from .link import Link

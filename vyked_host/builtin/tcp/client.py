@@ -59,6 +59,15 @@ class ClientLink(SendingLink):
     def _flush(self) -> None:
         handed_over = not self._over
         super()._flush()
+        self._sent(handed_over)
+
+    def _emit_last(self, packet: bytes) -> None:
+        handed_over = not self._over
+        SendingLink._emit_last(self, packet)
+        self._sent(handed_over)
+
+    def _sent(self, handed_over: bool) -> None:
+        """What was collected went to the socket, unless that is closed."""
         if handed_over:
             self._written = self._last
         if self._last > LARGEST - ID_RESERVE:

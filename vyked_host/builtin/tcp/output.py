@@ -85,8 +85,13 @@ class Output(asyncio.Protocol):
     def _emit_last(self, packet: bytes) -> None:
         """Send it at once with what is collected: nobody else is under way who could share the write, and the end of the turn is
         one more look at all sockets away."""
-        self._out.append(packet)
-        self._flush()
+        if self._out or self._over:
+            self._out.append(packet)
+            self._flush()
+            return
+        self._transport.write(packet)
+        if self._full:
+            self._weigh()
 
     def _is_enough(self) -> bool:
         """Are there so many bytes? While all packets are small they are fewer, however many there are."""

@@ -11,9 +11,8 @@ from typing import Any, Final
 from ...contracts import Call, Environment, Fault, Running, Sink, Surface
 from ...errors import LocalProtocolError
 from ...wire import packets
-from ...wire.connection import pack_request
 from ...wire.metadata import CallMeta
-from ...wire.packets import LARGEST, REQUEST, State
+from ...wire.packets import LARGEST, REQUEST, State, pack_request
 from .counters import Counters
 from .greeting import GreetingLink
 from .outgoing import Outgoing, OutgoingStream

@@ -14,7 +14,6 @@ from ...contracts.trust import binding
 from ...errors import PermissionDenied, RemoteProtocolError, Unauthenticated
 from ...wire import packets
 from ...wire.hello import DISPROVEN, Challenge, Hello, Reject, wire_limits
-from ...wire.metadata import CallMeta
 from ...wire.packets import Packet, State
 from ...wire.proof import CLIENT, NONCE_BYTES, PROOF_BYTES, SERVER, read_hex
 from .answering import AnsweringLink, ServerStream
@@ -104,11 +103,14 @@ class ServerLink(AnsweringLink):
             call = Call(call_id, endpoint, codec, body, now + value * 0.001, peer, None, attempt or 1)
             if caller:
                 call.caller = self._caller(caller)
-            if endpoint not in exposed.plain or not value or meta is not None or len(running) >= most:
-                refusal = self._examine(call, value, meta)
+            if endpoint not in exposed.plain or not value or len(running) >= most:
+                refusal = self._examine(call, value)
                 if refusal is not None:
                     self._emit(self._connection.fault(call_id, refusal))
                     continue
+            if meta is not None:
+                call.metadata, call.entity, call.idempotency_key = meta.headers, meta.entity, meta.idempotency_key
+                call.caller = call.caller or meta.caller
             begun = dispatch(call, self)
             if begun is not None:
                 running[call_id] = begun
@@ -118,7 +120,7 @@ class ServerLink(AnsweringLink):
             raise RemoteProtocolError(f"caller {index} of a HELLO that named {len(self._callers) - 1}")
         return self._callers[index]
 
-    def _examine(self, call: Call, value: int, meta: CallMeta | None) -> Fault | None:
+    def _examine(self, call: Call, value: int) -> Fault | None:
         """What is out of the ordinary about a call; a Fault when it is not to be run."""
         shapes = self._exposed.shapes
         shape = shapes[call.endpoint] if call.endpoint < len(shapes) else MISSING
@@ -131,9 +133,6 @@ class ServerLink(AnsweringLink):
                 return Fault(code="UNAVAILABLE", message=self._exposed.leaving, executed="not_executed")
             if len(self._running) >= self._most:
                 return self._too_many()
-        if meta is not None:
-            call.metadata, call.entity, call.idempotency_key = meta.headers, meta.entity, meta.idempotency_key
-            call.caller = call.caller or meta.caller
         if shape & STREAM:
             self._streams[call.id] = ServerStream(inbound=bool(shape & IN))
         return None

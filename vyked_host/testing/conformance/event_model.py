@@ -28,6 +28,7 @@ class Group:
     def __init__(self) -> None:
         self.owed: dict[str, Event] = {}
         self.acked: set[str] = set()
+        self.late: set[str] = set()  # acked when the ack wait may have been over, so that it was on its way again
         self.dead: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.with_whom: dict[str, Taker] = {}
@@ -41,7 +42,7 @@ class Group:
         name = delivery.event.id
         if self.owed.get(name) != delivery.event:
             self.faults.append(f"{name} was never published to this group as it came")
-        if name in self.acked or name in self.dead:
+        if (name in self.acked and name not in self.late) or name in self.dead:
             self.faults.append(f"{name} came again after it was settled for good")
         if delivery.count <= self.counts.get(name, 0):
             self.faults.append(f"{name} came with count {delivery.count}, after one with {self.counts[name]}")

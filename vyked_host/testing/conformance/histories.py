@@ -180,8 +180,9 @@ class Histories(RuleBasedStateMachine):
         deliveries = taker.unsettled[:count]
         for delivery in deliveries:
             name, now = delivery.event.id, self.env.clock.now()
-            if action == "reject" and now - group.since[name] > self.subject.ack_wait_s / 2:
+            if action in ("ack", "reject") and now - group.since[name] > self.subject.ack_wait_s / 2:
                 action = "ack"  # a verdict that may come too late is no verdict to compare with
+                group.late.add(name)
             verdict = msgspec.convert({"action": action, "cause": "kit"}, Verdict)
             settling = delivery.settle(verdict)
             has_it = group.with_whom.get(name) is taker
