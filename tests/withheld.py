@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from tests.stalls import watch
+
 
 def withheld(pids: Callable[[], Iterable[int]] = tuple) -> Callable[[], float]:
     """Seconds, from now until the answer is called, for which this thread and the processes `pids` were ready and did not run, and
-    for which the machine had nothing to run them on, as the kernel says itself. On an idle machine that is nothing."""
-    began = _so_far(pids())
-    return lambda: sum(max(0.0, now - began.get(key, 0.0)) for key, now in _so_far(pids()).items())
+    for which the machine had nothing to run them on, as the kernel or a process that does nothing else says. On an idle machine
+    that is nothing."""
+    began, stolen, stalled = _so_far(pids()), _stolen(), watch().so_far().seconds
+
+    def since() -> float:
+        waited = sum(max(0.0, now - began.get(key, 0.0)) for key, now in _so_far(pids()).items())
+        return waited + max(0.0, _stolen() - stolen, watch().so_far().seconds - stalled)
+
+    return since
 
 
 def _so_far(pids: Iterable[int]) -> dict[int, float]:
-    return {0: _waited("thread-self"), -1: _stolen()} | {pid: _waited(str(pid)) for pid in pids}
+    return {0: _waited("thread-self")} | {pid: _waited(str(pid)) for pid in pids}
 
 
 def _waited(whose: str) -> float:

@@ -45,6 +45,7 @@ T = 15.0 * SCALE
 S = 2.5 * SCALE
 GONE = 5.0 * SCALE
 PING, PONG = 10.0 * SCALE, 5.0 * SCALE
+EJECTION = 30.0 * SCALE
 SLACK = 0.25
 """What a busy machine of two cores may add (RELIABILITY notes, B)."""
 TIMING = f"[timing]\nscale = {SCALE}\nsweep = 2.5\nhello = 125\ndial = 25\nstart = 500\nstop = 250\nheaders = 125\nbody = 250\nwrite = 250\n"

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from vyked_host.errors import CallError, Overloaded
+from vyked_host.runtime.lag import BLOCKED_S
 from vyked_host.testing.waiting import eventually
 
 from .fleet import Front, Kitchen, Worker
 from .history import breaches_of_calls, percentile
 from .load import Calls, Watching
-from .mesh import PING, PONG, SLACK, UNSCALED, H, S, T, knows, meets
+from .mesh import EJECTION, PING, PONG, SLACK, UNSCALED, H, S, T, knows, meets
 
 WARM_S = 0.6
 """Load before the fault: what is compared with later."""
@@ -168,7 +169,7 @@ async def test_S3_who_lets_five_calls_time_out_is_passed_over(mesh, timeline):
         await passes(PING + PONG)
     failed = [each for each in load.failed if load.asked[each.id] == workers[0].node_id]
     fifth = sorted(each.ended for each in failed)[4]
-    later = [each for each in failed if each.began > fifth]
+    later = [each for each in failed if fifth < each.began < fifth + EJECTION]  # then it is tried again
     timeline.note("S3", failed=len(failed), begun_after_the_fifth=len(later), failures=load.failures())
     check(mesh, load)
     assert later == []  # five, and those that were under way by then
@@ -228,7 +229,7 @@ async def test_S5_faulty_handlers_cost_one_typed_answer_each_and_no_connection(n
     process = await mesh.start("w1", "worker")
     driver = await mesh.driver()
     await meets(driver, "worker", 1)
-    worker, codes = driver.client(Worker), Counter()
+    worker, codes, slack = driver.client(Worker), Counter(), mesh.slack()
 
     async def fail(kind):
         try:
@@ -246,8 +247,10 @@ async def test_S5_faulty_handlers_cost_one_typed_answer_each_and_no_connection(n
     await fail_often(FAULTY_CALLS)
     timeline.note("S5", answers=dict(codes), grew=rss(process.pid) - memory)
     assert sum(codes.values()) == FAULTY_CALLS + 1000
-    assert {name for name, kind in codes if kind == "declared"} == {"Broken"}
-    assert {name for name, kind in codes if kind != "declared"} <= {"RemoteFailure", "Cancelled"}
+    # what comes while the machine has no processor for a host is refused (docs/semantics.md, a blocked loop)
+    refused = {"Overloaded"} if slack() - SLACK >= BLOCKED_S else set()
+    assert {name for name, kind in codes if kind == "declared"} - refused == {"Broken"}
+    assert {name for name, kind in codes if kind != "declared"} - refused <= {"RemoteFailure", "Cancelled"}
     assert way.channel is channel
     assert rss(process.pid) - memory < 5 << 20
 

@@ -31,7 +31,8 @@ class Clock(Protocol):
         ...
 
     def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
-        """Call `expired` at monotonic `when` (a shared sweep, up to 50 ms late); the answer cancels it."""
+        """Call `expired` at monotonic `when` (a shared sweep, up to 50 ms late; half a second where the process was held up for
+        as long: those whom it waits for may have been held up too); the answer cancels it."""
         ...
 
 

@@ -15,7 +15,7 @@ from ..model.description import EndpointDescription, Surface
 from ..model.message import Call, Fault
 from ..model.version import compatible, parse
 from .admission import forbidden
-from .clock import SWEEP_S
+from .clock import Sweep
 from .failures import FailureLog
 from .invocation import RETRY_AFTER_S, Invocation
 from .lag import LoopLag
@@ -42,7 +42,7 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._start = runner(run, self._loop)
         self.inside = inside(run, self._loop)
-        self._sweeping = False
+        self._sweeping, self._sweep = False, Sweep(self._loop, self.now, self._look)
         self.running: dict[Invocation, None] = {}
         self.pacing = Pacing(
             self.running, most=in_flight_limit, adaptive=adaptive, lag=self.lag, now=clock.now, log=log
@@ -160,7 +160,7 @@ class Dispatcher:
 
     def _watch(self) -> None:
         self._sweeping = True
-        self._loop.call_later(SWEEP_S, self._sweep)
+        self._sweep.begin()
 
     def _examined(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
         """Why a call is refused about which something has to be looked at; None: it is not."""
@@ -212,16 +212,14 @@ class Dispatcher:
             self._idle.set_result(None)
         self.is_awaited = False
 
-    def _sweep(self) -> None:
-        now = self.now()
+    def _look(self, now: float) -> bool:
         for invocation in [each for each in self.running if each.call.deadline <= now]:
             limit = invocation.route.timeout_s
             own = f" (its own limit is {limit:g} s)" if limit is not None else ""
             text = f"{invocation.route.endpoint.path}: the deadline passed while it ran{own}"
             invocation.cancel(Fault(code="DEADLINE_EXCEEDED", message=text, executed="executed"))
         self._sweeping = bool(self.running)
-        if self._sweeping:
-            self._loop.call_later(SWEEP_S, self._sweep)
+        return self._sweeping
 
     # ---- drain -----------------------------------------------------------------------------------------------------
     def close(self, reason: str) -> None:

@@ -123,7 +123,8 @@ class Run:
 
     # ---- signs of life -----------------------------------------------------------------------------------------------
     def _next_beat(self) -> Callable[[], None]:
-        return self._keys.clock.at(self._keys.clock.now() + self._keys.lease_s / BEATS, self._beat)
+        # not by the clock, which waits a moment where this process was held up: then a sign of life is most wanted
+        return asyncio.get_running_loop().call_later(self._keys.lease_s / BEATS, self._beat).cancel
 
     def _beat(self) -> None:
         self._keys.tasks(self._renew(), "lease of a keyed call")

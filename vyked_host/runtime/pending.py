@@ -9,7 +9,7 @@ import math
 from typing import Protocol
 
 from ..errors import Overloaded
-from .clock import SWEEP_S
+from .clock import Sweep
 
 
 class Expiring(Protocol):
@@ -30,6 +30,7 @@ class Pending:
         self.room = 0.0
         """When so many wait, who comes asks to `make_room`: at the limit, or before the sweep has begun."""
         self._loop = asyncio.get_running_loop()
+        self._sweep = Sweep(self._loop, self._loop.time, self._look)
         self.waiting: dict[Expiring, None] = {}
         """Who is watched over. Whoever waits no longer is taken out."""
 
@@ -57,14 +58,12 @@ class Pending:
 
     def _begin(self) -> None:
         self.room = self.limit
-        self._loop.call_later(SWEEP_S, self._sweep)
+        self._sweep.begin()
 
-    def _sweep(self) -> None:
-        now = self._loop.time()
+    def _look(self, now: float) -> bool:
         for each in [each for each in self.waiting if each.deadline <= now]:
             self.waiting.pop(each, None)
             self._loop.call_soon(each.expire)  # by itself: the failure of one is not the others'
-        if self.waiting:
-            self._loop.call_later(SWEEP_S, self._sweep)
-        else:
+        if not self.waiting:
             self.room = 0.0
+        return bool(self.waiting)

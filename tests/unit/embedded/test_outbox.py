@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
 from vyked_host.builtin.embedded.events.letters import Letter, Taken
-from vyked_host.builtin.embedded.events.outbox import Outbox
+from vyked_host.builtin.embedded.events.outbox import GRACE_S, Outbox
 from vyked_host.builtin.embedded.events.parcel import Parcel
 from vyked_host.contracts import Event
 from vyked_host.errors import DeadlineExceeded, UsageError
+from vyked_host.runtime import clock
 from vyked_host.testing import environment
 
 
@@ -59,3 +63,22 @@ async def test_until_the_deadline_of_their_publishers_and_no_longer() -> None:
             await outbox.publish(parcel("a"), env.clock.now() + 0.05)
         assert caught.value.executed == "unknown"
         outbox.close()
+
+
+async def test_who_was_held_up_until_long_after_the_deadline_hears_what_the_holder_says_all_the_same() -> None:
+    class Late(Holder):
+        answer = asyncio.Event()
+
+        async def publish(self, letters: list[Letter], within: float) -> Taken:
+            await self.answer.wait()
+            return await super().publish(letters, within)
+
+    async with environment() as env:
+        outbox, holder = Outbox(env, 1 << 20, lambda: "nobody is there"), Late(ZeroDivisionError("none"), 0)
+        outbox.resume(holder)
+        accepted = outbox.publish(parcel("a"), env.clock.now() + 0.1)
+        await asyncio.sleep(0.02)
+        time.sleep(0.1 + 2 * GRACE_S)  # noqa: ASYNC251 - the machine has no processor for this loop
+        await asyncio.sleep(1.2 * clock.GRACE_S)
+        holder.answer.set()
+        await accepted

@@ -1,11 +1,13 @@
 """The table of calls that wait: bounded, looked through by one timer, empty when all is over."""
 
 import asyncio
+import time
 
 import pytest
 
 from tests.integration.runtime.waiting import until
 from vyked_host.errors import Overloaded
+from vyked_host.runtime.clock import HELD_UP_S
 from vyked_host.runtime.pending import Pending
 
 
@@ -50,3 +52,15 @@ async def test_one_that_fails_to_expire_keeps_no_other_from_it() -> None:
     await until(lambda: other.expired and later.expired)
     assert [str(each) for each in complaints] == ["it can't be told"]
     assert len(pending) == 0
+
+
+async def test_who_was_held_up_waits_a_moment_more_for_those_who_were_held_up_too() -> None:
+    pending, answered, not_answered = Pending(limit=None), Waiting(0.1), Waiting(0.1)
+    pending.add(answered)
+    pending.add(not_answered)
+    await asyncio.sleep(0)
+    time.sleep(2 * HELD_UP_S)  # noqa: ASYNC251 - the machine has no processor for this loop
+    await asyncio.sleep(0.02)
+    pending.waiting.pop(answered, None)
+    await until(lambda: not_answered.expired)
+    assert answered.expired == 0

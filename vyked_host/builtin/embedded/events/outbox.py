@@ -22,7 +22,8 @@ from .letters import BATCH_BYTES, Letter, Refusal, Taken
 from .parcel import Parcel, Topic
 
 GRACE_S = 0.5
-"""An event that is under way when its deadline passes gets so long to be answered."""
+"""An event that is under way when its deadline has passed gets so long to be answered, from when that is seen: who was held up
+until after its deadline hears what the holder says all the same."""
 _PAUSE = Backoff(first=0.02, most=1.0)
 _FOR_GOOD = {
     "NOT_FOUND",
@@ -45,11 +46,11 @@ class Publishes(Protocol):
 class _Waiting:
     """One event that is not accepted yet."""
 
-    __slots__ = ("accepted", "cancel_deadline", "deadline", "is_gone", "parcel", "sent")
+    __slots__ = ("accepted", "cancel_deadline", "deadline", "is_gone", "is_late", "parcel", "sent")
 
     def __init__(self, parcel: Parcel, deadline: float, accepted: asyncio.Future[None]) -> None:
         self.parcel, self.deadline, self.accepted = parcel, deadline, accepted
-        self.sent = self.is_gone = False
+        self.sent = self.is_gone = self.is_late = False
         self.cancel_deadline: Callable[[], None]
 
 
@@ -93,8 +94,9 @@ class Outbox:
             return
         if not waiting.sent:
             waiting.accepted.set_exception(self._unsent(waiting.parcel))
-        elif self._clock.now() < waiting.deadline + GRACE_S:
-            waiting.cancel_deadline = self._clock.at(waiting.deadline + GRACE_S, lambda: self._late(waiting))
+        elif not waiting.is_late:
+            waiting.is_late = True
+            waiting.cancel_deadline = self._clock.at(self._clock.now() + GRACE_S, lambda: self._late(waiting))
         else:
             text = f"event {waiting.parcel.event.id} of {waiting.parcel.topic}: the holder of the hub did not answer"
             waiting.accepted.set_exception(DeadlineExceeded(text, executed="unknown"))
