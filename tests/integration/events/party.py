@@ -32,6 +32,7 @@ mesh = "{mesh}"
 scale = {scale}
 ping = 2.0
 dial = 10.0
+start = 150.0
 [plugins]
 autoload = false
 """
