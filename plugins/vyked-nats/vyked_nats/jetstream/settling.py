@@ -110,14 +110,14 @@ class Settling:
 
     def _answered(self, number: int, consumer: str, answer: Message | NoAnswer) -> None:
         now = self._clock.now()
+        is_taken = isinstance(answer, Message) and answer.headers.get(STATUS) != str(NO_RESPONDERS)
         for word in self._asked.pop(number).words:
             if word.told.done():
                 continue
-            if isinstance(answer, Message):
-                if answer.headers.get(STATUS) == str(NO_RESPONDERS):
-                    self._not_taken(consumer, word)
-                else:
-                    word.told.set_result(None)
+            if is_taken:
+                word.told.set_result(None)
+            elif isinstance(answer, Message):
+                self._not_taken(consumer, word)
             elif answer.denied:
                 _fail(word.told, PermissionDenied(answer.cause, executed="not_executed"))
             elif now < word.until and not self._closed:
