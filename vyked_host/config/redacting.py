@@ -15,15 +15,17 @@ from typing import NamedTuple
 from .secrecy import HIDDEN, NAMES, is_secret
 
 _PART = r"(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')"
-_KEY = re.compile(rf"(?P<key>(?:{_PART}[ \t]*\.[ \t]*)*{_PART})[ \t]*(?:=|:(?!//))[ \t]*")
+# from the beginning of a word and of a path only: a long line is read once
+_KEY = re.compile(rf"(?<![\w-])(?<!\w\.)(?P<key>(?:{_PART}[ \t]*\.[ \t]*)*{_PART})[ \t]*(?:=|:(?!//))[ \t]*")
 _PARTS = re.compile(_PART)
 _HEADER = re.compile(r"^[ \t]*\[+([^\[\]\n=]+)", re.MULTILINE)
 _ALONE = re.compile(
     rf"^[ \t#]*[\"']?[\w.-]*(?:{NAMES.pattern})[\w-]*[\"']?[ \t]+(?P<hidden>[^=\s][^=\n]*)$", re.I | re.M
 )
 """A statement without an equals sign."""
-_ADDRESS = re.compile(r"://(?:[^/@:\s\"',]*:)?(?P<hidden>(?:(?!,\s*[\w+.-]+://)(?:[^\n\"']|[\"'](?=[^\s,\]}#])))+)@")
-"""A password ends at the last @, for it may hold what should be percent-encoded."""
+_ADDRESS = re.compile(r"://(?:[^/@:\s\"',]{0,256}:)?")
+_NEXT = re.compile(r"\n|[\"'](?=[\s,\]}#]|\Z)|,\s*[\w+.-]{1,32}://")
+"""What ends an address for certain. A password ends at the last @ before it, for it may hold what should be percent-encoded."""
 _STRING = re.compile(
     r'"""(?:\\.|[^\\])*?(?:"{3,5}|\Z)|\'\'\'.*?(?:\'{3,5}|\Z)|"(?:\\[^\n]|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL
 )
@@ -58,13 +60,17 @@ class Redacted:
     @cached_property
     def _spans(self) -> list[Span]:
         text = self._text
-        found = [Span(*one.span("hidden")) for pattern in (_ADDRESS, _ALONE) for one in pattern.finditer(text)]
+        found = [*_in_addresses(text), *(Span(*one.span("hidden")) for one in _ALONE.finditer(text))]
         headers = [(one.start(), one[1]) for one in _HEADER.finditer(text)]
+        until = 0
         for key in _KEY.finditer(text):
+            if key.start() < until:
+                continue
             header = next((name for start, name in reversed(headers) if start < key.start()), "")
             before = text[text.rfind("\n", 0, key.start()) + 1 : key.start()]
             if _is_secret(key["key"], header, before):
                 found.append(_value(text, key.end(), before.count("{") > before.count("}")))
+                until = found[-1].end
         return found
 
 
@@ -72,6 +78,17 @@ def all_of(text: str) -> str:
     """The whole, such as a flag, as it may be shown."""
     redacted = Redacted(text)
     return "\n".join(redacted.line(number + 1, 1) for number in range(text.count("\n") + 1))
+
+
+def _in_addresses(text: str) -> Iterator[Span]:
+    until = 0
+    for begin in _ADDRESS.finditer(text):
+        if begin.start() >= until:
+            end = _NEXT.search(text, begin.end())
+            at = text.rfind("@", begin.end(), end.start() if end else len(text))
+            if at > begin.end():
+                until = at
+                yield Span(begin.end(), at)
 
 
 def _is_secret(key: str, header: str, before: str) -> bool:

@@ -1,5 +1,7 @@
 """Whatever is shown of a file at fault: no secret stands in it, and the caret stands where the fault is."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +130,17 @@ def test_whatever_stands_around_it_no_line_shows_a_secret(lines, column):
             assert shown[: column - 1].replace("*", "") == "".join(
                 char for char, kept in zip(line, shown[: column - 1], strict=False) if kept != "*"
             )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['a = "' + "x" * 20_000, "://" + "a" * 20_000, "://" * 2000, "a." * 5000, "[{" * 3000 + "secret = [" * 2000, "secret " * 4000,
+     "x = 1\n" * 10_000],
+    ids=lambda text: text[:8].strip(),
+)  # fmt: skip
+def test_a_long_line_is_read_in_no_time(text):
+    began = time.process_time()
+    Redacted(text).line(1, 1)
+    assert (
+        time.process_time() - began < 5
+    )  # of a second each; a minute where it is read again from each of its characters
