@@ -34,9 +34,13 @@ class HandClock:
         """Seconds since 1970."""
         return self._clock.unix()
 
-    def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
-        """Call `expired` at `when`, of the clock that goes by itself."""
-        return self._clock.at(when, expired)
+    def at(self, when: float, act: Callable[[], None]) -> Callable[[], None]:
+        """Call `act` at `when`, of the clock that goes by itself."""
+        return self._clock.at(when, act)
+
+    def expire(self, when: float, end: Callable[[], None]) -> Callable[[], None]:
+        """Call `end` at `when`, of the clock that goes by itself."""
+        return self._clock.expire(when, end)
 
     def forward(self, seconds: float) -> float:
         """Put it forward; the seconds that a subtraction finds afterwards."""
