@@ -51,16 +51,6 @@ def published(env):
     return published
 
 
-async def when(question, wanted):
-    """Ask until the answer is `wanted`."""
-
-    async def asked():
-        while await question() != wanted:  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(asked(), 10)
-
-
 async def died(bus):
     """Its connections end as those of a process that was killed: it says nothing any more."""
     for keeper in (bus._publishing, bus._listening):
@@ -317,7 +307,7 @@ async def test_an_ack_that_comes_late_takes_back_a_dead_letter(shared, open_bus,
     async def count():
         return len([each async for each in bus.dead(to("g", "m"))])
 
-    await when(count, 1)
+    await comes_to(1, count)
     await slow.deliveries[0].settle(ACK)
     assert await count() == 0
 
@@ -343,7 +333,7 @@ async def test_what_is_no_event_is_a_dead_letter_and_the_rest_goes_on(shared, op
     await stranger.close()
     sent = await published(bus)
     await eventually(lambda: inbox.ids == [sent])
-    await when(bus.letterboxes, [(to("g", ""), 1)])
+    await comes_to([(to("g", ""), 1)], bus.letterboxes)
     assert [each async for each in bus.dead(to("g", "m"))] == []  # what has no event in it is nobody's to handle
 
 
@@ -377,7 +367,7 @@ async def test_when_dead_letters_are_full_what_is_given_up_comes_again(shared, o
     async def dead():
         return [found.id async for found, _, _ in bus.dead(to("g", "m"))]
 
-    await when(dead, [waiting])
+    await comes_to([waiting], dead)
 
 
 async def test_how_far_groups_are_behind_is_told(shared, open_bus, published):
@@ -401,7 +391,7 @@ async def test_how_far_groups_are_behind_is_told(shared, open_bus, published):
         found = (await behind())["slow@1"]
         return found.topic, found.members, found.waiting, found.in_flight, found.dead
 
-    await when(quick, 0)
+    await comes_to(0, quick)
     await comes_to(("shop.paid@1", 1, 6, 3, 1), slowly)
     found = (await behind())["slow@1"]
     assert 0 < found.oldest_s < 60
@@ -446,11 +436,11 @@ async def test_what_is_handled_and_old_is_taken_out_and_nothing_else(shared, ope
         await bus._trimmer.trim()
         return (await stream(bus))["messages"]
 
-    await when(left, 39)  # of its topic one is handled by both, and of the other nobody wants any
+    await comes_to(39, left)  # of its topic one is handled by both, and of the other nobody wants any
     for at in range(1, 40):
         await eventually(lambda at=at: len(slow.ids) > at)
         await slow.deliveries[at].settle(ACK)
-    await when(left, 0)
+    await comes_to(0, left)
 
 
 async def test_a_full_stream_refuses_publishers_at_once_and_takes_events_again_when_there_is_room(
@@ -473,7 +463,7 @@ async def test_a_full_stream_refuses_publishers_at_once_and_takes_events_again_w
         await bus._trimmer.trim()
         return (await stream(bus))["messages"]
 
-    await when(left, 0)
+    await comes_to(0, left)
     await published(bus, body=b"x" * 100_000)
 
 
@@ -602,16 +592,18 @@ SHOP = ("shop", 1, "paid")
 
 
 async def ended(bus, group, where=SHOP):
-    """It is ended as soon as its last member is gone."""
+    """It is ended as soon as its last member is gone; how many events it had."""
+    found = []
 
     async def asked():
-        while True:
-            try:
-                return await bus.end_group(*where, group)
-            except NotSupported:
-                await asyncio.sleep(0.01)
+        try:
+            found.append(await bus.end_group(*where, group))
+        except NotSupported:
+            return False
+        return True
 
-    return await asyncio.wait_for(asked(), 10)
+    await comes_to(True, asked)
+    return found[0]
 
 
 async def test_a_group_that_was_ended_leaves_nothing_and_others_keep_theirs(server, open_bus, published):
@@ -620,7 +612,7 @@ async def test_a_group_that_was_ended_leaves_nothing_and_others_keep_theirs(serv
     gone = await bus.subscribe(to("g@1/x", "m"), poison)
     await bus.subscribe(to("h", "m"), stays)
     first = await published(bus)
-    await when(bus.letterboxes, [(to("g@1/x", ""), 1)])
+    await comes_to([(to("g@1/x", ""), 1)], bus.letterboxes)
     with pytest.raises(NotSupported, match="stop those first"):
         await bus.end_group(*SHOP, "g@1/x")
     await gone.aclose()
@@ -630,7 +622,11 @@ async def test_a_group_that_was_ended_leaves_nothing_and_others_keep_theirs(serv
     with pytest.raises(KeyError):
         await bus.end_group(*SHOP, "g@1/x")
     assert [group for group, _, _ in await bus.groups(*SHOP)] == ["h"]
-    assert (await stream(bus))["messages"] == 2
+
+    async def messages():
+        return (await stream(bus))["messages"]
+
+    await comes_to(2, messages)
     await bus.subscribe(to("g@1/x", "m"), late := Inbox())
     last = await published(bus)
     await eventually(lambda: late.ids == [last])
@@ -691,7 +687,7 @@ async def test_what_is_left_of_a_group_whose_consumer_somebody_removed_can_be_en
     bus = open_bus(server.url)
     member = await bus.subscribe(to("g", "m"), Inbox(lambda _delivery: Verdict(action="reject", cause="poison")))
     await published(bus)
-    await when(bus.letterboxes, [(to("g", ""), 1)])
+    await comes_to([(to("g", ""), 1)], bus.letterboxes)
     await member.aclose()
     await bus.api.ask(f"CONSUMER.DELETE.{bus.names.events}.{member.consumer}")
     assert await ended(bus, "g") == 1
@@ -703,6 +699,6 @@ async def test_a_member_is_known_again_after_the_server_began_anew(server, open_
     await bus.subscribe(to("g", "m"), Inbox())
     server.kill()
     server.start()
-    await when(lambda: there(bus), True)
+    await comes_to(True, lambda: there(bus))
     with pytest.raises(NotSupported):
         await bus.end_group(*SHOP, "g")
