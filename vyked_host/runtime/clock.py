@@ -66,14 +66,10 @@ class LoopClock:
         # uvloop's own clock moves in milliseconds, once a turn; both are CLOCK_MONOTONIC
         self.now: Callable[[], float] = loop.time if isinstance(loop, asyncio.BaseEventLoop) else time.monotonic
         # a loop whose time is virtual has its own idea of the date, which moves with it
-        self._virtual: Callable[[], float] | None = getattr(loop, "unix", None)
+        self.unix: Callable[[], float] = getattr(loop, "unix", time.time)
         self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}
         self._next = 0
         self._sweep = Sweep(loop, self.now, self._look)
-
-    def unix(self) -> float:
-        """Seconds since 1970."""
-        return time.time() if self._virtual is None else self._virtual()
 
     def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
         """Call `expired` once `when` has passed, at most 50 ms late, or GRACE_S after the process was held up; the answer cancels
