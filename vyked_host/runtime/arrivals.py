@@ -31,7 +31,12 @@ class Arrivals:
 
     def start(self, run: Come) -> None:
         """Begin it, behind those that came before."""
-        if self._in_turn.waiting or asyncio.current_task(self._loop) is not None:
+        inside = self._inside
+        if (
+            self._in_turn.waiting
+            or asyncio.current_task(self._loop) is not None
+            or (run.began >= inside.until and not inside.has_room(run.began))
+        ):
             self._in_turn.start(run)
         else:
-            self._inside.start(run)
+            inside.at_once(run)

@@ -83,7 +83,7 @@ class Subscriber:
         tasks: TaskScope, clock: Clock, log: logging.Logger, trail: EventTrail, handler_s: float, scale: float = 1.0,
         apart: bool = False,
     ) -> None:  # fmt: skip
-        self._trail, self._group = trail, group
+        self._trail = trail
         self._topic = f"{description.service}.{description.event}@{description.major}"
         self.since = clock.unix()
         self._description, self._tasks, self._clock, self._log = description, tasks, clock, log
@@ -103,6 +103,7 @@ class Subscriber:
         """``consumer.handler``."""
         self.counters = CallCounters("consumer")
         self.gaps = 0
+        self._delivers = trail.deliveries(self._topic, self.path, group)
         self._task_name = f"event {self.path}"
         # in one turn of the loop as many are begun as may run at once: what else there is to do has its turn in between
         loop = asyncio.get_running_loop()
@@ -168,7 +169,7 @@ class Subscriber:
         # before anything else, for the task may have run another handler before
         told = Told(id=event.id, delivery_count=delivery.count, idempotency_key=event.id, extend=run.extend)
         CURRENT.set(Context(call, self._description, self._now, told))
-        entry = self._trail.delivers(event.id, self._topic, self.path, self._group, delivery.count)
+        entry = self._delivers(event.id, delivery.count)
         counters.in_flight += 1
         try:
             try:
@@ -178,6 +179,7 @@ class Subscriber:
             else:
                 await self._proceed(payload)
                 verdict = ACK
+                entry.verdict = ACK.action
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # one event's failure is its own: redelivered, then dead-lettered
@@ -186,19 +188,21 @@ class Subscriber:
             verdict = self._verdict(delivery, error, entry)
         finally:
             counters.in_flight -= 1
-            took_s = self._now() - run.began
-            self._trail.ended(entry, LOST if verdict is None else verdict.action, took_s)
+            entry.seconds = took_s = self._now() - run.began
+            if verdict is not ACK:
+                self._trail.failed(entry, LOST if verdict is None else verdict.action)
         if verdict is ACK:
             counters.succeeded(took_s)
         else:
             counters.fault(verdict.action.upper(), took_s)
         try:
             settled = delivery.settle(verdict)
-            if isinstance(settled, asyncio.Future):
-                self._tasks.keep(settled, self._task_name)
-                settled.add_done_callback(partial(self._is_told, event.id, verdict))
-            elif settled is not SETTLED:
-                await settled
+            if settled is not SETTLED:
+                if isinstance(settled, asyncio.Future):
+                    self._tasks.keep(settled, self._task_name)
+                    settled.add_done_callback(partial(self._is_told, event.id, verdict))
+                else:
+                    await settled
         except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
             self._not_told(event.id, verdict, error)
         run.ended = True
