@@ -27,18 +27,43 @@ IDS = 64
 _NONE: Mapping[str, str] = {}
 
 
+class Answer(asyncio.Future[None]):
+    """Of a bus that answers out of a coroutine: who gives up does not wait until that one has taken notice."""
+
+    def __init__(self, accepted: asyncio.Task[None]) -> None:
+        super().__init__()
+        self._accepted = accepted
+        accepted.add_done_callback(self._told)
+
+    def _told(self, accepted: asyncio.Task[None]) -> None:
+        if self.done():
+            return
+        if accepted.cancelled():
+            super().cancel()
+        elif (error := accepted.exception()) is not None:
+            self.set_exception(error)
+            self.exception()  # whoever waits for it or not: it is logged
+        else:
+            self.set_result(None)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Nobody waits any more."""
+        self._accepted.cancel(msg)
+        return super().cancel(msg)
+
+
 class Receipt:
-    """What `publish` gives. `accepted` is the bus's own; who gives up waiting for it takes the event back at once, where it has not gone
+    """What `publish` gives. `answer` is the bus's own; who gives up waiting for it takes the event back at once, where it has not gone
     out."""
 
-    __slots__ = ("_accepted", "_publisher", "entry")
+    __slots__ = ("_answer", "_publisher", "entry")
 
-    def __init__(self, publisher: Publisher, accepted: asyncio.Future[None], entry: Entry) -> None:
-        self._publisher, self._accepted, self.entry = publisher, accepted, entry
+    def __init__(self, publisher: Publisher, answer: Awaitable[None], entry: Entry) -> None:
+        self._publisher, self._answer, self.entry = publisher, answer, entry
 
     def __await__(self) -> Generator[Any, None, Published]:
         """Wait for what the bus says itself: `settled` is told of it first."""
-        yield from self._accepted
+        yield from self._answer.__await__()
         return Published(id=self.entry.event_id, durability=self._publisher.guarantees.durability)
 
     def settled(self, accepted: asyncio.Future[None]) -> None:
@@ -143,10 +168,11 @@ class Publisher:
     def hand_over(self, message: Event, timeout: float) -> Awaitable[Published]:
         """Give it to the bus, which has `timeout` seconds."""
         entry = self.trail.publishes(message)
-        accepted = self._pubsub.publish(message, deadline=self._now() + timeout)
+        accepted = answer = self._pubsub.publish(message, deadline=self._now() + timeout)
         if not isinstance(accepted, asyncio.Future):
             accepted = asyncio.ensure_future(accepted)
-        receipt = Receipt(self, accepted, entry)
+            answer = Answer(accepted)
+        receipt = Receipt(self, answer, entry)
         self.outstanding.add(accepted)
         accepted.add_done_callback(receipt.settled)
         return receipt
