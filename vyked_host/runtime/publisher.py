@@ -70,13 +70,16 @@ class Receipt:
         """The bus has said what became of the event."""
         publisher, entry = self._publisher, self.entry
         publisher.outstanding.discard(accepted)
-        if accepted.cancelled():
+        try:
+            error = accepted.exception()
+        except asyncio.CancelledError:
             publisher.failure(entry, "nobody waited for the bus to accept it")
-        elif (error := accepted.exception()) is not None:
+            return
+        if error is not None:
             publisher.failure(entry, str(error) or type(error).__name__)
-        else:
-            publisher.published += 1
-            entry.outcome, entry.seconds = "", publisher.unix() - entry.at
+            return
+        publisher.published += 1
+        entry.outcome, entry.seconds = "", publisher.unix() - entry.at
 
 
 class Publishing:

@@ -60,8 +60,19 @@ class Handling(msgspec.Struct, eq=False):
         """The handler, and what the bus is told."""
         return self.subscriber.handle(self)
 
+    # ---- service.context.Handled -------------------------------------------------------------------------------------
+    @property
+    def event_id(self) -> str:
+        """The event's."""
+        return self.delivery.event.id
+
+    @property
+    def count(self) -> int:
+        """How often it was delivered, at least."""
+        return self.delivery.count
+
     async def extend(self) -> None:
-        """The handler is still at it: `service.context.Delivery.in_progress`."""
+        """The handler is still at it."""
         await self.subscriber.extend(self)
 
     def started(self, task: asyncio.Task[None]) -> None:
@@ -167,8 +178,7 @@ class Subscriber:
             0, 0, "object", None, run.began + self._handler_s, metadata=metadata, attempt=delivery.count
         )
         # before anything else, for the task may have run another handler before
-        told = Told(id=event.id, delivery_count=delivery.count, idempotency_key=event.id, extend=run.extend)
-        CURRENT.set(Context(call, self._description, self._now, told))
+        CURRENT.set(Context(call, self._description, self._now, Told(run)))
         entry = self._delivers(event.id, delivery.count)
         counters.in_flight += 1
         try:
