@@ -81,7 +81,19 @@ class Backlog:
         return len(self._events)
 
     def accept(self, event: Event) -> None:
-        """One more event."""
+        """One more event: handed over at once, where nothing stands in between."""
+        if self._events or self._room <= 0 or self._pumping or self._paused or self._lost_last or self._lost_first:
+            self._keep(event)
+            return
+        self._pumping = True
+        try:
+            self._hand_over(event, 0)
+        finally:
+            self._pumping = False
+        if self._events:  # they came within deliver()
+            self.pump()
+
+    def _keep(self, event: Event) -> None:
         gap, self._lost_last = self._lost_last, 0
         self._events.append((event, gap))
         self._bytes += len(event.body)
@@ -113,14 +125,17 @@ class Backlog:
                 self._bytes -= len(event.body)
                 if self._lost_first:
                     gap, self._lost_first = joined(self._lost_first, gap), 0
-                self._room -= 1
-                delivery = FanOutDelivery(self, event, gap)
-                try:
-                    self._deliver(delivery)
-                except Exception:  # noqa: BLE001 - told; one consumer's fault ends neither its subscription nor the others'
-                    self._not_taken(delivery)
+                self._hand_over(event, gap)
         finally:
             self._pumping = False
+
+    def _hand_over(self, event: Event, gap: int) -> None:
+        self._room -= 1
+        delivery = FanOutDelivery(self, event, gap)
+        try:
+            self._deliver(delivery)
+        except Exception:  # noqa: BLE001 - told; one consumer's fault ends neither its subscription nor the others'
+            self._not_taken(delivery)
 
     def _not_taken(self, delivery: FanOutDelivery) -> None:
         self._failed(delivery.event)

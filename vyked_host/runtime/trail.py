@@ -5,6 +5,7 @@ bus, asking all nodes tells the way of one event.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -67,20 +68,25 @@ class EventTrail:
         """The bus took it ("") or did not (why)."""
         entry.outcome, entry.seconds = outcome, self._clock.unix() - entry.at
 
-    def delivers(self, event_id: str, topic: str, handler: str, group: str | None, count: int) -> Delivered:
-        """A handler begins now."""
-        found = Delivered(event_id, topic, handler, group, count, self._clock.unix())
-        self.delivered.append(found)
-        return found
+    def deliveries(self, topic: str, handler: str, group: str | None) -> Callable[[str, int], Delivered]:
+        """What is told, with the event's id and the number of the delivery, when this handler begins."""
+        unix, keep = self._clock.unix, self.delivered.append
 
-    def ended(self, entry: Delivered, verdict: str, seconds: float) -> None:
-        """The handler has ended; a failure goes into the log of failures too."""
-        entry.verdict, entry.seconds = verdict, seconds
+        def delivers(event_id: str, count: int) -> Delivered:
+            found = Delivered(event_id, topic, handler, group, count, unix())
+            keep(found)
+            return found
+
+        return delivers
+
+    def failed(self, entry: Delivered, verdict: str) -> None:
+        """The handler has not ended well; where the event comes again, or never will, the log of failures has it too."""
+        entry.verdict = verdict
         if verdict in ("retry", "reject"):
             self._failures.delivered(
                 FailedDelivery(
                     event_id=entry.event_id, at=self._clock.unix(), node=self._node_id, topic=entry.topic, handler=entry.handler,
-                    group=entry.group, count=entry.count, verdict=verdict, cause=entry.cause, seconds=seconds,
+                    group=entry.group, count=entry.count, verdict=verdict, cause=entry.cause, seconds=entry.seconds,
                 )
             )  # fmt: skip
 

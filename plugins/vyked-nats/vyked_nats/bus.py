@@ -76,7 +76,7 @@ class NatsBus(PubSub):
         if line is None:
             self._publishing.begin()
         most = LARGEST + ENVELOPE_BYTES if line is None else line.client.info.max_payload
-        if len(packed) > most or len(event.body) > LARGEST:
+        if len(packed) > most or len(packed) > LARGEST < len(event.body):
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         return self._outbox.publish(name, to, packed, deadline)
