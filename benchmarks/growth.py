@@ -1,10 +1,14 @@
 """Our throughput as a mesh grows: a service of 1,000 endpoints, 200 known instances of which two are live, 5,000 entries in the
 registry; each beside the smallest of its kind. The registry is a process of its own, as are the servers, the crowd and the client.
+
+A round lasts long enough for a shared machine to become half as fast, so meshes are compared within each round, and each second round
+goes the other way about.
 """
 
 from __future__ import annotations
 
 import asyncio
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -46,7 +50,7 @@ WITHIN_S = 60.0
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: the larger sizes, and the load. The number of endpoints is that of the class `Wide`."""
 
-    rounds: int = 3
+    rounds: int = 5
     instances: int = 200
     entries: int = 5000
     in_flight: int = 64
@@ -92,12 +96,12 @@ def run(settings: Settings) -> report.Report:
     meshes = sizes(settings)
     rounds: dict[str, list[Measured]] = {label: [] for label in meshes}
     for number in range(1, settings.rounds + 1):
-        for label, size in meshes.items():
+        for label in meshes if number % 2 else reversed(meshes):
             print(f"round {number} of {settings.rounds}: {label}", file=sys.stderr)
-            rounds[label].append(measured(settings, size))
+            rounds[label].append(measured(settings, meshes[label]))
     found = report.Report("growth", msgspec.to_builtins(settings), rounds)
     print(found.heading())
-    shares = of_smallest({label: report.median(each) for label, each in rounds.items()})
+    shares = of_smallest(rounds)
     rows = [
         (label, f"{one.calls_per_second:,.0f}", f"{shares[label]:.2f}", f"{one.client_cpu_us:.1f}")
         for label, one in ((label, report.median(each)) for label, each in rounds.items())
@@ -106,13 +110,16 @@ def run(settings: Settings) -> report.Report:
     return found
 
 
-def of_smallest(medians: dict[str, Measured]) -> dict[str, float]:
-    """The throughput of each as a share of its smallest: the first for one live instance, that of two for two."""
-    smallest, shares = 0.0, dict[str, float]()
-    for label, one in medians.items():
+def of_smallest(rounds: dict[str, list[Measured]]) -> dict[str, float]:
+    """The throughput of each as a share of that of its smallest in the same round, the median of all: the first for one live instance,
+    that of two for two."""
+    smallest, shares = list[Measured](), dict[str, float]()
+    for label, each in rounds.items():
         if label in SMALLEST:
-            smallest = one.calls_per_second
-        shares[label] = one.calls_per_second / smallest
+            smallest = each
+        shares[label] = statistics.median(
+            one.calls_per_second / least.calls_per_second for one, least in zip(each, smallest, strict=True)
+        )
     return shares
 
 

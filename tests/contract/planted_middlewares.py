@@ -93,6 +93,66 @@ class LeavesATask(Planted):
         return await proceed(arguments)
 
 
+class Watches(Planted):
+    """Says how each call ends, in a line. As one that wraps it does so well."""
+
+    slow_s = 0.0
+
+    async def run(self, _endpoint, proceed, arguments):
+        try:
+            result = await proceed(arguments)
+        except BaseException as error:
+            self.say(error)
+            raise
+        self.say(None)
+        return result
+
+    def watch(self, endpoint, side):
+        return self
+
+    def say(self, error):
+        self.env.log.info("a call ended: %s", "OK" if error is None else type(error).__name__)
+
+
+class HearsNothingOfFailures(Watches):
+    def ended(self, arguments, elapsed_s, error):
+        if error is None:
+            self.say(error)
+
+
+class SaysItTwice(Watches):
+    def ended(self, arguments, elapsed_s, error):
+        self.say(error)
+        self.say(error)
+
+
+class SaysThatAllIsWell(Watches):
+    def ended(self, arguments, elapsed_s, error):
+        self.say(None)
+
+
+class HearsOfSlowOnesOnly(Watches):
+    slow_s = 2.0
+
+    def ended(self, arguments, elapsed_s, error):
+        self.say(error)
+
+
+class IsNeverAwaited(Watches):
+    async def ended(self, arguments, elapsed_s, error):
+        self.say(error)
+
+
+class CountsOnlyWhatItWraps(Watches):
+    count = 0
+
+    def say(self, error):
+        self.count += 1
+
+    def ended(self, arguments, elapsed_s, error):
+        """Counts are beside the lines: `noted` finds it."""
+
+
 def middleware(planted):
     return Provider(name="planted", summary="planted", build=lambda options, env: planted(env))
 
@@ -131,6 +191,34 @@ class TestAnswersNothing(MiddlewareConformance):
 
 class TestLeavesATask(MiddlewareConformance):
     provider = pytest.fixture(lambda self: middleware(LeavesATask))
+
+
+# ---- told, or around -------------------------------------------------------------------------------------------------
+class TestHearsNothingOfFailures(MiddlewareConformance):
+    provider = pytest.fixture(lambda self: middleware(HearsNothingOfFailures))
+
+
+class TestSaysItTwice(MiddlewareConformance):
+    provider = pytest.fixture(lambda self: middleware(SaysItTwice))
+
+
+class TestSaysThatAllIsWell(MiddlewareConformance):
+    provider = pytest.fixture(lambda self: middleware(SaysThatAllIsWell))
+
+
+class TestHearsOfSlowOnesOnly(MiddlewareConformance):
+    provider = pytest.fixture(lambda self: middleware(HearsOfSlowOnesOnly))
+
+
+class TestIsNeverAwaited(MiddlewareConformance):
+    provider = pytest.fixture(lambda self: middleware(IsNeverAwaited))
+
+
+class TestCountsOnlyWhatItWraps(MiddlewareConformance):
+    provider = pytest.fixture(lambda self: middleware(CountsOnlyWhatItWraps))
+
+    def noted(self, middleware):
+        return middleware.count
 
 
 # ---- what the kit says of itself -------------------------------------------------------------------------------------

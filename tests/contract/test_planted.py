@@ -76,6 +76,12 @@ MIDDLEWARES_CAUGHT_BY = {
     "TestHoldsUpProbes": "test_the_control_lane_answers_as_without_it[server]",
     "TestAnswersNothing": "test_the_result_comes_back[client]",
     "TestLeavesATask": "test_the_result_comes_back[server]",
+    "TestHearsNothingOfFailures": "test_what_it_is_told_says_what_wrapping_says[server]",
+    "TestSaysItTwice": "test_what_it_is_told_says_what_wrapping_says[server]",
+    "TestSaysThatAllIsWell": "test_what_it_is_told_says_what_wrapping_says[server]",
+    "TestHearsOfSlowOnesOnly": "test_what_it_is_told_says_what_wrapping_says[server]",
+    "TestIsNeverAwaited": "test_what_it_is_told_says_what_wrapping_says[server]",
+    "TestCountsOnlyWhatItWraps": "test_what_it_is_told_says_what_wrapping_says[server]",
     "TestKnowsAFailureThatIsNone": "test_the_result_comes_back[server]",
     "TestIsOfToday": "test_it_came_later[server]",
 }

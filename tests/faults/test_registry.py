@@ -505,6 +505,27 @@ async def test_R10_notifications_lost_repeated_and_late_leave_every_view_right(m
     assert equal - calm <= 2 * H + slack()
 
 
+async def test_R10_a_view_that_is_lost_whole_is_asked_for_again_though_nothing_changes_any_more(mesh, timeline):
+    """Who was told nothing at all yet has nothing to compare with: the registry's word at the next heartbeat is enough."""
+    await mesh.host("hub", Alpha)
+    proxy = await mesh.proxy()
+    concerns, lost = of("vyked-registry", "watch", ITEM), []
+
+    def lose_the_first(packet):
+        if lost or not concerns(packet):
+            return (packet,)
+        lost.append(packet)
+        return ()
+
+    proxy.rule = lose_the_first
+    host = await mesh.host("late", Alpha, address=proxy.address)
+    began, slack = timeline.note("the host is up", lost=len(lost)), mesh.slack()
+    await eventually(lambda: len(host.node.directory.nodes) == 2)
+    after = timeline.note("its view is whole") - began
+    assert len(lost) == 1
+    assert after <= 2 * H + slack()
+
+
 # ---- R11 ---------------------------------------------------------------------------------------------------------------
 async def test_R11_of_two_that_claim_one_id_exactly_one_lives_and_the_other_is_told(mesh, timeline):
     holder = await mesh.host("hub", Alpha)

@@ -30,9 +30,13 @@ class Clock(Protocol):
         """Seconds since 1970, for logs and envelopes."""
         ...
 
-    def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
-        """Call `expired` at monotonic `when` (a shared sweep, up to 50 ms late; half a second where the process was held up for
-        as long: those whom it waits for may have been held up too); the answer cancels it."""
+    def at(self, when: float, act: Callable[[], None]) -> Callable[[], None]:
+        """Call `act`, which does something, at monotonic `when` (a shared sweep, up to 50 ms late); the answer cancels it."""
+        ...
+
+    def expire(self, when: float, end: Callable[[], None]) -> Callable[[], None]:
+        """Call `end`, which ends something because nothing came until monotonic `when`: like `at`, but half a second later where
+        the process was held up for as long, since those whom it waits for may have been held up too."""
         ...
 
 

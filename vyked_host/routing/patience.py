@@ -20,14 +20,14 @@ P = TypeVar("P", bound=Promised)
 
 
 class Patience(Generic[P]):
-    """`now` and `at` are those of a `contracts.Clock`; `within_s` in seconds; `expired` gets those that are not done by then, oldest
+    """`now` and `expire` are those of a `contracts.Clock`; `within_s` in seconds; `expired` gets those that are not done by then, oldest
     first."""
 
     def __init__(
-        self, now: Callable[[], float], at: Callable[[float, Callable[[], None]], Callable[[], None]], within_s: float,
+        self, now: Callable[[], float], expire: Callable[[float, Callable[[], None]], Callable[[], None]], within_s: float,
         expired: Callable[[list[P]], None],
     ) -> None:  # fmt: skip
-        self._now, self._at, self.within_s, self._expired = now, at, within_s, expired
+        self._now, self._expire, self.within_s, self._expired = now, expire, within_s, expired
         self._waiting: deque[tuple[float, P]] = deque()
         self._forget_look: Callable[[], None] | None = None
 
@@ -38,7 +38,7 @@ class Patience(Generic[P]):
             waiting.popleft()
         waiting.append((self._now() + self.within_s, promised))
         if self._forget_look is None:
-            self._forget_look = self._at(waiting[0][0], self._look)
+            self._forget_look = self._expire(waiting[0][0], self._look)
 
     def open(self) -> set[P]:
         """Those that are waited for."""
@@ -53,7 +53,7 @@ class Patience(Generic[P]):
             if not promised.done():
                 late.append(promised)
         if waiting:
-            self._forget_look = self._at(waiting[0][0], self._look)
+            self._forget_look = self._expire(waiting[0][0], self._look)
         if late:
             self._expired(late)
 

@@ -5,7 +5,8 @@
 
 Where the process itself was held up, the machine often was, and with it whoever is waited for: a virtual machine whose processors
 were taken away for two seconds goes on with all that was under way, none of which is late for a fault of its own. So the first
-sweep after that ends nothing, and who was held up too can say what it has to say.
+sweep after that ends nothing, and who was held up too can say what it has to say. What has to be done is done at once: a sign of
+life that waits as well would come later still.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ GRACE_S = 0.5
 
 
 class Sweep:
-    """The timer of many that wait: `look`, which is told the time, is called every 50 ms for as long as it says that there is more."""
+    """The timer of many that wait: `look`, which is told the time, is called every 50 ms for as long as it says that there is more.
+    `spares`: not by a sweep that comes out of a process that was held up, once."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, now: Callable[[], float], look: Callable[[float], bool]
+        self, loop: asyncio.AbstractEventLoop, now: Callable[[], float], look: Callable[[float], bool], *, spares: bool = True
     ) -> None:  # fmt: skip
-        self._loop, self._now, self._look = loop, now, look
+        self._loop, self._now, self._look, self._spares = loop, now, look, spares
         self._due = 0.0
         self._is_spared = False
         self._timer: asyncio.TimerHandle | None = None
@@ -49,7 +51,7 @@ class Sweep:
 
     def _come(self) -> None:
         now = self._now()
-        if now - self._due > HELD_UP_S and not self._is_spared:
+        if self._spares and now - self._due > HELD_UP_S and not self._is_spared:
             self._is_spared = True
             self._later(GRACE_S)
             return
@@ -58,28 +60,19 @@ class Sweep:
             self.begin()
 
 
-class LoopClock:
-    """`contracts.Clock` on one event loop; virtual time comes by way of the loop's own clock."""
+class Timers:
+    """Calls that wait for their time, under one sweep."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float], *, spares: bool) -> None:
         self._loop = loop
-        # uvloop's own clock moves in milliseconds, once a turn; both are CLOCK_MONOTONIC
-        self.now: Callable[[], float] = loop.time if isinstance(loop, asyncio.BaseEventLoop) else time.monotonic
-        # a loop whose time is virtual has its own idea of the date, which moves with it
-        self._virtual: Callable[[], float] | None = getattr(loop, "unix", None)
         self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}
         self._next = 0
-        self._sweep = Sweep(loop, self.now, self._look)
+        self._sweep = Sweep(loop, now, self._look, spares=spares)
 
-    def unix(self) -> float:
-        """Seconds since 1970."""
-        return time.time() if self._virtual is None else self._virtual()
-
-    def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
-        """Call `expired` once `when` has passed, at most 50 ms late, or GRACE_S after the process was held up; the answer cancels
-        it."""
+    def add(self, when: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Make `call` once `when` has passed; the answer cancels it."""
         self._next = token = self._next + 1
-        self._waiting[token] = (when, expired)
+        self._waiting[token] = (when, call)
         self._sweep.begin()
 
         def cancel() -> None:
@@ -90,10 +83,10 @@ class LoopClock:
     def _look(self, now: float) -> bool:
         due = sorted((when, token) for token, (when, _) in self._waiting.items() if when <= now)
         for _, token in due:
-            self._loop.call_soon(self._expire, token)
+            self._loop.call_soon(self._call, token)
         return bool(self._waiting)
 
-    def _expire(self, token: int) -> None:
+    def _call(self, token: int) -> None:
         found = self._waiting.pop(token, None)  # None: cancelled in this very turn
         if found is not None:
             found[1]()
@@ -102,3 +95,24 @@ class LoopClock:
         """Forget all that waits."""
         self._waiting.clear()
         self._sweep.stop()
+
+
+class LoopClock:
+    """`contracts.Clock` on one event loop; virtual time comes by way of the loop's own clock."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        # uvloop's own clock moves in milliseconds, once a turn; both are CLOCK_MONOTONIC
+        self.now: Callable[[], float] = loop.time if isinstance(loop, asyncio.BaseEventLoop) else time.monotonic
+        # a loop whose time is virtual has its own idea of the date, which moves with it
+        self._virtual: Callable[[], float] | None = getattr(loop, "unix", None)
+        self._deeds, self._ends = Timers(loop, self.now, spares=False), Timers(loop, self.now, spares=True)
+        self.at, self.expire = self._deeds.add, self._ends.add
+
+    def unix(self) -> float:
+        """Seconds since 1970."""
+        return time.time() if self._virtual is None else self._virtual()
+
+    def close(self) -> None:
+        """Forget all that waits."""
+        self._deeds.close()
+        self._ends.close()

@@ -27,7 +27,7 @@ from .links import Link
 from .tasks import TaskScope
 
 LATE_S = 0.1
-"""A timer comes up to 0.05 s late by itself (`contracts.Clock.at`): a host whose timer is later still was held up."""
+"""A timer comes up to 0.05 s late by itself (`contracts.Clock`): a host whose timer is later still was held up."""
 
 
 class Membership:
@@ -135,7 +135,7 @@ class Membership:
             self._tasks(self._save(), "nodes known last")
 
     def _forget_at(self, due: float | None) -> None:
-        self._cancel_forgetting = _nothing if due is None else self._clock.at(due, partial(self._forget, due))
+        self._cancel_forgetting = _nothing if due is None else self._clock.expire(due, partial(self._forget, due))
 
     def _forget(self, due: float) -> None:
         """The warm-up after a registry that started anew is over, unless this host was held up: what was said meanwhile waits to be

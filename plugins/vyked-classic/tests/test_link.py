@@ -34,7 +34,7 @@ class Hands:
     def unix(self):
         return self.at_s
 
-    def at(self, when, call):
+    def expire(self, when, call):
         timer = (when, call)
         self.timers.append(timer)
         return lambda: self.timers.remove(timer) if timer in self.timers else None

@@ -156,7 +156,7 @@ class ClassicRegistry(Registry):
             missing = known.registered(params)
             if missing:
                 self._cancels.append(
-                    self._env.clock.at(self._env.clock.now() + self._suspect_s, lambda: self._forget(missing))
+                    self._env.clock.expire(self._env.clock.now() + self._suspect_s, lambda: self._forget(missing))
                 )
         elif packet.type == "new_instance":
             known.came(params)

@@ -82,7 +82,7 @@ class Link(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer does not read: it gets `[timing] write` seconds."""
-        self._cancel_write = self.env.clock.at(
+        self._cancel_write = self.env.clock.expire(
             self.env.clock.now() + self.env.timing.write, lambda: self.abort("it does not read what it is sent")
         )
 
@@ -141,7 +141,7 @@ class Link(asyncio.Protocol):
         if quiet >= timing.ping:
             self.send(speech.ping(node_id))
         self._due = now + max(timing.pong if quiet >= timing.ping else timing.ping - quiet, 0.01)
-        self._cancel_pulse = self.env.clock.at(self._due, lambda: self.watch(node_id))
+        self._cancel_pulse = self.env.clock.expire(self._due, lambda: self.watch(node_id))
 
 
 def _nothing() -> None:

@@ -200,7 +200,7 @@ class Outbox:
     # ---- deadlines: one look for all, when the first of them is over -----------------------------------------------------
     def _look_again(self, at: float) -> None:
         self._look_at = at
-        self._clock.at(at, partial(self._look, at))
+        self._clock.expire(at, partial(self._look, at))
 
     def _look(self, at: float) -> None:
         if at != self._look_at:  # there was an earlier one, and one was begun anew

@@ -37,6 +37,8 @@ class Moving:
     def at(self, _when: float, _expired: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
 
+    expire = at
+
 
 class Answer:
     """The end of one call: when it came, when its caller heard, and what."""

@@ -27,6 +27,8 @@ class Time:
         self.timers[number] = (when, do)
         return lambda: self.timers.pop(number, None)
 
+    expire = at
+
     def pass_by(self, seconds):
         self.at_now += seconds
         for number, (when, do) in sorted(self.timers.items()):

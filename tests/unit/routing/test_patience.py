@@ -16,7 +16,7 @@ class Time:
     def now(self) -> float:
         return self.t
 
-    def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
+    def expire(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
         entry = (when, expired)
         self.due.append(entry)
         return lambda: self.due.remove(entry)
@@ -30,7 +30,7 @@ class Time:
 
 async def test_who_is_not_answered_in_time_is_told_and_nobody_else() -> None:
     time, late = Time(), list[asyncio.Future[None]]()
-    patience = Patience[asyncio.Future[None]](time.now, time.at, 10.0, late.extend)
+    patience = Patience[asyncio.Future[None]](time.now, time.expire, 10.0, late.extend)
     loop = asyncio.get_running_loop()
     first, second, third = (loop.create_future() for _ in range(3))
     patience.watch(first)
@@ -49,7 +49,7 @@ async def test_who_is_not_answered_in_time_is_told_and_nobody_else() -> None:
 
 async def test_one_look_is_due_however_many_wait_and_those_that_are_done_are_forgotten() -> None:
     time = Time()
-    patience = Patience[asyncio.Future[None]](time.now, time.at, 10.0, lambda _late: None)
+    patience = Patience[asyncio.Future[None]](time.now, time.expire, 10.0, lambda _late: None)
     for _ in range(1000):
         told = asyncio.get_running_loop().create_future()
         patience.watch(told)
@@ -63,7 +63,7 @@ async def test_one_look_is_due_however_many_wait_and_those_that_are_done_are_for
 
 async def test_closed_it_says_who_was_waited_for_and_nothing_is_due() -> None:
     time, late = Time(), list[asyncio.Future[None]]()
-    patience = Patience[asyncio.Future[None]](time.now, time.at, 10.0, late.extend)
+    patience = Patience[asyncio.Future[None]](time.now, time.expire, 10.0, late.extend)
     told = asyncio.get_running_loop().create_future()
     patience.watch(told)
     assert patience.close() == {told}

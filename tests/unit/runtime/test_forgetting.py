@@ -41,7 +41,7 @@ class Clock:
     def unix(self) -> float:
         return self.time
 
-    def at(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
+    def expire(self, when: float, expired: Callable[[], None]) -> Callable[[], None]:
         self.timer = (when, expired)
         return lambda: setattr(self, "timer", None)
 

@@ -5,10 +5,11 @@ is made good by a snapshot.
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -23,12 +24,15 @@ from .mishaps import Mishaps
 if TYPE_CHECKING:
     from .registry import EmbeddedRegistry
 
+PATIENCE = 0.5
+"""The share of a heartbeat after which what the registry said should have come; heartbeats come a tenth early or late."""
 ROOM = 16
 """Changes that wait for a slow reader here; then the registry waits, and later tells it all in one snapshot."""
 
 
 class Inbox:
-    """The changes between a stream and its reader. `position` is the revision that was heard last in `epoch`."""
+    """The changes between a stream and its reader. `position` is the revision that was heard last in `epoch`, `heard` how many
+    pieces came in all."""
 
     def __init__(self, services: frozenset[str] | None) -> None:
         self._services = services
@@ -37,13 +41,14 @@ class Inbox:
         self._parts: list[Change] = []
         self._changed, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()
-        self.epoch = self.position = 0
+        self.epoch = self.position = self.heard = 0
         self.holder = ""
         self.is_closed = False
 
     # ---- from the registry -------------------------------------------------------------------------------------------
     async def take(self, piece: Piece, holder: str) -> bool:
         """One more piece of the registry at node `holder`; waits for room. False: something was missed before it."""
+        self.heard += 1
         change = piece.change
         if not change.snapshot and (change.epoch != self.epoch or piece.since != self.position):
             return False
@@ -124,13 +129,22 @@ class Inbox:
         self._room.set()
 
 
+class Said(NamedTuple):
+    """Where the registry said it was, and how many pieces its stream had brought when that was heard."""
+
+    at: float
+    epoch: int
+    revision: int
+    heard: int
+
+
 class Follower:
     """Fills an inbox for as long as the registry is open."""
 
     def __init__(self, registry: EmbeddedRegistry, services: frozenset[str] | None) -> None:
         self._registry, self.inbox = registry, Inbox(services)
         self.mishaps = Mishaps(registry.log, "the watch of the registry")
-        self._expected = (0, 0)
+        self._said = Said(-math.inf, 0, 0, 0)
         self._cancel = registry.spawn(self._follow(), "registry watch")
 
     async def _follow(self) -> None:
@@ -163,11 +177,15 @@ class Follower:
                     return
 
     def expect(self, epoch: int, revision: int) -> None:
-        """The registry says that it is at `revision`. Who did not hear by now what it said one heartbeat ago has a stream that
-        leads nowhere: it is opened anew."""
-        inbox, before = self.inbox, self._expected
-        self._expected = (epoch, revision)
-        if before[0] == epoch == inbox.epoch and inbox.position < before[1] and not (inbox.is_closed or inbox.is_full):
+        """The registry says that it is at `revision`. Whose stream brought nothing since it last said so, and not what it said
+        then either, has one that leads nowhere: it is opened anew. What was said a moment ago may still be on its way."""
+        inbox, before, now = self.inbox, self._said, self._registry.now()
+        if now - before.at < self._registry.heartbeat_s * PATIENCE:
+            return
+        self._said = Said(now, epoch, revision, inbox.heard)
+        is_behind = inbox.epoch != epoch or inbox.position < before.revision
+        is_silent = before.epoch == epoch and inbox.heard == before.heard
+        if is_behind and is_silent and not (inbox.is_closed or inbox.is_full):
             self._cancel()
             inbox.forget()
             self._cancel = self._registry.spawn(self._follow(), "registry watch")

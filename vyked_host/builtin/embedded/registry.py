@@ -30,6 +30,7 @@ class EmbeddedRegistry(Registry):
         self._followers: set[Follower] = set()
         self._closed = False
         self.log, self.chance, self.scale = env.log, env.rng.random, min(1.0, env.timing.scale)
+        self.now, self.heartbeat_s = env.clock.now, env.timing.heartbeat
 
     # ---- contracts.Registry ------------------------------------------------------------------------------------------
     async def announce(self, record: NodeRecord) -> Lease:

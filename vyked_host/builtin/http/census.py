@@ -87,7 +87,7 @@ class Census:
             found.force_close()
 
     def _schedule(self) -> None:
-        self._stop = self.clock.at(self.clock.now() + self.allowed.sweep, self._sweep)
+        self._stop = self.clock.expire(self.clock.now() + self.allowed.sweep, self._sweep)
 
     def _sweep(self) -> None:
         now = self.clock.now()

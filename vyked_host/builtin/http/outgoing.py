@@ -40,7 +40,7 @@ class Outgoing:
     def start(self) -> None:
         """Begin; the deadline runs from now."""
         env = self.channel.env
-        self._no_alarm = env.clock.at(self.call.deadline, self._late)
+        self._no_alarm = env.clock.expire(self.call.deadline, self._late)
         self._stop = env.tasks(self._run(), f"http call {self.target.path}")
 
     # ---- contracts.Running -----------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class Outbox:
             return event.accepted
         self._used += event.cost
         self._waiting[id(event)] = event
-        event.forget_deadline = self._clock.at(deadline, partial(self._expire, event))
+        event.forget_deadline = self._clock.expire(deadline, partial(self._expire, event))
         event.accepted.add_done_callback(partial(self._done, event))
         self._wake()
         return event.accepted

@@ -92,7 +92,7 @@ class Link(Output):
         self._look_again()
 
     def _look_again(self) -> None:
-        self._timers["pulse"] = self._env.clock.at(self._pulse.next(), self._look)
+        self._timers["pulse"] = self._env.clock.expire(self._pulse.next(), self._look)
 
     def _look(self) -> None:
         if self._over:

@@ -240,7 +240,7 @@ class Output(asyncio.Protocol):
 
     def _timer(self, name: str, seconds: float, expired: Callable[[], None]) -> None:
         self._stop_timer(name)
-        self._timers[name] = self._env.clock.at(self._now() + seconds, expired)
+        self._timers[name] = self._env.clock.expire(self._now() + seconds, expired)
 
     def _stop_timer(self, name: str) -> None:
         stop = self._timers.pop(name, None)

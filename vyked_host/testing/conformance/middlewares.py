@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Literal
 
@@ -10,10 +11,21 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from ...contracts import Call, EndpointDescription, Environment, Kind, Middleware, Peer, Proceed, Provider
+from ...contracts import (
+    Call,
+    EndpointDescription,
+    Environment,
+    Kind,
+    Middleware,
+    Peer,
+    Proceed,
+    Provider,
+    WatchesCalls,
+)
 from ...errors import ServiceError, Unavailable
 from ...service.context import CURRENT, Context, Reject, Retry
 from ..waiting import eventually
+from . import watches
 from .cases import NOT_DECLARED
 from .suite import Suite
 
@@ -34,6 +46,12 @@ class SoldOut(ServiceError, code="kit_sold_out"):
     part: str
 
 
+ENDS: tuple[BaseException | None, ...] = (
+    None, Unavailable("away", executed="not_sent"), SoldOut("cup"), RuntimeError("broken"), asyncio.CancelledError(),
+)  # fmt: skip
+"""How calls may end, of which one that watches is told."""
+
+
 def endpoint(lane: Literal["normal", "control"] = "normal") -> EndpointDescription:
     """What is wrapped."""
     return EndpointDescription(
@@ -44,6 +62,15 @@ def endpoint(lane: Literal["normal", "control"] = "normal") -> EndpointDescripti
 def started(call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     """`call` in a task of its own, as a host runs each call: its context is its own, too."""
     return asyncio.get_running_loop().create_task(call)
+
+
+def in_a_call(env: Environment, about: EndpointDescription, number: int = 1) -> None:
+    """The context from here on is that of a call, as a host makes it."""
+    call = Call(
+        id=number, endpoint=0, codec="json", body=b"", deadline=env.clock.now() + 60, caller="kit/1.0.0",
+        peer=Peer(address="127.0.0.1:1"),
+    )  # fmt: skip
+    CURRENT.set(Context(call, about, env.clock.now))
 
 
 class Wrapped:
@@ -72,10 +99,16 @@ class Wrapped:
 @pytest.mark.parametrize("side", SIDES)
 class MiddlewareConformance(Suite):
     """Inherit, and write the fixture `provider`. `transparent` False: it changes arguments or results by design. `once` False:
-    it may run what it wraps again, as one that retries does, or not at all, as one that remembers answers."""
+    it may run what it wraps again, as one that retries does, or not at all, as one that remembers answers. One with a method `watch`
+    is asked whether it makes of what it is told what it makes of what it wraps: by its log lines, and by `noted`."""
 
     transparent: ClassVar[bool] = True
     once: ClassVar[bool] = True
+
+    def noted(self, middleware: Middleware) -> Any:
+        """What `middleware` has made of the calls so far beside log lines, such as counts, for one that watches: anything that can be
+        compared. To be written by who inherits."""
+        return None
 
     @pytest_asyncio.fixture
     async def middleware(self, provider: Provider[Middleware], options: msgspec.Struct, env: Environment) -> Middleware:
@@ -95,11 +128,7 @@ class MiddlewareConformance(Suite):
 
     @staticmethod
     async def _called(proceed: Proceed, about: EndpointDescription, env: Environment, number: int) -> Any:
-        call = Call(
-            id=number, endpoint=0, codec="json", body=b"", deadline=env.clock.now() + 60, caller="kit/1.0.0",
-            peer=Peer(address="127.0.0.1:1"),
-        )  # fmt: skip
-        CURRENT.set(Context(call, about, env.clock.now))
+        in_a_call(env, about, number)
         return await proceed(Order(number))
 
     async def test_the_result_comes_back(self, call: Any) -> None:
@@ -179,3 +208,25 @@ class MiddlewareConformance(Suite):
         wrapped = Wrapped()
         assert await started(call(wrapped, 4, endpoint(lane="control"))) == 8
         assert len(wrapped.seen) == 1
+
+    async def test_what_it_is_told_says_what_wrapping_says(
+        self, provider: Provider[Middleware], options: msgspec.Struct, env: Environment, side: Side
+    ) -> None:
+        """A host tells the outermost one, and wraps nothing: nobody may learn less, more or something else from it."""
+        env, clock = watches.by_hand(env)
+        told, around = provider.build(options, env), provider.build(options, env)
+        if not isinstance(told, WatchesCalls) or side != "server":
+            pytest.skip(f"{NOT_DECLARED}watch")
+        for about in (endpoint(), endpoint(lane="control")):
+            watch = told.watch(about, side)
+            for length_s, error in itertools.product(watches.lengths(watch), ENDS):
+                wrapped = watches.Ends(clock, length_s, error)
+                with watches.lines_of(env.log) as wrapping:
+                    proceed = around.wrap(about, side, wrapped)
+                    await asyncio.gather(started(self._called(proceed, about, env, 1)), return_exceptions=True)
+                in_a_call(env, about)
+                with watches.lines_of(env.log) as telling:
+                    watches.tell(watch, Order(1), clock.forward(length_s), error)
+                what = f"{type(error).__name__ if error else 'a result'} after {length_s:g} s, {about.lane} lane"
+                assert telling.lines == wrapping.lines, what
+                assert self.noted(told) == self.noted(around), what

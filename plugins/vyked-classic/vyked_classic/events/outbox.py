@@ -59,7 +59,7 @@ class Outbox:
             return event.done
         self._used += event.cost
         event.done.add_done_callback(lambda _: self._ended(event))
-        event.forget = self._env.clock.at(deadline, lambda: self._expire(event))
+        event.forget = self._env.clock.expire(deadline, lambda: self._expire(event))
         self._waiting.append(event)
         self._quiet.clear()
         self._due.set()

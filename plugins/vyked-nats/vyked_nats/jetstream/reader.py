@@ -147,7 +147,7 @@ class Reader:
 
     def _watch(self) -> None:
         self._is_watched = True
-        self._forget_watch = self._env.clock.at(self._heard_at + SILENT_BEATS * self._beat_s, self._look)
+        self._forget_watch = self._env.clock.expire(self._heard_at + SILENT_BEATS * self._beat_s, self._look)
 
     def _look(self) -> None:
         self._is_watched = False

@@ -54,7 +54,7 @@ class Settling:
         self._words: dict[str, list[_Word]] = {}
         self._asked: dict[int, _Asked] = {}
         self._number = 0
-        self._patience = Patience[Told](clock.now, clock.at, ack_wait_s, self._not_told)
+        self._patience = Patience[Told](clock.now, clock.expire, ack_wait_s, self._not_told)
         self._losses: list[Loss] = []
         self._untaken: list[tuple[str, _Word]] = []
         self._is_due = self._closed = False

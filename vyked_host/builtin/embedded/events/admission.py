@@ -57,7 +57,7 @@ class Admission:
             accepted.set_exception(self._overloaded(parcel.topic))
             return accepted
         self._queued += parcel.cost
-        cancel = self._clock.at(deadline, partial(self._refuse, accepted, parcel.topic))
+        cancel = self._clock.expire(deadline, partial(self._refuse, accepted, parcel.topic))
         self._publishers.append(_Publisher(parcel, accepted, cancel))
         return accepted
 

@@ -167,7 +167,7 @@ class Broker:
 
     def _end_later(self, session: Session) -> None:
         session.cancel_end()
-        session.cancel_end = self._clock.at(self._clock.now() + self._reconnect_s, partial(self.end, session))
+        session.cancel_end = self._clock.expire(self._clock.now() + self._reconnect_s, partial(self.end, session))
 
     def end(self, session: Session) -> None:
         """The node is gone."""

@@ -188,7 +188,7 @@ class GroupQueue:
 
     def _wait(self, given: Given, seconds: float) -> None:
         given.cancel_wait()
-        given.cancel_wait = self._clock.at(self._clock.now() + seconds, partial(self.give_back, given))
+        given.cancel_wait = self._clock.expire(self._clock.now() + seconds, partial(self.give_back, given))
 
     # ---- what became of them -----------------------------------------------------------------------------------------
     def settle(self, given: Given, verdict: Verdict) -> None:

@@ -81,7 +81,7 @@ class Outbox:
             accepted.set_exception(Overloaded(text, executed="not_sent", retry_after=RETRY_AFTER_S))
             return accepted
         waiting = _Waiting(parcel, deadline, accepted)
-        waiting.cancel_deadline = self._clock.at(deadline, lambda: self._late(waiting))
+        waiting.cancel_deadline = self._clock.expire(deadline, lambda: self._late(waiting))
         self._bytes += parcel.cost
         lane = self._lanes.setdefault(parcel.topic, _Lane())
         lane.waiting.append(waiting)
@@ -96,7 +96,7 @@ class Outbox:
             waiting.accepted.set_exception(self._unsent(waiting.parcel))
         elif not waiting.is_late:
             waiting.is_late = True
-            waiting.cancel_deadline = self._clock.at(self._clock.now() + GRACE_S, lambda: self._late(waiting))
+            waiting.cancel_deadline = self._clock.expire(self._clock.now() + GRACE_S, lambda: self._late(waiting))
         else:
             text = f"event {waiting.parcel.event.id} of {waiting.parcel.topic}: the holder of the hub did not answer"
             waiting.accepted.set_exception(DeadlineExceeded(text, executed="unknown"))

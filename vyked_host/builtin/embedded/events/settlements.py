@@ -153,7 +153,7 @@ class Settlements:
         self._cancel_expiry = nothing
         if self._waiting:
             why = "the event bus has no holder, or it does not answer"
-            self._cancel_expiry = self._env.clock.at(self._waiting[0].until, partial(self._give_up, why))
+            self._cancel_expiry = self._env.clock.expire(self._waiting[0].until, partial(self._give_up, why))
 
     def _give_up(self, why: str) -> None:
         """Those that are too old are told nobody."""

@@ -22,7 +22,7 @@ class Bounded:
 
     def __init__(self, errands: Errands, clock: Clock, ack_wait_s: float, why: Callable[[], str]) -> None:
         self._errands, self._ack_wait_s, self._why = errands, ack_wait_s, why
-        self._patience = Patience[asyncio.Future[Any]](clock.now, clock.at, ack_wait_s, self._expired)
+        self._patience = Patience[asyncio.Future[Any]](clock.now, clock.expire, ack_wait_s, self._expired)
 
     def ask(self, *words: Word) -> asyncio.Future[Any]:
         """One question. Awaiting raises what the server says, and Unavailable."""
