@@ -12,7 +12,7 @@ from vyked_host.testing.conformance import cases
 from vyked_host.testing.verifying import installed
 from vyked_host.testing.verifying.claims import claim
 from vyked_host.testing.verifying.matrix import matrix
-from vyked_host.testing.verifying.verdicts import Case
+from vyked_host.testing.verifying.verdicts import Case, Verdicts
 
 from .program import command
 
@@ -157,6 +157,36 @@ def test_cases_of_each_outcome_are_counted_by_it():
 def test_a_known_failure_is_neither_passed_nor_failed():
     found = rows(case("passed", "replay"), case("known failure", "replay", why="no ids before 2.0"))
     assert found["replay"] == ("known failure", "no ids before 2.0")
+
+
+LOG = """
+ERROR    vyked.test:tasks.py:55 task acme looks failed
+Traceback (most recent call last):
+  File "bus.py", line 187, in look
+    self._backlog.add(event)
+AttributeError: 'Backlog' object has no attribute 'add'
+INFO     vyked.test:bus.py:1 closed
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "more"), [(LOG, "; logged before: AttributeError: 'Backlog' object has no attribute 'add'"), ("", "")]
+)
+def test_a_case_that_waited_in_vain_for_a_task_that_has_failed_says_with_what(log, more):
+    noted = Verdicts()
+    noted.pytest_runtest_logreport(
+        pytest.TestReport(
+            "a::test_b",
+            ("a", 1, "b"),
+            {},
+            "failed",
+            "not true within 15 s\n  more",
+            "call",
+            sections=[("Captured log call", log)],
+        )
+    )
+    (found,) = noted.cases.values()
+    assert found.why.splitlines() == [f"not true within 15 s{more}", "  more"]
 
 
 def test_one_failure_makes_a_row_failed():

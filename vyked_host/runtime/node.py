@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Protocol
 
 from ..contracts import Listener, PubSub, Registry, Transport
-from ..errors import Away, CallError, StartError, VykedError
+from ..errors import Away, StartError, VykedError
 from ..model.phase import Phase, step
 from ..model.report import is_own
 from ..model.settings import Settings
@@ -172,17 +172,11 @@ class Node:
         if self.before_serving is not None:
             self.before_serving()
         for subscriber in self.subscribers:  # before anybody can call: a new group would miss what handlers publish
-            await self._subscribe(subscriber)
+            await subscriber.start(self.pubsub)
         for name, transport in self.transports.items():
             surface = self.dispatcher.surface(name, self.settings.transports[name].use)
             self.listeners[name] = await transport.serve(self.dispatcher, surface)
         await self.membership.join(self.addresses)
-
-    async def _subscribe(self, subscriber: Subscriber) -> None:
-        try:
-            await subscriber.start(self.pubsub)
-        except CallError as error:  # of this host's own start, and no call of anybody's
-            raise StartError(f"{subscriber.path}: {error}") from error
 
     async def _meet(self) -> None:
         """Find the others, and ask registry and bus what they give; where nobody answers, those that were known last do. Raises

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from ..contracts import Clock, Consumer, Delivery, Middleware, PubSub
-from ..errors import DeadlineExceeded
+from ..errors import CallError, DeadlineExceeded, StartError
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from ..model.message import SENSITIVE, Call, Fault, Subscription, Verdict
 from ..routing.backoff import Backoff
@@ -106,9 +106,12 @@ class Subscriber:
         return self._topic
 
     async def start(self, pubsub: PubSub) -> None:
-        """Subscribe. Raises NotSupported when the bus can't give what is asked for."""
+        """Subscribe. Raises NotSupported when the bus can't give what is asked for, StartError."""
         self.since = self._clock.unix()
-        self._consumer = await pubsub.subscribe(self.subscription, self._deliver)
+        try:
+            self._consumer = await pubsub.subscribe(self.subscription, self._deliver)
+        except CallError as error:  # nobody's call: this host's own start
+            raise StartError(f"{self.path}: {error}") from error
 
     def pause(self) -> None:
         """Drain began."""

@@ -64,6 +64,9 @@ class Verdicts:
 
     def _case(self, report: pytest.TestReport) -> Case:
         verdict, why = _verdict(report)
+        if verdict == "failed" and (logged := _logged(report.caplog)):
+            first, _, rest = why.strip().partition("\n")
+            why = f"{first}; logged before: {logged}\n{rest}"
         return Case(
             name=report.nodeid.rpartition("::")[2], about=self._about.get(report.nodeid, ()), verdict=verdict,
             why=why[:WORDS], where=_where(report),
@@ -75,6 +78,12 @@ def leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         return [leaf for each in error.exceptions for leaf in leaves(each)]
     return [error]
+
+
+def _logged(text: str) -> str:
+    """The last line of a log with a traceback in it: a task of the plugin's own has failed, and what was waited for never came."""
+    after = text.rpartition("Traceback (most recent call last):")[2] if "Traceback" in text else ""
+    return next((line for line in after.splitlines() if line and not line.startswith((" ", "|"))), "")
 
 
 def _verdict(report: pytest.TestReport) -> tuple[Verdict, str]:
