@@ -14,12 +14,12 @@ from contextlib import suppress
 from typing import Any, cast
 
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 
 from ...errors import ConfigError
 from .address import TLS_FILES, Address, Place, parsed
-from .faults import Denied, Unreachable
+from .faults import Denied, NotLetIn, Unreachable
 from .finding import Finder
 from .options import HIDDEN
 from .wire import FAILURES, Wire, hang_up
@@ -63,8 +63,7 @@ class Server:
             raise Unreachable(self.silent(within)) from None
         except FAILURES as error:
             await _ended(wire)
-            kind = Denied if isinstance(_inner(error), AuthenticationError | InvalidResponse) else Unreachable
-            raise kind(self.words(error)) from None  # the cause may quote the password
+            raise self.unreachable(error) from None  # the cause may quote the password
         except BaseException:
             await _ended(wire)
             raise
@@ -85,6 +84,13 @@ class Server:
         """That it has said nothing for `within` seconds."""
         maybe = "; rediss:// is TLS, to which a server without it says nothing" if self.address.has_tls else ""
         return f"{self.place} did not answer within {within:g} s{maybe}"
+
+    def unreachable(self, error: Exception) -> Unreachable:
+        """What to raise of a failure: does it not let us in, is it no such server, or is it away?"""
+        inner = _inner(error)
+        if isinstance(inner, AuthenticationError | NoPermissionError):
+            return NotLetIn(self.words(error))
+        return (Denied if isinstance(inner, InvalidResponse) else Unreachable)(self.words(error))
 
     def words(self, error: Exception) -> str:
         """What happened, and what to do about it."""
