@@ -14,14 +14,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import astuple
 
 from ..errors import VykedError
 from ..model.message import Call, Fault
 from ..service.clients import CallOptions
 from ..service.context import CURRENT, Context
 from .answers import Answer
-from .codecs import AS_IS, exact_classes
+from .codecs import AS_IS, exactness
 from .instances import Instance
 from .invocation import Invocation
 from .links import OBJECT, LocalChannel
@@ -39,11 +38,16 @@ _PENDING: Any = object()
 """The result of a call that has none."""
 
 
+def _never(_arguments: Any) -> bool:
+    """Arguments of this type can be changed: they are copied."""
+    return False
+
+
 class Nearby:
     """One endpoint as one client calls it while its service is in this process; as `attempts` do while it is not."""
 
     __slots__ = (
-        "_at_once", "_caller", "_classes", "_codecs", "_counters", "_dispatcher", "_encode", "_index", "_inside", "_limit", "_new_id",
+        "_at_once", "_caller", "_codecs", "_counters", "_dispatcher", "_encode", "_index", "_inside", "_is_exact", "_limit", "_new_id",
         "_observer", "_pacing", "_running", "_seen", "_served", "_tally", "_target", "_timeout", "_waiting", "attempts",
         "deliver", "instance", "now", "route", "seconds",
     )  # fmt: skip
@@ -68,7 +72,7 @@ class Nearby:
             or (self._running and len(self._running) >= self._pacing.room)
             or (self._waiting and len(self._waiting) >= self._limit)
             or (now >= inside.until and not inside.has_room(now))
-            or ([*map(type, astuple(body))] != self._classes and (body := self._copied(body)) is None)
+            or (not self._is_exact(body) and (body := self._copied(body)) is None)
         ):
             return await self._otherwise(arguments, options)
         deadline, metadata, outer = now + self._timeout, None, CURRENT.get(None)
@@ -124,8 +128,7 @@ class Nearby:
         if codec != OBJECT or route.invocation is not Invocation or timeout < LEAST_S:
             return False
         codecs = self.attempts.codecs_of(OBJECT)
-        classes = exact_classes(endpoint.arguments)
-        self._classes, self._encode = None if classes is None else [*classes], codecs.encode
+        self._is_exact, self._encode = exactness(endpoint.arguments) or _never, codecs.encode
         self.deliver = codecs.decode if codecs.decode != AS_IS.encode else None
         self.route, self._codecs, self._served, self._index = route, route.codecs[OBJECT], route.counters, index
         self._tally = self._counters.together(route.counters)

@@ -19,8 +19,8 @@ R_co = TypeVar("R_co", covariant=True)
 T_co = TypeVar("T_co", covariant=True)
 
 
-class BoundEndpoint(Generic[P, R_co]):
-    """`self.identity.create` (a client: a call) or `self.create` (own instance: the body itself, no middleware)."""
+class BoundEndpoint(Protocol[P, R_co]):
+    """`self.identity.create` (a client: a call, a function) or `self.create` (own instance: the body itself, no middleware)."""
 
     __slots__ = ()
 

@@ -21,7 +21,6 @@ from .inspect import describe
 
 P = ParamSpec("P")
 S = TypeVar("S")
-R_co = TypeVar("R_co", covariant=True)
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -78,39 +77,56 @@ def unhedgeable(endpoint: EndpointDescription) -> str:
 
 
 # ---- calls with one answer -------------------------------------------------------------------------------------------
-class BoundRemote(BoundEndpoint[P, R_co]):
-    """A method of another service. `__call__` is the hot path: no reflection, no look-up."""
+Unary = Callable[[Any, Any, CallOptions | None], Coroutine[Any, Any, Any]]
+Method = BoundEndpoint[..., Any]
+"""A function with an attribute `using`: to call an object that has a `__call__` takes longer."""
 
-    __slots__ = ("_arguments", "_call", "_endpoint", "_options")
 
-    def __init__(self, endpoint: EndpointDescription, call: Invoke, options: CallOptions | None = None) -> None:
-        self._endpoint, self._options = endpoint, options
-        self._call: Callable[..., Coroutine[Any, Any, R_co]] = call
-        self._arguments: Callable[..., Any] = endpoint.arguments
+def method(endpoint: EndpointDescription, call: Unary, options: CallOptions | None = None) -> Method:
+    """A method of another service. The hot path: no reflection, no look-up."""
+    build: Callable[..., Any] = endpoint.arguments
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    def called(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Call it. Raises TypeError at once when the arguments don't fit the signature."""
         try:
-            arguments = self._arguments(*args, **kwargs) if kwargs else self._arguments(*args)
+            arguments = build(*args, **kwargs) if kwargs else build(*args)
         except TypeError as error:
-            raise misfit(self._endpoint, error) from None
-        call = self._call
-        return call(arguments, None, self._options)
+            raise misfit(endpoint, error) from None
+        return call(arguments, None, options)
 
-    def using(self, **options: Any) -> BoundRemote[P, R_co]:
-        """The same method with options for this call."""
-        return type(self)(self._endpoint, self._call, merged(self._endpoint, self._options, options))
+    return _with_options(called, method, endpoint, call, options)
 
 
-class BoundUpload(BoundRemote[P, R_co]):
+def upload(endpoint: EndpointDescription, call: Unary, options: CallOptions | None = None) -> Method:
     """A method one of whose arguments is a stream."""
 
-    __slots__ = ()
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+    def called(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Call it; the items are taken from the stream as the other side asks for more."""
-        arguments, inbound = split_stream(self._endpoint, args, kwargs)
-        return self._call(arguments, inbound, self._options)
+        arguments, inbound = split_stream(endpoint, args, kwargs)
+        return call(arguments, inbound, options)
+
+    return _with_options(called, upload, endpoint, call, options)
+
+
+def by_name(endpoint: EndpointDescription, call: Unary, options: CallOptions | None = None) -> Method:
+    """A method of a service that is known by name only."""
+
+    def called(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Call it; the arguments travel as a dict, and are checked there. Raises TypeError for positional ones."""
+        if args:
+            raise TypeError(f"{endpoint.path}: a client by name takes keyword arguments only")
+        return call(kwargs, None, options)
+
+    return _with_options(called, by_name, endpoint, call, options)
+
+
+def _with_options(called: Any, make: Callable[..., Method], endpoint: EndpointDescription, call: Unary, options: CallOptions | None) -> Method:  # fmt: skip
+    def using(**given: Any) -> Method:
+        """The same method with options for this call."""
+        return make(endpoint, call, merged(endpoint, options, given))
+
+    called.using, called.__name__, called.__qualname__ = using, endpoint.name, endpoint.path
+    return cast("Method", called)
 
 
 class RemoteStream(BoundStream[P, T_co]):
@@ -222,10 +238,10 @@ def bound(endpoint: EndpointDescription, call: Invoke) -> object:
     if endpoint.kind.streams_out:
         return RemoteStream[Any, Any](endpoint, call)
     if endpoint.kind.streams_in:
-        return BoundUpload[Any, Any](endpoint, call)
+        return upload(endpoint, call)
     if endpoint.kind in (Kind.HTTP, Kind.WEBSOCKET):
         return RawOnly(endpoint)
-    return BoundRemote[Any, Any](endpoint, call)
+    return method(endpoint, call)
 
 
 class RawOnly:
@@ -243,34 +259,22 @@ class RawOnly:
 
 
 # ---- clients by name -------------------------------------------------------------------------------------------------
-class DynamicRemote(BoundRemote[P, R_co]):
-    """A method of a service that is known by name only."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
-        """Call it; the arguments travel as a dict, and are checked there. Raises TypeError for positional ones."""
-        if args:
-            raise TypeError(f"{self._endpoint.path}: a client by name takes keyword arguments only")
-        return self._call(kwargs, None, self._options)
-
-
 class DynamicClient:
     """A client of a service by its name: any method, keyword arguments, results as plain data."""
 
     def __init__(self, invoker: Invoker, service: str, version: str | None = None) -> None:
         self._invoker, self._service, self._version = invoker, service, version
 
-    def __getattr__(self, method: str) -> BoundEndpoint[..., Any]:
+    def __getattr__(self, name: str) -> BoundEndpoint[..., Any]:
         """The method, bound; kept, so that the next look-up finds it at once."""
-        if method.startswith("_"):
-            raise AttributeError(f"{self._service} can't have a method {method!r}: names with '_' first are private")
+        if name.startswith("_"):
+            raise AttributeError(f"{self._service} can't have a method {name!r}: names with '_' first are private")
         endpoint = EndpointDescription(
-            service=self._service, version=self._version or "", name=method, kind=Kind.UNARY,
+            service=self._service, version=self._version or "", name=name, kind=Kind.UNARY,
             arguments=BY_NAME, result=Any,
         )  # fmt: skip
-        found: DynamicRemote[..., Any] = DynamicRemote(endpoint, self._invoker.bind(endpoint))
-        vars(self)[method] = found
+        found = by_name(endpoint, self._invoker.bind(endpoint))
+        vars(self)[name] = found
         return found
 
     def __repr__(self) -> str:

@@ -5,9 +5,9 @@ import enum
 from typing import Annotated, Any, Literal
 
 import pytest
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, defstruct
 
-from vyked_host.runtime.codecs import exact_classes, is_immutable
+from vyked_host.runtime.codecs import exactly, exactness, is_immutable
 
 
 class Colour(enum.Enum):
@@ -54,7 +54,24 @@ def test_only_plain_classes_can_be_proved_by_their_class() -> None:
     class Optional(Struct):
         name: str | None
 
-    assert exact_classes(Plain) == (str, Frozen)
-    assert exact_classes(Constrained) is None
-    assert exact_classes(Optional) is None
-    assert exact_classes(int) is None
+    class Text(str):
+        __slots__ = ()
+
+    is_exact = exactness(Plain)
+    assert is_exact is not None
+    assert is_exact(Plain("a", Frozen(("b",))))
+    assert not is_exact(Plain(Text("a"), Frozen(("b",))))
+    assert not is_exact(Plain("a", "b"))  # type: ignore[arg-type]
+    assert exactness(Constrained) is None
+    assert exactness(Optional) is None
+    assert exactness(int) is None
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_each_field_has_to_be_of_its_class_and_of_no_subclass(count: int) -> None:
+    shape = defstruct("Shape", [(f"field_{number}", int) for number in range(count)])
+    is_exact = exactly(*[int] * count)
+    assert is_exact(shape(*range(count)))
+    for place in range(count):
+        for other in (True, "1", None):
+            assert not is_exact(shape(*[other if number == place else 1 for number in range(count)]))

@@ -9,7 +9,7 @@ import pytest
 
 from vyked_host.errors import DeadlineExceeded, Unavailable
 from vyked_host.model.tables import RetryTable
-from vyked_host.service.clients import BoundRemote, CallOptions
+from vyked_host.service.clients import CallOptions, method
 from vyked_host.testing.virtual_time import virtual_time
 
 from .shops import Shops, answers, endpoint, fails, hangs, later
@@ -134,7 +134,7 @@ async def test_a_refusal_of_the_second_leaves_the_first() -> None:
 
 
 async def test_what_may_not_run_twice_refuses_to_be_hedged() -> None:
-    method: BoundRemote[[], int] = BoundRemote(endpoint(), lambda *_: None)
+    once = method(endpoint(), lambda *_: None)
     with pytest.raises(ValueError, match=r"shop\.buy is not declared @api\(idempotent=True\)"):
-        method.using(hedge_after=0.1)
-    assert BoundRemote(endpoint(idempotent=True), lambda *_: None).using(hedge_after=0.1)
+        once.using(hedge_after=0.1)
+    assert method(endpoint(idempotent=True), lambda *_: None).using(hedge_after=0.1)
