@@ -40,12 +40,12 @@ class FanOutDelivery(msgspec.Struct, eq=False):
 
     def settle(self, verdict: Verdict) -> _Settled:
         """Make room for the next. Raises LocalProtocolError when it was settled before."""
-        if verdict.action != "extend":
-            if self.is_settled:
-                raise LocalProtocolError(f"event {self.event.id} was settled before")
-            self.is_settled = True
-            self.backlog.settled()
-        return SETTLED
+        if verdict.action == "extend":
+            return SETTLED
+        if self.is_settled:
+            raise LocalProtocolError(f"event {self.event.id} was settled before")
+        self.is_settled = True
+        return self.backlog.settled()
 
     def abandon(self) -> None:
         """The consumer raised: it will not settle this one, if it has not."""
@@ -142,13 +142,14 @@ class Backlog:
         self._lost_first = joined(delivery.gap, 1)
         delivery.abandon()
 
-    def settled(self) -> None:
+    def settled(self) -> _Settled:
         """A handler is free again."""
         self._room += 1
         if self._events and not self._pumping:
             self.pump()
         if self.roomy is not _nothing and self.is_roomy:
             self.roomy()
+        return SETTLED
 
     def pause(self) -> None:
         """Deliver nothing new."""

@@ -67,7 +67,7 @@ class Attached:
         not_before: float | None,
     ) -> OutboxRow:  # fmt: skip
         """An event as the row of an outbox."""
-        message = self._publisher.of(event).message(payload, key=key, id=id, delay=delay, not_before=not_before)
+        message = self._publisher.of(event).message(payload, key, id, delay, not_before)
         message = msgspec.structs.replace(message, named=True)  # relayed twice, it goes out once
         topic = f"{event.service}.{event.name}@{parse(event.version).major}"
         return OutboxRow(id=message.id, topic=topic, key=key, packed=pack(message))

@@ -98,11 +98,10 @@ class Publishing:
     ) -> Awaitable[Published]:  # fmt: skip
         """Hand one event to the bus. No group gets it before `delay` seconds from now, or `not_before`, seconds since 1970. The
         awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded. Raises NotSupported for what the bus can't do."""
-        message = self.message(payload, key=key, id=id, delay=delay, not_before=not_before)
-        return self._publisher.hand_over(message, timeout or TIMEOUT_S)
+        return self._publisher.hand_over(self.message(payload, key, id, delay, not_before), timeout or TIMEOUT_S)
 
     def message(
-        self, payload: Any, /, *, key: str | None, id: str | None, delay: float | None, not_before: float | None
+        self, payload: Any, key: str | None, id: str | None, delay: float | None, not_before: float | None
     ) -> Event:  # fmt: skip
         """One event as it travels. Raises TooLarge, NotSupported."""
         publisher, event = self._publisher, self._event
@@ -142,7 +141,7 @@ class Publisher:
         self, *, pubsub: PubSub, guarantees: Guarantees, codecs: Codecs, serializer: str, content_type: str, clock: Clock,
         node_id: str, log: logging.Logger, trail: EventTrail,
     ) -> None:  # fmt: skip
-        self.trail = trail
+        self.trail, self._publishes = trail, trail.published.append
         self._pubsub, self.guarantees, self._codecs = pubsub, guarantees, codecs
         self._serializer, self.content_type = serializer, content_type
         self.unix, self._now, self.node_id, self._log = clock.unix, clock.now, node_id, log
@@ -170,7 +169,8 @@ class Publisher:
 
     def hand_over(self, message: Event, timeout: float) -> Awaitable[Published]:
         """Give it to the bus, which has `timeout` seconds."""
-        entry = self.trail.publishes(message)
+        entry = Entry(message.id, message.service, message.version, message.name, message.published_unix_s)
+        self._publishes(entry)
         accepted = answer = self._pubsub.publish(message, deadline=self._now() + timeout)
         if not isinstance(accepted, asyncio.Future):
             accepted = asyncio.ensure_future(accepted)

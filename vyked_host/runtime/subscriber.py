@@ -32,7 +32,7 @@ from .failures import raised_at
 from .inside import Come
 from .outcomes import internal_fault
 from .routes import compose
-from .statistics import CallCounters
+from .statistics import BATCH, CallCounters
 from .tasks import TaskScope
 from .trail import LOST, Delivered, EventTrail
 
@@ -113,6 +113,7 @@ class Subscriber:
         self.path = self._endpoint.path
         """``consumer.handler``."""
         self.counters = CallCounters("consumer")
+        self._seconds = self.counters.tally.seconds
         self.gaps = 0
         self._delivers = trail.deliveries(self._topic, self.path, group)
         self._task_name = f"event {self.path}"
@@ -177,9 +178,7 @@ class Subscriber:
         delivery, counters = run.delivery, self.counters
         event, verdict = delivery.event, None
         metadata = self._seen(event.metadata) if event.metadata else None
-        run.call = call = Call(
-            0, 0, "object", None, run.began + self._handler_s, metadata=metadata, attempt=delivery.count
-        )
+        run.call = call = Call(0, 0, "object", None, run.began + self._handler_s, None, metadata, delivery.count)
         # before anything else, for the task may have run another handler before
         CURRENT.set(Context(call, self._description, self._now, Told(run)))
         entry = self._delivers(event.id, delivery.count)
@@ -193,32 +192,37 @@ class Subscriber:
                 await self._proceed(payload)
                 verdict = ACK
                 entry.verdict = ACK.action
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:  # one event's failure is its own: redelivered, then dead-lettered
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-                raise  # by the drain: the bus gives the event to somebody else
+        except BaseException as error:  # noqa: BLE001 - what ends the task is raised again; else one event's failure is its own
             verdict = self._verdict(delivery, error, entry)
         finally:
             counters.in_flight -= 1
             entry.seconds = took_s = self._now() - run.began
-            if verdict is not ACK:
-                self._trail.failed(entry, LOST if verdict is None else verdict.action)
-        if verdict is ACK:
-            counters.succeeded(took_s)
-        else:
-            counters.fault(verdict.action.upper(), took_s)
+            if verdict is ACK:
+                self._seconds.append(took_s)
+                if len(self._seconds) >= BATCH:
+                    counters.tally.fold()
+            else:
+                self._failed(entry, verdict)
         try:
             settled = delivery.settle(verdict)
-            if settled is not SETTLED:
-                if isinstance(settled, asyncio.Future):
-                    self._tasks.keep(settled, self._task_name)
-                    settled.add_done_callback(partial(self._is_told, event.id, verdict))
-                else:
-                    await settled
+            if isinstance(settled, asyncio.Future):
+                self._keep(settled, event.id, verdict)
+            elif settled is not SETTLED:
+                await settled
         except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
             self._not_told(event.id, verdict, error)
         run.ended = True
+
+    def _failed(self, entry: Delivered, verdict: Verdict | None) -> None:
+        """Count and remember it; None: nobody knows what became of it."""
+        self._trail.failed(entry, LOST if verdict is None else verdict.action)
+        if verdict is not None:
+            self.counters.fault(verdict.action.upper(), entry.seconds)
+
+    def _keep(self, settled: asyncio.Future[None], event_id: str, verdict: Verdict) -> None:
+        """The bus is being told: a part of the host's work for which no task waits."""
+        self._tasks.keep(settled, self._task_name)
+        settled.add_done_callback(partial(self._is_told, event_id, verdict))
 
     def _is_told(self, event_id: str, verdict: Verdict, told: asyncio.Future[None]) -> None:
         error = None if told.cancelled() else told.exception()
@@ -237,7 +241,11 @@ class Subscriber:
         return headers.pack({name: value for name, value in metadata.items() if name != SENSITIVE})
 
     def _verdict(self, delivery: Delivery, error: BaseException, entry: Delivered) -> Verdict:
-        """On what a handler raised."""
+        """On what a handler raised, in the except block of it; what ends the task is raised again."""
+        if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+            raise error
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise error  # by the drain: the bus gives the event to somebody else
         if isinstance(error, Retry):
             entry.cause = str(error)
             return self._again(delivery, error.after, str(error))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..contracts import Clock, Event
+from ..contracts import Clock
 from ..model.report import DeliveryReport, FailedDelivery, Publication, Trail
 from ..model.version import parse
 from .failures import FailureLog
@@ -57,12 +57,6 @@ class EventTrail:
         self._clock, self._node_id, self._failures = clock, node_id, failures
         self.published: deque[Published] = deque(maxlen=KEPT)
         self.delivered: deque[Delivered] = deque(maxlen=KEPT)
-
-    def publishes(self, event: Event) -> Published:
-        """`event` is handed to the bus now; whoever gets the entry says how it went."""
-        found = Published(event.id, event.service, event.version, event.name, event.published_unix_s)
-        self.published.append(found)
-        return found
 
     def settled(self, entry: Published, outcome: str) -> None:
         """The bus took it ("") or did not (why)."""
