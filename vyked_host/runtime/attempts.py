@@ -35,7 +35,7 @@ class Attempts(Outgoing):
         if options is None:
             deadline, metadata, outer = now + self.timeout, None, CURRENT.get(None)
             if outer is not None:
-                deadline, metadata = min(deadline, outer.call.deadline - HOP_S), outer.onward(None)
+                deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
             call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)
             is_usual = deadline - now >= LEAST_S
         elif options.hedge_after is not None:

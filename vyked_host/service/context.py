@@ -6,9 +6,10 @@ it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -48,13 +49,43 @@ class Peer(Value):
     identity: str | None = None
 
 
-class Delivery(Value):
-    """One delivery of one event. `delivery_count` is a lower bound, 1 the first time."""
+class Handled(Protocol):
+    """What the runtime knows of a delivery while its handler runs."""
 
-    id: str
-    delivery_count: int
-    idempotency_key: str
-    extend: Callable[[], Awaitable[None]]
+    @property
+    def event_id(self) -> str:
+        """The event's."""
+
+    @property
+    def count(self) -> int:
+        """How often it was delivered, at least."""
+
+    async def extend(self) -> None:
+        """Tell the bus that the handler is still at it. Raises DeadlineExceeded, Unavailable."""
+
+
+class Delivery:
+    """One delivery of one event."""
+
+    __slots__ = ("_handled",)
+
+    def __init__(self, handled: Handled) -> None:
+        self._handled = handled
+
+    @property
+    def id(self) -> str:
+        """The event's."""
+        return self._handled.event_id
+
+    @property
+    def idempotency_key(self) -> str:
+        """Two deliveries with the same one are of the same event."""
+        return self._handled.event_id
+
+    @property
+    def delivery_count(self) -> int:
+        """A lower bound, 1 the first time."""
+        return self._handled.count
 
     @property
     def redelivered(self) -> bool:
@@ -64,19 +95,51 @@ class Delivery(Value):
     async def in_progress(self) -> None:
         """Tell the bus that the handler is still at it, before it gives the event to somebody else. Raises DeadlineExceeded once
         it has been at it for 12 hours, and Unavailable when the bus did not confirm within its ack wait: somebody else may have it."""
-        await self.extend()
+        await self._handled.extend()
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self.delivery_count} of event {self.id}>"
 
 
 class Context(msgspec.Struct):
-    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events."""
+    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events; `made`: the call itself, where
+    it is there already."""
 
-    call: Call
+    made: Call | None
     description: EndpointDescription | SubscriptionDescription
     now: Callable[[], float]
     delivery: Delivery | None = None
     headers: dict[str, str] | None = None
     trace: dict[str, str] | None = None
     packed_trace: bytes | None = None
+
+    @property
+    def call(self) -> Call:
+        """The call as it travels; one inside this process does not, so it is made when somebody asks for it."""
+        if self.made is None:
+            self.made = self.make()
+        return self.made
+
+    @property
+    def deadline(self) -> float:
+        """When its caller gives up, in seconds of `now`."""
+        return self.call.deadline
+
+    @property
+    def packed(self) -> bytes | None:
+        """The metadata as they travel."""
+        return self.call.metadata
+
+    def make(self) -> Call:
+        """The call, of a context that was put together without it."""
+        raise NotImplementedError
+
+    def without_end(self) -> Context:
+        """The same for what may outlive the call: its deadline does not hold."""
+        call = msgspec.structs.replace(self.call, deadline=math.inf)
+        return Context(
+            call, self.description, self.now, self.delivery, self.headers, self.trace, self.packed_trace
+        )  # fmt: skip
 
     @property
     def id(self) -> str:
@@ -117,7 +180,7 @@ class Context(msgspec.Struct):
     def metadata(self) -> Mapping[str, str]:
         """The caller's own pairs, and what it inherited itself (:mod:`vyked_host.wire.trace`)."""
         if self.headers is None:
-            self.headers = unpack(self.call.metadata)
+            self.headers = unpack(self.packed)
         return self.headers
 
     @property
@@ -125,7 +188,7 @@ class Context(msgspec.Struct):
         """Of this call: what its method is declared with, or the lower one that its caller asked for."""
         found = self.description
         most = found.priority if isinstance(found, EndpointDescription) else "normal"
-        return lower(most, self.metadata.get(PRIORITY) if self.call.metadata else None)
+        return lower(most, self.metadata.get(PRIORITY) if self.packed else None)
 
     @property
     def traceparent(self) -> str:
@@ -137,8 +200,8 @@ class Context(msgspec.Struct):
         """What goes on by itself to calls and events made here: ``traceparent tracestate baggage``, and a priority that is low, or
         that was asked for."""
         if self.trace is None:
-            self.trace = inherited(self.metadata) if self.call.metadata else {}
-            if self.priority == "low" or (self.call.metadata and self.metadata.get(PRIORITY) == "normal"):
+            self.trace = inherited(self.metadata) if self.packed else {}
+            if self.priority == "low" or (self.packed and self.metadata.get(PRIORITY) == "normal"):
                 self.trace[PRIORITY] = self.priority
             self.packed_trace = pack(self.trace)
         return self.trace
@@ -159,7 +222,7 @@ class Context(msgspec.Struct):
     @property
     def remaining(self) -> float:
         """Seconds until the caller gives up; 0.0 when it has."""
-        return max(0.0, self.call.deadline - self.now())
+        return max(0.0, self.deadline - self.now())
 
 
 def context() -> Context:

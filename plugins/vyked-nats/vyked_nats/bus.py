@@ -71,12 +71,13 @@ class NatsBus(PubSub):
             return failed(Unavailable(f"event {event.name} is not published: the bus is closed", executed="not_sent"))
         key = event.service, event.version, event.name
         name, to = self._known.get(key) or self._know(key)
-        packed = pack(event)
-        line = self._publishing.line
+        packed, line = pack(event), self._publishing.line
         if line is None:
             self._publishing.begin()
-        most = LARGEST + ENVELOPE_BYTES if line is None else line.client.info.max_payload
-        if len(packed) > most or len(event.body) > LARGEST:
+            most = LARGEST + ENVELOPE_BYTES
+        else:
+            most = line.client.info.max_payload
+        if len(packed) > most or len(packed) > LARGEST < len(event.body):
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         return self._outbox.publish(name, to, packed, deadline)

@@ -17,7 +17,8 @@ from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 
-from .address import Place, parsed
+from ...errors import ConfigError
+from .address import TLS_FILES, Address, Place, parsed
 from .faults import Denied, NotLetIn, Unreachable
 from .finding import Finder
 from .options import HIDDEN
@@ -38,6 +39,7 @@ class Server:
         self._settings = dict(address.settings)
         kind = UnixDomainSocketConnection if "path" in self._settings else Connection
         self._class = SSLConnection if address.has_tls else kind
+        _look_at_files(address, table)
         asking = address.asking if address.kind == "sentinel" else self._settings
         self._finder = Finder(address, f"{{{mesh}}}", lambda place: self._wire(place, asking))
 
@@ -101,6 +103,20 @@ class Server:
         if isinstance(error, InvalidResponse):
             return f"what answers at {self.place} is no Redis or Valkey: {text}"
         return f"{self.place}: {text}"
+
+
+def _look_at_files(address: Address, table: str) -> None:
+    """redis-py reads them with each connection, and does not say which of them it can't. Raises ConfigError."""
+    files = {name: str(address.settings[name]) for name in TLS_FILES if name in address.settings}
+    try:
+        if "ssl_ca_certs" in files:
+            ssl.create_default_context(cafile=files["ssl_ca_certs"])
+        if "ssl_certfile" in files:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"))
+    except OSError as error:
+        named = ", ".join(f"{name}={file}" for name, file in files.items())
+        raise ConfigError(f"[{table}] url: of {named} one can't be used: {error}") from None
 
 
 def _inner(error: Exception) -> Exception:
