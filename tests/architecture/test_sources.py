@@ -164,9 +164,5 @@ def test_every_listed_exception_still_exists() -> None:
 
 
 def test_every_place_that_may_start_tasks_does() -> None:
-    starting = {
-        each.path
-        for each in sources()
-        if any(called(n) in STARTS_ONE for n in ast.walk(each.tree))
-    }
+    starting = {each.path for each in sources() if any(called(n) in STARTS_ONE for n in ast.walk(each.tree))}
     assert set(TASK_PLACES) <= starting
