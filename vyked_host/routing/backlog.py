@@ -40,12 +40,12 @@ class FanOutDelivery(msgspec.Struct, eq=False):
 
     def settle(self, verdict: Verdict) -> _Settled:
         """Make room for the next. Raises LocalProtocolError when it was settled before."""
-        if verdict.action != "extend":
-            if self.is_settled:
-                raise LocalProtocolError(f"event {self.event.id} was settled before")
-            self.is_settled = True
-            self.backlog.settled()
-        return SETTLED
+        if verdict.action == "extend":
+            return SETTLED
+        if self.is_settled:
+            raise LocalProtocolError(f"event {self.event.id} was settled before")
+        self.is_settled = True
+        return self.backlog.settled()
 
     def abandon(self) -> None:
         """The consumer raised: it will not settle this one, if it has not."""
@@ -81,7 +81,19 @@ class Backlog:
         return len(self._events)
 
     def accept(self, event: Event) -> None:
-        """One more event."""
+        """One more event: handed over at once, where nothing stands in between."""
+        if self._events or self._room <= 0 or self._pumping or self._paused or self._lost_last or self._lost_first:
+            self._keep(event)
+            return
+        self._pumping = True
+        try:
+            self._hand_over(event, 0)
+        finally:
+            self._pumping = False
+        if self._events:  # they came within deliver()
+            self.pump()
+
+    def _keep(self, event: Event) -> None:
         gap, self._lost_last = self._lost_last, 0
         self._events.append((event, gap))
         self._bytes += len(event.body)
@@ -113,27 +125,31 @@ class Backlog:
                 self._bytes -= len(event.body)
                 if self._lost_first:
                     gap, self._lost_first = joined(self._lost_first, gap), 0
-                self._room -= 1
-                delivery = FanOutDelivery(self, event, gap)
-                try:
-                    self._deliver(delivery)
-                except Exception:  # noqa: BLE001 - told; one consumer's fault ends neither its subscription nor the others'
-                    self._not_taken(delivery)
+                self._hand_over(event, gap)
         finally:
             self._pumping = False
+
+    def _hand_over(self, event: Event, gap: int) -> None:
+        self._room -= 1
+        delivery = FanOutDelivery(self, event, gap)
+        try:
+            self._deliver(delivery)
+        except Exception:  # noqa: BLE001 - told; one consumer's fault ends neither its subscription nor the others'
+            self._not_taken(delivery)
 
     def _not_taken(self, delivery: FanOutDelivery) -> None:
         self._failed(delivery.event)
         self._lost_first = joined(delivery.gap, 1)
         delivery.abandon()
 
-    def settled(self) -> None:
+    def settled(self) -> _Settled:
         """A handler is free again."""
         self._room += 1
         if self._events and not self._pumping:
             self.pump()
         if self.roomy is not _nothing and self.is_roomy:
             self.roomy()
+        return SETTLED
 
     def pause(self) -> None:
         """Deliver nothing new."""

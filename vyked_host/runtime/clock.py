@@ -104,13 +104,9 @@ class LoopClock:
         # uvloop's own clock moves in milliseconds, once a turn; both are CLOCK_MONOTONIC
         self.now: Callable[[], float] = loop.time if isinstance(loop, asyncio.BaseEventLoop) else time.monotonic
         # a loop whose time is virtual has its own idea of the date, which moves with it
-        self._virtual: Callable[[], float] | None = getattr(loop, "unix", None)
+        self.unix: Callable[[], float] = getattr(loop, "unix", time.time)
         self._deeds, self._ends = Timers(loop, self.now, spares=False), Timers(loop, self.now, spares=True)
         self.at, self.expire = self._deeds.add, self._ends.add
-
-    def unix(self) -> float:
-        """Seconds since 1970."""
-        return time.time() if self._virtual is None else self._virtual()
 
     def close(self) -> None:
         """Forget all that waits."""

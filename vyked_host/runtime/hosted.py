@@ -21,7 +21,7 @@ from ..model.version import parse
 from ..routing.backoff import Backoff
 from ..service.binding import work
 from ..service.context import CURRENT
-from ..service.endpoints import Published
+from ..service.endpoints import Publish
 from ..service.outbox import OutboxRow
 from ..wire.envelope import pack
 from .publisher import Publisher
@@ -54,14 +54,9 @@ class Attached:
         finally:
             CURRENT.reset(token)
 
-    def publish(
-        self, event: EventDescription, payload: Any, *, key: str | None = None, id: str | None = None,
-        timeout: float | None = None, delay: float | None = None, not_before: float | None = None,
-    ) -> Awaitable[Published]:  # fmt: skip
-        """Hand an event to the bus."""
-        return self._publisher.publish(
-            event, payload, key=key, id=id, timeout=timeout, delay=delay, not_before=not_before
-        )
+    def publisher(self, event: EventDescription) -> Publish:
+        """What hands payloads of `event` to the bus."""
+        return self._publisher.of(event)
 
     def relay(self, outbox: Any) -> None:
         """Publish what is committed to `outbox`, from the service's activation on."""
@@ -72,7 +67,7 @@ class Attached:
         not_before: float | None,
     ) -> OutboxRow:  # fmt: skip
         """An event as the row of an outbox."""
-        message = self._publisher.message(event, payload, key=key, id=id, delay=delay, not_before=not_before)
+        message = self._publisher.of(event).message(payload, key, id, delay, not_before)
         message = msgspec.structs.replace(message, named=True)  # relayed twice, it goes out once
         topic = f"{event.service}.{event.name}@{parse(event.version).major}"
         return OutboxRow(id=message.id, topic=topic, key=key, packed=pack(message))

@@ -1,5 +1,5 @@
 """Events that come in: one consumer per subscription, one run of its handler and one verdict per delivery; a task of its own has a
-handler that suspends (:mod:`turns`).
+handler that suspends (:mod:`arrivals`).
 
 Return = ack; `Retry` = again after a delay; `Reject` = dead letter at once; any other exception = again with backoff, dead
 letter after `max_deliveries`. One event's failure never ends the subscription (Vyked 2.x: defect 21).
@@ -15,22 +15,26 @@ from contextvars import Context as Variables
 from functools import partial
 from typing import Any
 
-from ..contracts import Clock, Consumer, Delivery, Middleware, PubSub
-from ..errors import DeadlineExceeded
+import msgspec
+
+from ..contracts import Clock, Consumer, Delivery, Event, Middleware, PubSub
+from ..errors import CallError, DeadlineExceeded, StartError
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from ..model.message import SENSITIVE, Call, Fault, Subscription, Verdict
+from ..routing.backlog import SETTLED
 from ..routing.backoff import Backoff
 from ..service.context import CURRENT, Context, Reject, Retry
 from ..service.context import Delivery as Told
 from ..wire import metadata as headers
+from .arrivals import Arrivals
 from .codecs import Codecs
 from .failures import raised_at
+from .inside import Come
 from .outcomes import internal_fault
 from .routes import compose
-from .statistics import CallCounters
+from .statistics import BATCH, CallCounters
 from .tasks import TaskScope
 from .trail import LOST, Delivered, EventTrail
-from .turns import Run, Turn
 
 CAUSE_CHARACTERS = 2000
 """Of what a handler raised, that travels with a dead letter."""
@@ -41,21 +45,39 @@ _REDELIVERY = Backoff(first=1.0, most=120.0, factor=5.0)
 ACK = Verdict(action="ack")
 
 
-class Handling:
-    """One delivery on its way through its handler: `turns.Run`. One that is cancelled before its first line is the bus's again."""
+class Handling(msgspec.Struct, eq=False):
+    """One delivery on its way through its handler: `inside.Come`. One that is cancelled before its first line is the bus's again.
+    `began`: when it came, in monotonic seconds; `call`: what the handler sees of it."""
 
-    ended = False
+    subscriber: Subscriber
+    delivery: Delivery
+    began: float
+    ended: bool = False
     reason: Fault | None = None
-
-    def __init__(self, handle: Callable[[Delivery], Coroutine[Any, Any, None]], delivery: Delivery) -> None:
-        self._handle, self._delivery = handle, delivery
+    call: Call | None = None
 
     def run(self) -> Coroutine[Any, Any, None]:
         """The handler, and what the bus is told."""
-        return self._handle(self._delivery)
+        return self.subscriber.handle(self)
+
+    # ---- service.context.Handled -------------------------------------------------------------------------------------
+    @property
+    def event_id(self) -> str:
+        """The event's."""
+        return self.delivery.event.id
+
+    @property
+    def count(self) -> int:
+        """How often it was delivered, at least."""
+        return self.delivery.count
+
+    async def extend(self) -> None:
+        """The handler is still at it."""
+        await self.subscriber.extend(self)
 
     def started(self, task: asyncio.Task[None]) -> None:
-        """It goes on in a task of the host's events, which is asked for its handlers there."""
+        """It goes on in a task of the host's events."""
+        self.subscriber.goes_on(task)
 
     def abandoned(self, task: asyncio.Task[None]) -> None:
         """It was not settled, so the bus brings it again, where it keeps events."""
@@ -72,9 +94,11 @@ class Subscriber:
         tasks: TaskScope, clock: Clock, log: logging.Logger, trail: EventTrail, handler_s: float, scale: float = 1.0,
         apart: bool = False,
     ) -> None:  # fmt: skip
-        self._trail, self._topic = trail, f"{description.service}.{description.event}@{description.major}"
+        self._trail = trail
+        self._topic = f"{description.service}.{description.event}@{description.major}"
         self.since = clock.unix()
         self._description, self._tasks, self._clock, self._log = description, tasks, clock, log
+        self._now = clock.now
         self._handler_s, self._scale = handler_s, scale
         name = f"{description.service}.{description.event}"
         self._endpoint = EndpointDescription(
@@ -89,10 +113,13 @@ class Subscriber:
         self.path = self._endpoint.path
         """``consumer.handler``."""
         self.counters = CallCounters("consumer")
+        self._seconds = self.counters.tally.seconds
         self.gaps = 0
+        self._delivers = trail.deliveries(self._topic, self.path, group)
         self._task_name = f"event {self.path}"
         # in one turn of the loop as many are begun as may run at once: what else there is to do has its turn in between
-        self._start = self._alone if apart else Turn(self._begin, most=description.concurrency).start
+        loop = asyncio.get_running_loop()
+        self._start = self._alone if apart else Arrivals(loop, self._begin, description.concurrency).start
         self._consumer: Consumer | None = None
         self.subscription = Subscription(
             service=description.service, major=description.major, name=description.event,
@@ -106,9 +133,12 @@ class Subscriber:
         return self._topic
 
     async def start(self, pubsub: PubSub) -> None:
-        """Subscribe. Raises NotSupported when the bus can't give what is asked for."""
+        """Subscribe. Raises NotSupported when the bus can't give what is asked for, StartError."""
         self.since = self._clock.unix()
-        self._consumer = await pubsub.subscribe(self.subscription, self._deliver)
+        try:
+            self._consumer = await pubsub.subscribe(self.subscription, self._deliver)
+        except CallError as error:  # nobody's call: this host's own start
+            raise StartError(f"{self.path}: {error}") from error
 
     def pause(self) -> None:
         """Drain began."""
@@ -131,40 +161,68 @@ class Subscriber:
             self._log.warning(
                 "%s missed %s events before this one", self.path, delivery.gap if delivery.gap > 0 else "some"
             )
-        self._start(Handling(self._handle, delivery))
+        self._start(Handling(self, delivery, self._now()))
 
-    def _alone(self, run: Run) -> None:
+    def _alone(self, run: Come) -> None:
         self._begin(run.run())
+
+    def goes_on(self, task: asyncio.Task[None]) -> None:
+        """`task` is that of a handler from now on, which is asked for its handlers among the host's events."""
+        self._tasks.adopt(task, self._task_name)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return Variables().run(self._tasks.begin, work, self._task_name)
 
-    async def _handle(self, delivery: Delivery) -> None:
-        now, counters, event = self._clock.now, self.counters, delivery.event
-        began = now()
+    async def handle(self, run: Handling) -> None:
+        """One delivery, to its end."""
+        delivery, counters = run.delivery, self.counters
+        event, verdict = delivery.event, None
+        metadata = self._seen(event.metadata) if event.metadata else None
+        run.call = call = Call(0, 0, "object", None, run.began + self._handler_s, None, metadata, delivery.count)
+        # before anything else, for the task may have run another handler before
+        CURRENT.set(Context(call, self._description, self._now, Told(run)))
+        entry = self._delivers(event.id, delivery.count)
         counters.in_flight += 1
-        entry = self._trail.delivers(event.id, self._topic, self.path, self.subscription.group, delivery.count)
-        ended = LOST
         try:
-            verdict = await self._run(delivery, began, entry)
-            ended = verdict.action
+            try:
+                call.body = payload = self._decoders.get(event.content_type, _unknown)(event.body)
+            except ValueError as error:
+                verdict = self._refused(event, error, entry)
+            else:
+                await self._proceed(payload)
+                verdict = ACK
+                entry.verdict = ACK.action
+        except BaseException as error:  # noqa: BLE001 - what ends the task is raised again; else one event's failure is its own
+            verdict = self._verdict(delivery, error, entry)
         finally:
             counters.in_flight -= 1
-            took_s = now() - began
-            self._trail.ended(entry, ended, took_s)
-        if verdict is ACK:
-            counters.succeeded(took_s)
-        else:
-            counters.fault(verdict.action.upper(), took_s)
-        try:
-            told = delivery.settle(verdict)
-            if isinstance(told, asyncio.Future):
-                self._tasks.keep(told, self._task_name)
-                told.add_done_callback(partial(self._is_told, event.id, verdict))
+            entry.seconds = took_s = self._now() - run.began
+            if verdict is ACK:
+                self._seconds.append(took_s)
+                if len(self._seconds) >= BATCH:
+                    counters.tally.fold()
             else:
-                await told
+                self._failed(entry, verdict)
+        try:
+            settled = delivery.settle(verdict)
+            if isinstance(settled, asyncio.Future):
+                self._keep(settled, event.id, verdict)
+            elif settled is not SETTLED:
+                await settled
         except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
             self._not_told(event.id, verdict, error)
+        run.ended = True
+
+    def _failed(self, entry: Delivered, verdict: Verdict | None) -> None:
+        """Count and remember it; None: nobody knows what became of it."""
+        self._trail.failed(entry, LOST if verdict is None else verdict.action)
+        if verdict is not None:
+            self.counters.fault(verdict.action.upper(), entry.seconds)
+
+    def _keep(self, settled: asyncio.Future[None], event_id: str, verdict: Verdict) -> None:
+        """The bus is being told: a part of the host's work for which no task waits."""
+        self._tasks.keep(settled, self._task_name)
+        settled.add_done_callback(partial(self._is_told, event_id, verdict))
 
     def _is_told(self, event_id: str, verdict: Verdict, told: asyncio.Future[None]) -> None:
         error = None if told.cancelled() else told.exception()
@@ -177,40 +235,17 @@ class Subscriber:
             self.path, verdict.action, event_id, error,
         )  # fmt: skip
 
-    async def _run(self, delivery: Delivery, began: float, entry: Delivered) -> Verdict:
-        event = delivery.event
-        metadata = event.metadata
-        if SENSITIVE in metadata:
-            metadata = {name: value for name, value in metadata.items() if name != SENSITIVE}
-        packed = headers.pack(metadata) if metadata else None
-        call = Call(0, 0, "object", None, began + self._handler_s, metadata=packed, attempt=delivery.count)
-        # before anything else, for the task may have run another handler before
-        told = Told(
-            id=event.id, delivery_count=delivery.count, idempotency_key=event.id,
-            extend=partial(self._extend, delivery, call, began),
-        )  # fmt: skip
-        CURRENT.set(Context(call, self._description, self._clock.now, told))
-        decode = self._decoders.get(event.content_type)
-        if decode is None:
-            entry.cause = f"no serializer here for {event.content_type}"
-            return self._refused(entry.cause)
-        try:
-            call.body = payload = decode(event.body)
-        except ValueError as error:
-            entry.cause = "the payload does not fit the type that the handler takes"
-            return self._refused(f"the payload does not fit: {error}")
-        try:
-            await self._proceed(payload)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:  # one event's failure is its own: redelivered, then dead-lettered
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-                raise  # by the drain: the bus gives the event to somebody else
-            return self._verdict(delivery, error, entry)
-        return ACK
+    @staticmethod
+    def _seen(metadata: Mapping[str, str]) -> bytes | None:
+        """What of an event's headers its handler sees, packed."""
+        return headers.pack({name: value for name, value in metadata.items() if name != SENSITIVE})
 
     def _verdict(self, delivery: Delivery, error: BaseException, entry: Delivered) -> Verdict:
-        """On what a handler raised."""
+        """On what a handler raised, in the except block of it; what ends the task is raised again."""
+        if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+            raise error
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise error  # by the drain: the bus gives the event to somebody else
         if isinstance(error, Retry):
             entry.cause = str(error)
             return self._again(delivery, error.after, str(error))
@@ -222,22 +257,34 @@ class Subscriber:
         seconds = _REDELIVERY.delay(delivery.count - 1, random.random()) * self._scale
         return self._again(delivery, seconds, f"{error!r} {fault.details}")
 
-    async def _extend(self, delivery: Delivery, call: Call, began: float) -> None:
-        if self._clock.now() >= began + HELD_S * self._scale:
+    async def extend(self, run: Handling) -> None:
+        """Tell the bus that the handler is still at it. Raises DeadlineExceeded."""
+        if self._now() >= run.began + HELD_S * self._scale:
             hours = HELD_S / 3600
-            text = f"{self.path} has had event {delivery.event.id} for {hours:g} h: others may get it now"
+            text = f"{self.path} has had event {run.delivery.event.id} for {hours:g} h: others may get it now"
             raise DeadlineExceeded(text, executed="unknown")
-        await delivery.settle(Verdict(action="extend", seconds=self._handler_s))
-        call.deadline = self._clock.now() + self._handler_s
+        await run.delivery.settle(Verdict(action="extend", seconds=self._handler_s))
+        assert run.call is not None  # its handler asks
+        run.call.deadline = self._now() + self._handler_s
 
     def _again(self, delivery: Delivery, seconds: float, cause: str) -> Verdict:
         if delivery.count >= self._description.max_deliveries:
             return Verdict(action="reject", cause=_plain(f"given up after {delivery.count} deliveries: {cause}"))
         return Verdict(action="retry", seconds=seconds, cause=_plain(cause))
 
-    def _refused(self, cause: str) -> Verdict:
+    def _refused(self, event: Event, error: ValueError, entry: Delivered) -> Verdict:
+        if event.content_type in self._decoders:
+            entry.cause = "the payload does not fit the type that the handler takes"
+            cause = f"the payload does not fit: {error}"
+        else:
+            entry.cause = cause = f"no serializer here for {event.content_type}"
         self._log.error("%s: an event was refused: %s", self.path, cause)
         return Verdict(action="reject", cause=cause)
+
+
+def _unknown(_body: bytes) -> Any:
+    """The decoder of a content type that nobody here reads."""
+    raise ValueError
 
 
 def _plain(cause: str) -> str:

@@ -42,6 +42,14 @@ class TaskScope:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def adopt(self, task: asyncio.Task[None], name: str) -> None:
+        """The same of a task that somebody else began. Idempotent."""
+        if task not in self._tasks:
+            task.set_name(name)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._tell)
+
     def keep(self, future: asyncio.Future[Any], name: str) -> None:
         """What `future` stands for belongs to the owner's work, too, though no task of its own waits for it."""
         self._kept[future] = name

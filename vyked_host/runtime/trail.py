@@ -5,10 +5,11 @@ bus, asking all nodes tells the way of one event.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
-from ..contracts import Clock, Event
+from ..contracts import Clock
 from ..model.report import DeliveryReport, FailedDelivery, Publication, Trail
 from ..model.version import parse
 from .failures import FailureLog
@@ -57,30 +58,29 @@ class EventTrail:
         self.published: deque[Published] = deque(maxlen=KEPT)
         self.delivered: deque[Delivered] = deque(maxlen=KEPT)
 
-    def publishes(self, event: Event) -> Published:
-        """`event` is handed to the bus now; whoever gets the entry says how it went."""
-        found = Published(event.id, event.service, event.version, event.name, event.published_unix_s)
-        self.published.append(found)
-        return found
-
     def settled(self, entry: Published, outcome: str) -> None:
         """The bus took it ("") or did not (why)."""
         entry.outcome, entry.seconds = outcome, self._clock.unix() - entry.at
 
-    def delivers(self, event_id: str, topic: str, handler: str, group: str | None, count: int) -> Delivered:
-        """A handler begins now."""
-        found = Delivered(event_id, topic, handler, group, count, self._clock.unix())
-        self.delivered.append(found)
-        return found
+    def deliveries(self, topic: str, handler: str, group: str | None) -> Callable[[str, int], Delivered]:
+        """What is told, with the event's id and the number of the delivery, when this handler begins."""
+        unix, keep = self._clock.unix, self.delivered.append
 
-    def ended(self, entry: Delivered, verdict: str, seconds: float) -> None:
-        """The handler has ended; a failure goes into the log of failures too."""
-        entry.verdict, entry.seconds = verdict, seconds
+        def delivers(event_id: str, count: int) -> Delivered:
+            found = Delivered(event_id, topic, handler, group, count, unix())
+            keep(found)
+            return found
+
+        return delivers
+
+    def failed(self, entry: Delivered, verdict: str) -> None:
+        """The handler has not ended well; where the event comes again, or never will, the log of failures has it too."""
+        entry.verdict = verdict
         if verdict in ("retry", "reject"):
             self._failures.delivered(
                 FailedDelivery(
                     event_id=entry.event_id, at=self._clock.unix(), node=self._node_id, topic=entry.topic, handler=entry.handler,
-                    group=entry.group, count=entry.count, verdict=verdict, cause=entry.cause, seconds=seconds,
+                    group=entry.group, count=entry.count, verdict=verdict, cause=entry.cause, seconds=entry.seconds,
                 )
             )  # fmt: skip
 

@@ -54,17 +54,17 @@ class Run(Protocol):
 class Turn:
     """The calls that wait for a task. In one turn of the loop `most` of them are begun by a task, where there is a limit."""
 
-    __slots__ = ("_apart", "_begin", "_called", "_most", "_waiting")
+    __slots__ = ("_apart", "_begin", "_called", "_most", "waiting")
 
     def __init__(self, begin: Begin, most: int = 0) -> None:
         self._begin, self._most = begin, most
-        self._waiting: deque[Run] = deque()
+        self.waiting: deque[Run] = deque()
         self._called: set[asyncio.Task[None]] = set()  # tasks that have not begun
         self._apart = False  # the last handler suspended: those that come now will, too, and get a task each
 
     def start(self, run: Run) -> None:
         """Run it in the next turn of the loop."""
-        self._waiting.append(run)
+        self.waiting.append(run)
         if self._apart or not self._called:
             self._call()
 
@@ -77,8 +77,8 @@ class Turn:
         """A task was cancelled before its first line, by somebody who cancels all there are."""
         self._called.discard(task)
         if not self._called:
-            while self._waiting:
-                self._waiting.popleft().abandoned(task)
+            while self.waiting:
+                self.waiting.popleft().abandoned(task)
 
     async def _work(self) -> None:
         task = asyncio.current_task()
@@ -89,12 +89,12 @@ class Turn:
             await self._run_in(task)
         finally:
             del task  # as in _run_in
-            if self._waiting and not self._called:
+            if self.waiting and not self._called:
                 self._call()
 
     @coroutine
     def _run_in(self, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
-        waiting = self._waiting
+        waiting = self.waiting
         as_before = (getrefcount(task), getweakrefcount(task), len(copy_context()) < 2, state(task), task.get_name())
         run: Run | None = None
         body: Coroutine[Any, Any, None] | None = None

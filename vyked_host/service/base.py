@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import UsageError
 from ..model.description import EventDescription, ServiceDescription
-from .endpoints import Decorated, Event, Published
+from .endpoints import Decorated, Event, Publish, Published
 from .identity import declare, declared
 from .outbox import Outbox, OutboxRow
 from .queues import Queue
@@ -48,12 +48,8 @@ class Attachment(Protocol):
         """Start a task that lives as long as the service: cancelled after its on_stop."""
         ...
 
-    def publish(
-        self, event: EventDescription, payload: Any, *, key: str | None, id: str | None, timeout: float | None,
-        delay: float | None = None, not_before: float | None = None,
-    ) -> Awaitable[Published]:  # fmt: skip
-        """Hand an event to the bus in this loop turn; no group gets it before `delay` seconds from now, or `not_before`, seconds
-        since 1970."""
+    def publisher(self, event: EventDescription) -> Publish:
+        """What hands payloads of `event` to the bus."""
         ...
 
     def relay(self, outbox: Any) -> None:
@@ -77,6 +73,7 @@ class HostSide(NamedTuple):
 
     attachment: Attachment
     events: Mapping[str, EventDescription]
+    publish: Mapping[str, Publish]
 
 
 def attach(instance: Service, attachment: Attachment, description: ServiceDescription) -> None:
@@ -84,11 +81,19 @@ def attach(instance: Service, attachment: Attachment, description: ServiceDescri
     events = {each.name: each for each in description.events}
     events |= {each.attribute: each for each in description.enqueues}
     own = vars(instance)
-    own[_HOST] = HostSide(attachment, events)
+    own[_HOST] = HostSide(attachment, events, {name: attachment.publisher(each) for name, each in events.items()})
+    own.update(_own_events(instance))
     own["log"] = attachment.log
     if attachment.options is not None:
         own["options"] = attachment.options
     instance.__take_clients__(attachment.clients)
+
+
+def _own_events(instance: Service) -> dict[str, Any]:
+    """The events of `instance` as it publishes them, by attribute: taken once, and not whenever it publishes."""
+    cls = type(instance)
+    members = ((name, inspect.getattr_static(cls, name)) for name in dir(cls))
+    return {name: each.__get__(instance, cls) for name, each in members if isinstance(each, Event)}
 
 
 def host_of(instance: object) -> HostSide:
@@ -200,22 +205,17 @@ class Service(Contract):
         """Write a row."""
         return host_of(self).attachment.put(outbox, transaction, row)
 
-    def __publish__(
-        self, event: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None
-    ) -> Awaitable[Published]:
-        """What calling an event of one's own does."""
-        host = host_of(self)
-        return host.attachment.publish(host.events[event], payload, key=key, id=id, timeout=timeout)
+    def __publisher__(self, event: str) -> Publish:
+        """What calling an event of one's own leads to."""
+        return host_of(self).publish[event]
 
     def __enqueue__(
         self, job: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None, delay: float | None,
         not_before: float | None,
     ) -> Awaitable[Published]:  # fmt: skip
         """What calling a job of one's own does."""
-        host = host_of(self)
-        return host.attachment.publish(
-            host.events[job], payload, key=key, id=id, timeout=timeout, delay=delay, not_before=not_before
-        )
+        publish = host_of(self).publish[job]
+        return publish(payload, key=key, id=id, timeout=timeout, delay=delay, not_before=not_before)
 
     def __take_clients__(self, clients: Mapping[str, Any]) -> None:
         """The host hands over the proxies of the declared dependencies."""

@@ -7,9 +7,9 @@ it is asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -49,13 +49,43 @@ class Peer(Value):
     identity: str | None = None
 
 
-class Delivery(Value):
-    """One delivery of one event. `delivery_count` is a lower bound, 1 the first time."""
+class Handled(Protocol):
+    """What the runtime knows of a delivery while its handler runs."""
 
-    id: str
-    delivery_count: int
-    idempotency_key: str
-    extend: Callable[[], Awaitable[None]]
+    @property
+    def event_id(self) -> str:
+        """The event's."""
+
+    @property
+    def count(self) -> int:
+        """How often it was delivered, at least."""
+
+    async def extend(self) -> None:
+        """Tell the bus that the handler is still at it. Raises DeadlineExceeded, Unavailable."""
+
+
+class Delivery:
+    """One delivery of one event."""
+
+    __slots__ = ("_handled",)
+
+    def __init__(self, handled: Handled) -> None:
+        self._handled = handled
+
+    @property
+    def id(self) -> str:
+        """The event's."""
+        return self._handled.event_id
+
+    @property
+    def idempotency_key(self) -> str:
+        """Two deliveries with the same one are of the same event."""
+        return self._handled.event_id
+
+    @property
+    def delivery_count(self) -> int:
+        """A lower bound, 1 the first time."""
+        return self._handled.count
 
     @property
     def redelivered(self) -> bool:
@@ -65,7 +95,10 @@ class Delivery(Value):
     async def in_progress(self) -> None:
         """Tell the bus that the handler is still at it, before it gives the event to somebody else. Raises DeadlineExceeded once
         it has been at it for 12 hours, and Unavailable when the bus did not confirm within its ack wait: somebody else may have it."""
-        await self.extend()
+        await self._handled.extend()
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self.delivery_count} of event {self.id}>"
 
 
 class Context(msgspec.Struct):

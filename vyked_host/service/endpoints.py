@@ -132,13 +132,23 @@ class BoundEvent(Generic[P]):
         raise NotImplementedError
 
 
+class Publish(Protocol):
+    """What publishes one event of one instance."""
+
+    def __call__(
+        self, payload: Any, /, *, key: str | None = None, id: str | None = None, timeout: float | None = None,
+        delay: float | None = None, not_before: float | None = None,
+    ) -> Awaitable[Published]:  # fmt: skip
+        """Hand it to the bus in this loop turn; no group gets it before `delay` seconds from now, or `not_before`, seconds since
+        1970."""
+        ...
+
+
 class Publishes(Protocol):
     """An instance that can publish: it has been attached to a host (`service.base.Service`)."""
 
-    def __publish__(
-        self, event: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None
-    ) -> Awaitable[Published]:
-        """Hand `payload` to the bus under the description of `event`. Raises UsageError without a host."""
+    def __publisher__(self, event: str) -> Publish:
+        """What hands payloads of `event` to the bus, under its description. Raises UsageError without a host."""
         ...
 
     def __row__(
@@ -155,7 +165,7 @@ class Publishes(Protocol):
 class OwnEvent(BoundEvent[P]):
     """An event of one's own instance."""
 
-    __slots__ = ("_event", "_id", "_instance", "_key", "_timeout")
+    __slots__ = ("_event", "_id", "_instance", "_key", "_publish", "_timeout")
 
     def __init__(
         self, event: Event[P, Any], instance: Publishes, key: str | None = None, id: str | None = None,
@@ -163,11 +173,14 @@ class OwnEvent(BoundEvent[P]):
     ) -> None:  # fmt: skip
         self._event, self._instance = event, instance
         self._key, self._id, self._timeout = key, id, timeout
+        self._publish: Publish | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[Published]:
         """Build the payload and publish it."""
         payload = self._event.body(self._instance, *args, **kwargs)
-        return self._instance.__publish__(self._event.name, payload, key=self._key, id=self._id, timeout=self._timeout)
+        if self._publish is None:
+            self._publish = self._instance.__publisher__(self._event.name)
+        return self._publish(payload, key=self._key, id=self._id, timeout=self._timeout)
 
     def through(self, outbox: Outbox[Tx, R], transaction: Tx, /) -> Stored[P, R]:
         """See :meth:`BoundEvent.through`."""

@@ -55,7 +55,7 @@ class NatsBus(PubSub):
             client = await self.servers.dial(self.env.timing.dial, Watch())
         except Unreachable as error:
             raise StartError(
-                f"the bus 'nats' can't be used: {error}; start the server, correct [pubsub.nats] url, or choose another bus "
+                f"the bus 'nats' can't be used: {error}; {error.todo.format(table='pubsub.nats')}, or choose another bus "
                 'with [pubsub] use = "embedded"'
             ) from None
         try:
@@ -71,12 +71,13 @@ class NatsBus(PubSub):
             return failed(Unavailable(f"event {event.name} is not published: the bus is closed", executed="not_sent"))
         key = event.service, event.version, event.name
         name, to = self._known.get(key) or self._know(key)
-        packed = pack(event)
-        line = self._publishing.line
+        packed, line = pack(event), self._publishing.line
         if line is None:
             self._publishing.begin()
-        most = LARGEST + ENVELOPE_BYTES if line is None else line.client.info.max_payload
-        if len(packed) > most or len(event.body) > LARGEST:
+            most = LARGEST + ENVELOPE_BYTES
+        else:
+            most = line.client.info.max_payload
+        if len(packed) > most or len(packed) > LARGEST < len(event.body):
             text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         return self._outbox.publish(name, to, packed, deadline)

@@ -39,7 +39,7 @@ class Channel:
     def __init__(self, subject: str, topic: Topic) -> None:
         self.subject, self.topic = subject, topic
         self.backlogs: tuple[Backlog, ...] = ()
-        self.versions: set[str] = set()  # as which the topic was published
+        self.known: set[tuple[str, str, str]] = set()  # service, version and name of what was published there
         self.confirmed = asyncio.Event()
         self.refused = ""
         self.handle: Subscription | None = None
@@ -128,9 +128,8 @@ class Feed:
         except MalformedEnvelope as error:
             self._malformed(channel, error.kind, str(error))
             return
-        topic = channel.topic
-        is_known = event.version in channel.versions and event.name == topic.name and event.service == topic.service
-        if not (is_known or self._is_of(channel, event)):
+        known_by = event.service, event.version, event.name
+        if known_by not in channel.known and not self._is_of(channel, event):
             return
         for backlog in channel.backlogs:
             backlog.accept(event)
@@ -140,9 +139,9 @@ class Feed:
         if Topic(event.service, parse(event.version).major, event.name) != channel.topic:
             self._malformed(channel, WRONG_TOPIC, f"{event.service}.{event.name} {event.version}")
             return False
-        if len(channel.versions) >= VERSIONS:
-            channel.versions.clear()
-        channel.versions.add(event.version)
+        if len(channel.known) >= VERSIONS:
+            channel.known.clear()
+        channel.known.add((event.service, event.version, event.name))
         return True
 
     def _malformed(self, channel: Channel, kind: str, what: str) -> None:

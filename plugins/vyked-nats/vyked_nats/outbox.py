@@ -28,13 +28,13 @@ AT_ONCE = 4096
 class Outgoing(asyncio.Future[None]):
     """One event, from publish() to the server's confirmation, which is awaited. `to` is the subject, in bytes; `cost` is in bytes; `maybe`: it was out, and nobody knows whether it arrived."""
 
+    __slots__ = ("_outbox", "cost", "deadline", "id", "maybe", "name", "number", "packed", "to")
+
     def __init__(self, outbox: Outbox, name: str, to: bytes, packed: bytes, deadline: float, event_id: str) -> None:
         super().__init__()
         self._outbox, self.name, self.to, self.packed = outbox, name, to, packed
-        self.deadline, self.id = deadline, event_id
-        self.maybe = False
-        self.cost = len(packed) + EVENT_BYTES
-        self.number = 0
+        self.deadline, self.id, self.maybe = deadline, event_id, False
+        self.cost, self.number = len(packed) + EVENT_BYTES, 0
 
     def cancel(self, msg: Any = None) -> bool:
         """Its publisher has gone: where it has not gone out, it does not."""
@@ -83,8 +83,7 @@ class Outbox:
             event.fail(self._overloaded(name))
             return event
         self._used = used
-        self._count += 1
-        event.number = self._count
+        self._count = event.number = self._count + 1
         self._waiting[event] = None
         if deadline < self._look_at:
             self._look_again(deadline)

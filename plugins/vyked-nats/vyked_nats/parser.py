@@ -7,6 +7,7 @@ when enough has come. Whatever a server would not send is a NotNats; after that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from vyked_host import VykedError
@@ -19,7 +20,9 @@ LARGEST_MESSAGE = 64 << 20
 """Bytes, headers included: no server can be told to take more
 (https://docs.nats.io/running-a-nats-service/configuration, max_payload)."""
 SHOWN = 60
-_BLANK, _MESSAGE, _WITH_HEADERS = b" ", b"MSG", b"HMSG"
+_MESSAGE = re.compile(rb"(H)?MSG ([^ \r\n]++) ([^ \r\n]++) (?:([^ \r\n]++) )?(?(1)([0-9]{1,9}) )([0-9]{1,9})\r\n")
+"""Headers, subject, number, where an answer goes, bytes of the headers, bytes of it all."""
+_MESSAGES = b"MSG", b"HMSG"
 
 Heard = Callable[[Message], None]
 
@@ -54,34 +57,28 @@ class Parser:
 
     def _taken(self, data: bytes) -> int:
         """Give away whatever of it is whole; how far that was. So many bytes are `_missing` then, at least."""
-        at, who, find = 0, self._heard.get, data.find
-        while (end := find(CRLF, at)) >= 0:
-            words = data[at:end].split(_BLANK)
-            start = body = end + 2
-            try:
-                if words[0] != _MESSAGE:
-                    if words[0] != _WITH_HEADERS:
-                        self._say(data[at:end])
-                        at = start
-                        continue
-                    body += int(words.pop(-2))
-                if len(words) == 4:
-                    _, sent_to, number, size = words
-                    answer_to = b""
-                else:
-                    _, sent_to, number, answer_to, size = words
-                stop = start + int(size)
-            except (ValueError, IndexError):
-                raise unreadable(data[at:end]) from None
-            if not start <= body <= stop:
-                raise unreadable(data[at:end])
+        at, who, match = 0, self._heard.get, _MESSAGE.match
+        while True:
+            if (line := match(data, at)) is None:
+                if (end := data.find(CRLF, at)) < 0:
+                    break
+                self._say(data[at:end])
+                at = end + 2
+                continue
+            _, sent_to, number, answer_to, head, size = line.groups()
+            start = body = line.end()
+            stop = start + int(size)
+            if head is not None:
+                body += int(head)
+                if body > stop:
+                    raise unreadable(line[0])
             if not data.startswith(CRLF, stop):
-                self._await_rest(data, at, end, stop)
+                self._await_rest(data, at, start - 2, stop)
                 return at
             at = stop + 2
             if (take := who(number)) is not None:
                 try:
-                    take(Message(sent_to, answer_to, data[body:stop], data[start:body]))
+                    take(Message(sent_to, answer_to or b"", data[body:stop], data[start:body]))
                 except Exception:  # noqa: BLE001 - told; one message's failure is not that of those behind it
                     self._failed()
         self._missing = 1
@@ -90,7 +87,7 @@ class Parser:
         return at
 
     def _say(self, line: bytes) -> None:
-        if len(line) > LONGEST_LINE:
+        if len(line) > LONGEST_LINE or line.startswith(_MESSAGES):
             raise unreadable(line)
         self._control(line)
 

@@ -11,7 +11,7 @@ from vyked_host.model.description import EndpointDescription, EventDescription
 from vyked_host.service.base import Service, attach
 from vyked_host.service.binding import handler
 from vyked_host.service.clients import CallOptions, proxy
-from vyked_host.service.endpoints import Published
+from vyked_host.service.endpoints import Publish, Published
 from vyked_host.service.inspect import describe
 
 
@@ -28,11 +28,14 @@ class Remembering:
         self.tasks.append(name)
         return asyncio.get_running_loop().create_task(work, name=name)
 
-    def publish(self, event: EventDescription, payload: Any, **options: Any) -> Awaitable[Published]:
-        self.published.append((event, payload, {key: value for key, value in options.items() if value is not None}))
-        done: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
-        done.set_result(Published(id=options.get("id") or "1", durability="memory"))
-        return done
+    def publisher(self, event: EventDescription) -> Publish:
+        def publish(payload: Any, /, **options: Any) -> Awaitable[Published]:
+            self.published.append((event, payload, {key: value for key, value in options.items() if value is not None}))
+            done: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
+            done.set_result(Published(id=options.get("id") or "1", durability="memory"))
+            return done
+
+        return publish
 
 
 class Loopback:

@@ -98,17 +98,19 @@ def test_the_priority_of_a_call_is_at_most_that_of_its_method() -> None:
 
 
 async def test_a_delivery_counts_and_can_be_extended() -> None:
-    extended = []
+    class Second:
+        event_id, count, extended = "e1", 2, 0
 
-    async def extend() -> None:
-        extended.append(1)
+        async def extend(self) -> None:
+            self.extended += 1
 
-    delivery = Delivery(id="e1", delivery_count=2, idempotency_key="k", extend=extend)
+    handled = Second()
+    delivery = Delivery(handled)
     found = Context(call(attempt=1), SUBSCRIPTION, lambda: 0.0, delivery=delivery)
-    assert (found.id, found.endpoint, found.attempt, found.idempotency_key) == ("e1", "identity.created@2", 2, "k")
+    assert (found.id, found.endpoint, found.attempt, found.idempotency_key) == ("e1", "identity.created@2", 2, "e1")
     assert delivery.redelivered
     await delivery.in_progress()
-    assert extended == [1]
+    assert handled.extended == 1
 
 
 def test_attempt_and_key_are_the_call_s() -> None:

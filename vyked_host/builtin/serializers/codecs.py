@@ -23,7 +23,7 @@ class MessageTooLarge(TooLarge, ValueError):
 
 
 class BoundCodec:
-    """Encoder and decoder of one type, with a cap in bytes; `inspect` may refuse a body before it is decoded. Both are functions made
+    """Encoder and decoder of one type, with a cap in bytes; `inspect` may refuse a body that is not short (:data:`numbers.SHORT`) before it is decoded. Both are functions made
     for it: most calls decode and encode once at either end.
 
     `encode` raises TypeError (a type that can't travel) and ValueError (nested too deeply); `decode` MessageTooLarge,
@@ -36,9 +36,7 @@ class BoundCodec:
         inspect: Callable[[bytes], None] | None = None,
     ) -> None:  # fmt: skip
         self.encode = _encoding(encode)
-        self.decode = _decoding(decode, cap, untyped)
-        if inspect is not None:
-            self.decode = _inspected(self.decode, inspect, cap)
+        self.decode = _decoding(decode, cap, untyped, inspect)
 
 
 def _encoding(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
@@ -51,25 +49,26 @@ def _encoding(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     return checked
 
 
-def _decoding(decode: Callable[[Any], Any], cap: int, untyped: bool) -> Callable[[Any], Any]:
-    def checked(body: Any) -> Any:
+def _decoding(
+    decode: Callable[[Any], Any], cap: int, untyped: bool, inspect: Callable[[bytes], None] | None
+) -> Callable[[Any], Any]:  # fmt: skip
+    short = cap if inspect is None else min(cap, numbers.SHORT)  # of these bytes nothing has to be looked at
+
+    def examine(body: Any) -> None:
         if len(body) > cap:
             raise _too_large(len(body), cap, untyped)
+        if inspect is not None:
+            inspect(body)
+
+    def checked(body: Any) -> Any:
+        if len(body) > short:
+            examine(body)
         try:
             return decode(body)
         except RecursionError:
             raise ValueError("nested too deeply - at `$`") from None
 
     return checked
-
-
-def _inspected(decode: Callable[[Any], Any], inspect: Callable[[bytes], None], cap: int) -> Callable[[Any], Any]:
-    def inspected(body: Any) -> Any:
-        if len(body) <= cap:  # what is too large is not looked through
-            inspect(body)
-        return decode(body)
-
-    return inspected
 
 
 def _too_large(size: int, cap: int, untyped: bool) -> MessageTooLarge:

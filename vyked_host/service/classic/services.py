@@ -23,7 +23,7 @@ from ...model.description import (
 )
 from ...model.version import parse
 from ..base import Service, host_of
-from ..endpoints import Event, Published
+from ..endpoints import Event, Publish, Published
 from ..inspect import described
 from ..members import Naming
 from ..places import of_member
@@ -129,23 +129,19 @@ class ClassicService(Named, Service):
             each.__take_calls__(clients[_attribute(at)], host_of(self).attachment.spawn)
         vars(self).update({name: each for name, each in clients.items() if name.isidentifier()})
 
-    def __publish__(
-        self, event: str, payload: Any, *, key: str | None, id: str | None, timeout: float | None
-    ) -> Awaitable[Published]:
-        """Publish what the body returned: a dict, now or when awaited."""
-        body = _body_of(type(self), event)
-        if inspect.isawaitable(payload):
-            return self.spawn(
-                self._publish_later(event, body, payload, key, id, timeout), name=f"publish {self.name}.{event}"
-            )
-        return super().__publish__(event, self._payload(event, body, payload), key=key, id=id, timeout=timeout)
+    def __publisher__(self, event: str) -> Publish:
+        """Publishes what the body returned: a dict, now or when awaited."""
+        publish, body = super().__publisher__(event), _body_of(type(self), event)
 
-    async def _publish_later(
-        self, event: str, body: Callable[..., Any], coming: Awaitable[Any], key: str | None, id: str | None,
-        timeout: float | None,
-    ) -> Published:  # fmt: skip
-        payload = self._payload(event, body, await coming)
-        return await super().__publish__(event, payload, key=key, id=id, timeout=timeout)
+        async def later(coming: Awaitable[Any], options: Mapping[str, Any]) -> Published:
+            return await publish(self._payload(event, body, await coming), **options)
+
+        def now_or_later(payload: Any, /, **options: Any) -> Awaitable[Published]:
+            if inspect.isawaitable(payload):
+                return self.spawn(later(payload, options), name=f"publish {self.name}.{event}")
+            return publish(self._payload(event, body, payload), **options)
+
+        return now_or_later
 
     def _payload(self, event: str, body: Callable[..., Any], said: Any) -> Any:
         if not isinstance(said, Mapping):
