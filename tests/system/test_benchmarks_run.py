@@ -82,7 +82,7 @@ def test_a_local_call_hands_over_what_is_frozen_all_the_way_down() -> None:
     found = local.run(local.Settings(rounds=1, calls=50, counted=50)).rounds
     (took,) = found["local"]
     entries = {each.function: each.entries for each in found["path"]}
-    assert round(entries["runtime/nearby.py Nearby.call"]) == 1
+    assert round(entries["runtime/nearby.py Nearby.given"]) == 1
     assert "runtime/dispatcher.py Dispatcher.dispatch" not in entries
     assert took.client_us > 0
 
