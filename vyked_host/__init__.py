@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .errors import Closed as Closed
     from .errors import ConfigError as ConfigError
     from .errors import DeadlineExceeded as DeadlineExceeded
+    from .errors import HeldUp as HeldUp
     from .errors import InvalidPayload as InvalidPayload
     from .errors import KeyInUse as KeyInUse
     from .errors import KeyReused as KeyReused
@@ -111,7 +112,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "vyked_host.builtin.sqlite.outbox": ("SqliteOutbox",),
     "vyked_host.assembly": ("Host", "Registry"),
     "vyked_host.errors": (
-        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "InvalidPayload", "KeyInUse", "KeyReused", "NotConnected", "NotFound",
+        "ApplicationError", "CallError", "CallNotSupported", "Cancelled", "Closed", "ConfigError", "DeadlineExceeded", "HeldUp", "InvalidPayload", "KeyInUse", "KeyReused", "NotConnected", "NotFound",
         "NotSupported", "Overloaded", "PermissionDenied", "RemoteFailure", "ServiceError", "StartError", "TooLarge",
         "Unauthenticated", "Unavailable", "UsageError", "VersionMismatch", "VykedError",
     ),

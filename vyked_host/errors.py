@@ -208,6 +208,11 @@ class KeyInUse(Overloaded):
     """A call with this idempotency key is still running and did not end in time; this one was not run. Try again with the same key."""
 
 
+class HeldUp(Overloaded):
+    """The instance's event loop stood still for a second, and what came meanwhile was refused; this call was not run. It says nothing of
+    how much there is to do: after `retry_after` the same instance may take it."""
+
+
 class NotFound(CallError):
     """No such service or method; the text says which exist."""
 
@@ -310,7 +315,11 @@ RULES: dict[Code, Rule] = {
     "APPLICATION": Rule(400, ApplicationError, "never"),
 }
 """The only place that says what a code means: HTTP status, exception at the caller, retry rule."""
-TYPED = {"key_reused": Rule(422, KeyReused, "never"), "key_in_use": Rule(409, KeyInUse, "elsewhere")}
+TYPED = {
+    "key_reused": Rule(422, KeyReused, "never"),
+    "key_in_use": Rule(409, KeyInUse, "elsewhere"),
+    "held_up": Rule(429, HeldUp, "elsewhere"),
+}
 """Types that say more than their code, with the statuses of draft-ietf-httpapi-idempotency-key-header."""
 
 

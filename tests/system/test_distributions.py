@@ -142,3 +142,5 @@ def test_a_new_plugin_is_installed_from_its_wheel_passes_its_tests_and_is_listed
     code, out, _ = command("plugins", "info", "acme-nuts", "-o", "json", folder=tmp_path, **both)
     (found,) = json.loads(out)
     assert (code, found["state"]) == (0, "in use"), found
+    code, out, err = command("plugins", "verify", "acme-nuts", folder=tmp_path, within=100, **both)
+    assert (code, err) == (0, ""), out + err

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.nats import jetstream
 from tests.ports import free_port
 from tests.valkey import Valkey
 
@@ -20,7 +21,7 @@ SHOP = """
 import asyncio
 from pathlib import Path
 from msgspec import Struct
-from vyked_host import Service, api, client, publish, subscribe
+from vyked_host import Service, api, client, publish, subscribe, xsubscribe
 
 
 class Sold(Struct, frozen=True):
@@ -58,6 +59,16 @@ class Screen(Service, name="screen", version="1.0.0"):
 
 class Books(Service, name="books", version="1.0.0"):
     shop = client(Shop, version="2")
+
+
+class Stock(Service, name="stock", version="1.0.0"):
+    @xsubscribe(Shop.sold)
+    async def count(self, event: Sold) -> None: ...
+
+
+class Till(Service, name="till", version="1.0.0"):
+    @xsubscribe(Shop.sold)
+    async def take(self, event: Sold) -> None: ...
 """
 
 
@@ -327,6 +338,29 @@ def test_a_mesh_whose_bus_is_away_can_still_be_looked_at(shops):
         assert shops("why", "service", "shop")[0] == 0
         assert shops("tail", "shop.sold")[0] == 3
     finally:
+        server.close()
+
+
+@pytest.mark.parametrize("how", ["kill", "freeze"])
+@pytest.mark.parametrize("use", ["redis-streams", "nats-jetstream"])
+def test_hosts_with_groups_whose_bus_is_away_say_all_the_rest_of_themselves(shops, use, how):
+    """Whoever asks them waits 3 s; what the bus would say of groups may take an ack wait, 30 s."""
+    server = Valkey("port 0").start() if use == "redis-streams" else jetstream()
+    try:
+        shops.write("shop stock till", f'[pubsub]\nuse = "{use}"\n[pubsub.{use}]\nurl = "{server.url}"\n')
+        hosts = [shops.start(), shops.start()]
+        event = json.loads(shops("publish", "shop.sold", "what=tin")[1])["id"]
+        until(lambda: sum(each["ok"] for at in shops.json("ps")["nodes"] for each in at["subscriptions"]) == 2)
+        getattr(server, how)()
+        found = shops.json("ps")
+        assert (found["silent"], found["groups"]) == ([], None)
+        assert {each["node"] for each in found["nodes"]} == set(map(node, hosts))
+        assert {each["pending"] for at in found["nodes"] for each in at["subscriptions"]} == {-1}
+        code, out, _ = shops("why", "event", event)
+        assert (code, "stock@1: handled at" in out) == (0, True), out
+    finally:
+        if how == "freeze":
+            server.thaw()
         server.close()
 
 

@@ -12,7 +12,7 @@ from vyked_host.testing.conformance import cases
 from vyked_host.testing.verifying import installed
 from vyked_host.testing.verifying.claims import claim
 from vyked_host.testing.verifying.matrix import matrix
-from vyked_host.testing.verifying.verdicts import Case
+from vyked_host.testing.verifying.verdicts import Case, Verdicts
 
 from .program import command
 
@@ -84,6 +84,39 @@ def test_an_option_that_is_none_is_refused_with_those_that_there_are(tmp_path):
     assert "advertise, host, port, serializer" in err
 
 
+LEAVES_OPEN = """
+import tempfile
+from vyked_host.contracts import Provider, hookimpl
+
+class First:
+    def update(self, candidates):
+        self._first = candidates[0]
+    def choose(self, call):
+        left = tempfile.TemporaryDirectory()  # kept by the error, and that by pytest
+        raise KeyError(left.name)
+
+@hookimpl
+def vyked_balancers():
+    return [Provider(name="first", summary="the first", build=lambda _options, _env: First())]
+
+@hookimpl
+def vyked_phase_changed(host, old, new): ...
+"""
+
+
+def test_what_is_found_open_after_the_last_case_is_a_failure_in_the_matrix_and_not_the_end_of_it(tmp_path):
+    (tmp_path / "acme_first.py").write_text(LEAVES_OPEN)
+    info = tmp_path / "acme_first-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-first\nVersion: 1.0\nRequires-Dist: vyked-host\n")
+    (info / "entry_points.txt").write_text("[vyked_host.plugins]\nbalancer.first = acme_first\n")
+    code, out, err = verify("balancer.first", folder=tmp_path, PYTHONPATH=str(tmp_path))
+    assert (code, err) == (1, ""), out
+    assert out.splitlines()[3].split()[:2] == ["contract", "failed"]
+    assert "nothing is left open after the last case" in out
+    assert "Implicitly cleaning up" in out
+
+
 WITHOUT_HYPOTHESIS = """
 import importlib.util, sys
 from vyked_host.cli import main, verify
@@ -124,6 +157,36 @@ def test_cases_of_each_outcome_are_counted_by_it():
 def test_a_known_failure_is_neither_passed_nor_failed():
     found = rows(case("passed", "replay"), case("known failure", "replay", why="no ids before 2.0"))
     assert found["replay"] == ("known failure", "no ids before 2.0")
+
+
+LOG = """
+ERROR    vyked.test:tasks.py:55 task acme looks failed
+Traceback (most recent call last):
+  File "bus.py", line 187, in look
+    self._backlog.add(event)
+AttributeError: 'Backlog' object has no attribute 'add'
+INFO     vyked.test:bus.py:1 closed
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "more"), [(LOG, "; logged before: AttributeError: 'Backlog' object has no attribute 'add'"), ("", "")]
+)
+def test_a_case_that_waited_in_vain_for_a_task_that_has_failed_says_with_what(log, more):
+    noted = Verdicts()
+    noted.pytest_runtest_logreport(
+        pytest.TestReport(
+            "a::test_b",
+            ("a", 1, "b"),
+            {},
+            "failed",
+            "not true within 15 s\n  more",
+            "call",
+            sections=[("Captured log call", log)],
+        )
+    )
+    (found,) = noted.cases.values()
+    assert found.why.splitlines() == [f"not true within 15 s{more}", "  more"]
 
 
 def test_one_failure_makes_a_row_failed():

@@ -217,12 +217,12 @@ class Composition:
         self.keys = keys(self)
         hosted = self.hosted(publisher, fakes)
         event_tasks = TaskScope(self.log)
+        timing = workshop.environment("host").timing  # scaled
         membership = Membership(
             record=self.record, registry=registry, directory=self.directory, dispatcher=self.dispatcher, hosted=hosted,
-            tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=workshop.environment("host").timing.dial,
+            tasks=workshop.tasks, clock=workshop.clock, log=self.log, first_s=timing.dial, start_s=timing.start,
             scale=settings.timing.scale, last_known=last_known(workshop, is_alone=self._is_alone),
         )  # fmt: skip
-        timing = workshop.environment("host").timing  # scaled
         node = Node(
             settings=msgspec.structs.replace(settings, timing=timing), dispatcher=self.dispatcher, directory=self.directory, membership=membership,
             transports=workshop.transports, hosted=hosted, subscribers=self.subscribers(event_tasks, guarantees), publisher=publisher,

@@ -33,6 +33,13 @@ KINDS = {
     "hooks": '[plugins]\n# it is loaded by being installed; to switch it off: disable = ["$plugin"]',
 }
 """Kind -> what a file says to use such a plugin."""
+CONFORMANCE = {
+    "registry": """# what the kit has to know of it, for `vyked-host plugins verify`
+vyked_host.conformance =
+    $claim = $package.conformance:$name
+"""
+}
+"""Kind -> what `setup.cfg` says where the suite of the kind as it is does not fit what is written."""
 
 _into = click.option(
     "--into", type=click.Path(file_okay=False, path_type=Path), default=Path(), metavar="FOLDER",
@@ -93,6 +100,9 @@ def plugin(name: str, kind: str, into: Path) -> None:
         ),
         "usage": Template(KINDS[kind]).substitute(plugin=short),
         "host_version": __version__,
+        "conformance": Template(CONFORMANCE.get(kind, "")).substitute(
+            claim=f"{kind}.{short}", package=package, name=_class_name(short)
+        ),
     }
     folder = into / name
     _write(folder, _files("plugin", words, package) | _files(f"plugin-{kind}", words, package))

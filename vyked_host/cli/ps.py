@@ -18,6 +18,8 @@ from .meshes import Reach, joined, mesh_options, others, reports
 from .printing import print_json, print_table
 
 HEADER = ("NODE", "SERVICE", "VERSION", "STATUS", "SINCE", "RUNNING", "OLDEST", "LAG")
+BEHIND_S = 6.0
+"""How long nodes are asked, one after the other, how far groups are behind: a node whose bus is away takes a while to say so."""
 WIDE = ("PLACES", "BEHIND", "ADDRESSES", "LABELS", "GENERATION", "MEMORY")
 EPILOG = """\b
 Examples:
@@ -54,12 +56,14 @@ async def _asked(reach: Reach, *, with_groups: bool) -> tuple[list[NodeReport], 
 
 
 async def _behind(host: Host) -> Behind | None:
-    """What the first node says that knows: it is one bus. None: none of them does."""
-    for record in others(host):
-        with suppress(VykedError):  # one that is away, or of a release that can't say
-            found = await host.ask(record).lag()
-            if found.is_known:
-                return found
+    """What the first node says that knows: it is one bus. None: none of them does, or none in time where it is away for all."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(BEHIND_S):
+            for record in others(host):
+                with suppress(VykedError):  # one that is away, or of a release that can't say
+                    found = await host.ask(record).lag()
+                    if found.is_known:
+                        return found
     return None
 
 

@@ -20,10 +20,11 @@ from .findings import Fault, Findings
 from .interpolation import Interpolation, Written
 from .paths import Path, at, dotted
 from .problems import Problem
-from .secrecy import HIDDEN, is_secret
+from .secrecy import HIDDEN, is_secret, without_passwords
 
 if TYPE_CHECKING:
     from .positions import Positions
+    from .redacting import Redacted
 
 
 class Origin(Value):
@@ -73,6 +74,12 @@ class Document:
 
         return Positions(self.source.toml)
 
+    @cached_property
+    def _shown(self) -> Redacted:
+        from .redacting import Redacted
+
+        return Redacted(self.source.text)
+
     def origin(self, path: Path) -> Origin:
         """Where the value at `path` comes from."""
         flag = self.flag(path)
@@ -99,14 +106,14 @@ class Document:
         """The ``--set`` that `path`, or what it is in, comes from."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.flags:
-                shown = is_secret(path) and path not in self.written
-                return f"--set {dotted(path)}={HIDDEN}" if shown else self.flags[path[:length]]
+                hidden = is_secret(path) and path not in self.written
+                return f"--set {dotted(path)}={HIDDEN}" if hidden else _shown(self.flags[path[:length]])
         return None
 
     def problems(self) -> tuple[Problem, ...]:
         """Everything found so far, in the order of the file."""
         found = [self._syntax(fault) for fault in self.source.faults]
-        found += [Problem(file=f.flag, message=f.message, remedy=f.remedy) for f in self._flag_faults]
+        found += [Problem(file=_shown(f.flag), message=f.message, remedy=f.remedy) for f in self._flag_faults]
         found += [self._located(fault) for fault in self.findings.faults]
         return tuple(sorted(found, key=lambda problem: (problem.line, problem.column)))
 
@@ -117,22 +124,27 @@ class Document:
     def _syntax(self, fault: sources.SyntaxFault) -> Problem:
         return Problem(
             file=self.source.name, line=fault.line, column=fault.column, message=fault.message, remedy=fault.remedy,
-            source=self.source.line(fault.line),
+            source=self._shown.line(fault.line, fault.column),
         )  # fmt: skip
 
     def _located(self, fault: Fault) -> Problem:
         flag = self.flag(fault.path)
         problem = Problem(
-            file=flag or self.source.name, message=fault.message, remedy=fault.remedy, key=dotted(fault.path),
+            file=flag or self.source.name, message=without_passwords(fault.message), remedy=without_passwords(fault.remedy), key=dotted(fault.path),
             severity=fault.severity, plugin=fault.plugin,
         )  # fmt: skip
         span = None if flag is not None else self.positions.find(fault.path, fault.at)
         if span is None:
             return problem
-        source = self.source.line(span.line)
-        if is_secret(fault.path) and fault.path not in self.written:
-            source = f"{source[: span.column - 1]}{HIDDEN}"  # the caret points at it, nobody reads it
+        source = self._shown.line(span.line, span.column)
         return replace(problem, line=span.line, column=span.column, length=span.length, source=source)
+
+
+def _shown(flag: str) -> str:
+    """How a flag was given, as it may be seen."""
+    from .redacting import all_of
+
+    return f"--set {all_of(flag.removeprefix('--set '))}"
 
 
 def opened(

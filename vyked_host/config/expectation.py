@@ -9,6 +9,7 @@ from datetime import date, datetime, time
 from typing import Any
 
 from .paths import quoted
+from .secrecy import without_passwords
 from .shape import UNIT
 
 Schema = Mapping[str, Any]
@@ -92,9 +93,9 @@ _LENGTHS = (
 
 
 def literal(value: Any, longest: int = _LONGEST) -> str:
-    """`value` as a person would write it in the file, cut after `longest` characters."""
+    """`value` as a person would write it in the file, cut after `longest` characters; an address without its password."""
     if isinstance(value, str):
-        text = quoted(value)
+        text = quoted(without_passwords(value))
     elif isinstance(value, dict):
         text = "a table" if value else "an empty table"
     elif isinstance(value, (date, datetime, time)):

@@ -16,9 +16,8 @@ from ..errors import VykedError
 from .expectation import literal
 from .load import Loaded
 from .paths import Path, at, dotted, leaves
-from .secrecy import HIDDEN, NAMES, is_secret
+from .secrecy import HIDDEN, NAMES, is_secret, without_defaults, without_passwords
 
-_USER_INFO = re.compile(r"(://[^/@:\s]*:)[^/@\s]+(@)")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|\\x|[\ud800-\udfff]")
 
 
@@ -26,10 +25,10 @@ def shown(loaded: Loaded, path: Path, value: Any) -> Any:
     """`value` as it may be seen: a secret as its reference, or hidden."""
     written = loaded.document.written.get(path)
     if written and _is_secret(path, written.sources):
-        return written.text
+        return without_defaults(written.text)
     if isinstance(value, str) and value and is_secret(path):
         return HIDDEN
-    return _USER_INFO.sub(rf"\1{HIDDEN}\2", value) if isinstance(value, str) else value
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 def _is_secret(path: Path, sources: tuple[tuple[str, str], ...]) -> bool:

@@ -14,7 +14,7 @@ from .document import Document
 from .expectation import literal
 from .findings import At
 from .paths import Path, dotted
-from .secrecy import HIDDEN, is_secret
+from .secrecy import HIDDEN, is_secret, without_defaults
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -65,15 +65,15 @@ class Tables:
 
     def _told(self, path: Path, fault: faults.Found) -> str:
         """The message; a secret is not shown, and a value that came from a reference as it was written: it may be one."""
-        written = self.document.written.get((*path, *fault.path))
+        place = (*path, *fault.path)
+        written, secret = self.document.written.get(place), is_secret(place)
         before, got, _ = fault.message.rpartition(", got ")
-        if got and not written and is_secret((*path, *fault.path)):
-            return f"{before}, got {HIDDEN}"
-        return (
-            f"{before}, got {literal(written.text)} (what it stands for does not fit)"
-            if written and got
-            else fault.message
-        )
+        if not got:
+            return fault.message
+        if written:
+            text = without_defaults(written.text) if secret else written.text
+            return f"{before}, got {literal(text)} (what it stands for does not fit)"
+        return f"{before}, got {HIDDEN}" if secret else fault.message
 
     def _salvaged(self, struct: type[T], data: dict[str, Any]) -> T | None:
         try:

@@ -15,11 +15,13 @@ JITTER = 0.2
 
 
 class Failure(Value):
-    """How an attempt ended. `retry_after`: seconds after which the instance may be asked again, as it says itself."""
+    """How an attempt ended. `retry_after`: seconds after which the instance may be asked again, as it says itself. `passing`: why it
+    refused is over by then (`errors.HeldUp`)."""
 
     code: Code
     executed: Executed
     retry_after: float | None = None
+    passing: bool = False
 
 
 class Retries(Value):
@@ -38,7 +40,8 @@ class Retries(Value):
         if attempt >= self.attempts or not _may_repeat(failure, repeatable=repeatable, elsewhere=elsewhere):
             return None
         if failure.retry_after is not None:
-            return failure.retry_after
+            # all that were refused in one turn would come back to it in one: never earlier than it says, and spread
+            return failure.retry_after * (1.0 + chance if failure.passing and not elsewhere else 1.0)
         if attempt == 1 and elsewhere and failure.executed != "unknown":
             return 0.0
         return self.backoff.ceiling(attempt - 1) * (1.0 - JITTER + 2.0 * JITTER * chance)
@@ -51,8 +54,8 @@ def may_run_twice(*, idempotent: bool, has_key: bool, keyed: bool = False) -> bo
 
 
 def _may_repeat(failure: Failure, *, repeatable: bool, elsewhere: bool) -> bool:
-    if failure.code == "RESOURCE_EXHAUSTED":  # the same instance has as much to do as before
-        return elsewhere and failure.executed in ("not_sent", "not_executed")
+    if failure.code == "RESOURCE_EXHAUSTED":  # the same instance has as much to do as before, unless it says otherwise
+        return (elsewhere or failure.passing) and failure.executed in ("not_sent", "not_executed")
     if failure.executed == "not_sent":
         return RULES[failure.code].retry != "never"
     if failure.code != "UNAVAILABLE":

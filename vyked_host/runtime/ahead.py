@@ -1,43 +1,69 @@
-"""Handlers begun at once on Python 3.11, within the step of whoever calls, as eager tasks are since 3.12.
+"""Handlers begun at once, within the step of whoever calls, as eager tasks are since Python 3.12; and with less to do for each.
 
 Most handlers are answered in their first step. It is taken here, with a task made current that has not begun: nobody waits for a turn
 of the loop, and the task serves the next call. A handler that suspends keeps it: what it waits for is told to the loop when the
 task begins, in the next turn. A task that nobody kept ends then; one in which anything was left behind is given to nobody else.
 
-A task is made current where asyncio itself does it: 3.11 has one table for its tasks in C and those of others, and `_enter_task` and
-`_leave_task` (docs.python.org/3/library/asyncio-extending.html) do no more than to look into it, twice for each of the two tasks.
+A task is made current where asyncio itself does it: up to Python 3.13 there is one table for its tasks in C and those of others, and
+`_enter_task` and `_leave_task` (docs.python.org/3/library/asyncio-extending.html) do no more than to look into it, twice for each of the
+two tasks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from asyncio.tasks import _current_tasks  # type: ignore[attr-defined]  # of 3.11
+from asyncio.tasks import _current_tasks  # type: ignore[attr-defined]  # up to 3.13
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
+from functools import partial
 from sys import getrefcount
-from typing import Any
+from types import coroutine
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import getweakrefcount
 
-from .turns import ENDED, Run, state
+from .turns import ENDED, Run
 
 
-class Ahead:
+class Begun(Protocol):
+    """One call."""
+
+    def started(self, task: asyncio.Task[None]) -> None:
+        """It goes on in `task`, which is its own."""
+
+
+B = TypeVar("B", bound=Begun)
+Work = Callable[["Rest"], Generator[Any, Any, None]]
+"""The body of a task, which is sent one call after the other, each for a yield of `ENDED`, and ends once the task is kept by one."""
+
+
+@coroutine
+def each(rest: Rest) -> Generator[Any, Any, None]:
+    """The work on calls that say themselves what to do (:class:`turns.Run`)."""
+    while not rest.is_kept:
+        run: Run = yield ENDED
+        yield from run.run()
+        del run
+
+
+class Ahead(Generic[B]):
     """Of one loop. Where so many are in their first step, each within that of another, that `most` tasks are in use, the next one is
     begun `otherwise`."""
 
-    __slots__ = ("_loop", "_otherwise", "left", "spares")
+    __slots__ = ("_loop", "_otherwise", "left", "spares", "work")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, most: float = math.inf, otherwise: Callable[[Run], None] | None = None
+        self, loop: asyncio.AbstractEventLoop, work: Work = each, most: float = math.inf,
+        otherwise: Callable[[B], None] | None = None,
     ) -> None:  # fmt: skip
         self._loop, self._otherwise = loop, otherwise
+        self.work = work
         self.left = most
         """Tasks that may be made beside those that are there."""
         self.spares: list[Spare] = []
         """Whose tasks have not begun, the one that was used last at the end."""
 
-    def start(self, run: Run) -> None:
+    def start(self, run: B) -> None:
         """Take its first step."""
         loop, spares = self._loop, self.spares
         if spares:
@@ -49,26 +75,29 @@ class Ahead:
             assert self._otherwise is not None  # without one there is no end of tasks
             self._otherwise(run)
             return
-        task, context = spare.task, spare.context
+        task = spare.task
         if (
-            getrefcount(task), getweakrefcount(task), len(context) < 2, state(task), task.get_name()
-        ) != spare.untouched:  # fmt: skip
+            task.is_touched
+            or getrefcount(task) != spare.references
+            or getweakrefcount(task) != spare.weak
+            or len(spare.context) > 1
+        ):
             spare = Spare(self, loop)  # nobody else meets what was left behind: that task ends in the next turn
-            task, context = spare.task, spare.context
-        body, caller = run.run(), _current_tasks.get(loop)
+            task = spare.task
+        caller = _current_tasks.get(loop)
         _current_tasks[loop] = task
         try:
-            awaited = context.run(next, body.__await__(), ENDED)  # no StopIteration is made this way
+            awaited = spare.step(run)
         except BaseException as error:  # noqa: BLE001 - its task's, which raises it
             spare.rest.error = error
             self.left += 1
-            del spare, task, run, body  # as in turns
+            del spare, task, run  # as in turns
         else:
             if awaited is ENDED:
                 spares.append(spare)
             else:
                 self.left += 1
-                spare.rest.keep(body, awaited)
+                spare.rest.keep(awaited)
                 run.started(task)
         finally:
             if caller is None:
@@ -77,40 +106,70 @@ class Ahead:
                 _current_tasks[loop] = caller
 
 
+class OwnTask(asyncio.Task[None]):
+    """A task that says itself whether anything was done to it that the next handler would meet."""
+
+    __slots__ = ("is_touched",)
+
+    def __init__(self, rest: Rest, loop: asyncio.AbstractEventLoop, context: Context) -> None:
+        super().__init__(rest, loop=loop, context=context)
+        self.is_touched = False
+
+    def cancel(self, msg: Any = None) -> bool:
+        """It must cancel, also where that is taken back."""
+        self.is_touched = True
+        return super().cancel(msg)
+
+    def add_done_callback(self, *args: Any, **kwargs: Any) -> None:
+        """Somebody waits for its end."""
+        self.is_touched = True
+        super().add_done_callback(*args, **kwargs)
+
+    def set_name(self, value: object, /) -> None:
+        """It is called by another name."""
+        self.is_touched = True
+        super().set_name(value)
+
+
 class Spare:
-    """A task that has not begun, and what tells whether a handler left anything in it (:data:`turns.state`), put together where it is
-    asked for: within another function the count of references is another one."""
+    """A task that has not begun, and what tells whether a handler left anything in it: itself, and the references to it, counted where a
+    call is begun; within another function their count is another one."""
 
-    __slots__ = ("context", "rest", "task", "untouched")
+    __slots__ = ("context", "references", "rest", "step", "task", "weak")
 
-    def __init__(self, of: Ahead, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, of: Ahead[Any], loop: asyncio.AbstractEventLoop) -> None:
         self.context, self.rest = Context(), Rest(of, self)
-        task = self.task = asyncio.Task(self.rest, loop=loop, context=self.context)
-        self.untouched = (getrefcount(task), getweakrefcount(task), True, state(task), task.get_name())
+        run: Any = self.context.run
+        self.step: Callable[[Any], Any] = partial(run, self.rest.body.send)
+        """Take the first step of a call; answers ENDED, or what the call waits for."""
+        self.step(None)  # to the yield that takes the first one
+        task = self.task = OwnTask(self.rest, loop, self.context)
+        self.references, self.weak = getrefcount(task), getweakrefcount(task)
 
 
 class Rest(Coroutine[Any, Any, None]):
-    """The coroutine of such a task: nothing, an `error`, or the rest of a body whose first step was taken."""
+    """The coroutine of such a task: nothing, an `error`, or the rest of its `body` once that waits. `is_kept`: by a call."""
 
-    __slots__ = ("_awaited", "_body", "_of", "_spare", "_waits", "error")
+    __slots__ = ("_awaited", "_of", "_spare", "_waits", "body", "error", "is_kept")
 
-    def __init__(self, of: Ahead, spare: Spare) -> None:
+    def __init__(self, of: Ahead[Any], spare: Spare) -> None:
         self._of, self._waits = of, False
         self._spare: Spare | None = spare
-        self._body: Any = None
         self._awaited: Any = None
         self.error: BaseException | None = None
+        self.is_kept = False
+        self.body = of.work(self)
 
-    def keep(self, body: Coroutine[Any, Any, None], awaited: Any) -> None:
-        """The task is that of `body`, which waits for `awaited`; others may come to wait for the same before the task begins."""
-        self._body, self._awaited = body, awaited
+    def keep(self, awaited: Any) -> None:
+        """The task is that of the call that waits for `awaited`; others may come to wait for the same before the task begins."""
+        self.is_kept, self._awaited = True, awaited
         self._waits = getattr(awaited, "_asyncio_future_blocking", None) is True
         if self._waits:
             awaited._asyncio_future_blocking = False
 
     def __getattr__(self, name: str) -> Any:
         """To whoever looks at tasks (their frames, their names) it is its body."""
-        return getattr(self._body, name)
+        return getattr(self.body, name)
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Nobody awaits it: a task steps it."""
@@ -119,10 +178,11 @@ class Rest(Coroutine[Any, Any, None]):
     def send(self, value: Any) -> Any:
         """A step of the task."""
         if self._spare is None:
-            return self._body.send(value)
+            return self.body.send(value)
         self._begin()
-        if self._body is not None:
+        if self.is_kept:
             return self._wait()
+        self.body.close()  # it has this: a ring
         if self.error is None:
             raise StopIteration
         try:
@@ -137,14 +197,14 @@ class Rest(Coroutine[Any, Any, None]):
             if self._waits and self._awaited.cancel(*error.args):
                 return self._wait()  # as `Task.cancel` does it: what was waited for is cancelled, and tells
             self._awaited = None
-        if self._body is None:
+        if not self.is_kept:
+            self.body.close()
             raise error
-        return self._body.throw(error)
+        return self.body.throw(error)
 
     def close(self) -> None:
         """The task is dropped."""
-        if self._body is not None:
-            self._body.close()
+        self.body.close()
 
     def _begin(self) -> None:
         spare, self._spare = self._spare, None  # its task has this: a ring

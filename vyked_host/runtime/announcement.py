@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable
 
 from ..contracts import Anew, Lease, Registry, Taken
-from ..errors import VykedError
+from ..errors import Unavailable, VykedError
 from ..model.topology import Generation, NodeRecord
 from ..routing.backoff import Backoff
 from .tasks import TaskScope
@@ -27,9 +27,9 @@ class Announcement:
     """What the registry is told of this node. `trouble` says why it is not known there, for good; empty: it is, or will be."""
 
     def __init__(
-        self, record: NodeRecord, *, registry: Registry, tasks: TaskScope, log: logging.Logger, scale: float
+        self, record: NodeRecord, *, registry: Registry, tasks: TaskScope, log: logging.Logger, now: Callable[[], float], scale: float
     ) -> None:  # fmt: skip
-        self.record = record
+        self.record, self._now = record, now
         self._registry, self._tasks, self._log, self._scale = registry, tasks, log, min(1.0, scale)
         self._told: NodeRecord | None = None
         self._lease: Lease | None = None
@@ -43,10 +43,20 @@ class Announcement:
         """This life of the node, while it is announced."""
         return self._lease.generation if self._lease is not None else None
 
-    async def begin(self, record: NodeRecord) -> None:
-        """The first word. Raises errors.Unavailable, StartError when it can't be said."""
+    async def begin(self, record: NodeRecord, *, patience_s: float = 0.0) -> None:
+        """The first word; again for so long where nobody answers in time, as while the registry changes hands on a slow machine.
+        Raises errors.Unavailable, StartError when it can't be said."""
         self.record = record
-        await self._announce()
+        until, attempt = self._now() + patience_s, 0
+        while self._lease is None:
+            try:
+                await self._announce()
+            except Unavailable as error:
+                if error.executed == "not_executed" or self._now() >= until:
+                    raise
+                self._log.warning("this node could not be announced yet: %s", error)
+                await asyncio.sleep(AGAIN.spread(attempt, random.random()) * self._scale)
+                attempt += 1
         self._cancels.append(self._tasks(self._keep(), "announcement"))
 
     def begin_later(self, record: NodeRecord) -> None:

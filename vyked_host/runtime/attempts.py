@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 from ..contracts import Channel
-from ..errors import CallError
+from ..errors import CallError, HeldUp
 from ..model.description import EndpointDescription
 from ..model.message import Call, Fault
 from ..routing.candidates import another
@@ -35,7 +35,7 @@ class Attempts(Outgoing):
         if options is None:
             deadline, metadata, outer = now + self.timeout, None, CURRENT.get(None)
             if outer is not None:
-                deadline, metadata = min(deadline, outer.call.deadline - HOP_S), outer.onward(None)
+                deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
             call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)
             is_usual = deadline - now >= LEAST_S
         elif options.hedge_after is not None:
@@ -244,7 +244,9 @@ class Attempts(Outgoing):
         if kept and error.executed == "unknown" and tried.doubt is None and not idempotent:
             tried.doubt, tried.results = error, kept
         pause = self.client.retries.pause(
-            Failure(code=error.code, executed=error.executed, retry_after=error.retry_after),
+            Failure(
+                code=error.code, executed=error.executed, retry_after=error.retry_after, passing=isinstance(error, HeldUp)
+            ),
             attempt=max(call.attempt, len(tried.nodes)),
             repeatable=may_run_twice(idempotent=idempotent, has_key=tried.doubt is not None, keyed=bool(tried.results)),
             elsewhere=(options is None or not options.instance) and self.has_another(tried),

@@ -20,7 +20,7 @@ from .failures import FailureLog
 from .invocation import RETRY_AFTER_S, Invocation
 from .lag import LoopLag
 from .outcomes import invalid_fault
-from .pacing import Pacing
+from .pacing import Pacing, Refusal
 from .routes import Route
 from .runners import inside, runner
 from .statistics import CallCounters
@@ -129,11 +129,11 @@ class Dispatcher:
             or len(self.running) >= self.pacing.room
             or now >= self.lag.late_at
         ) and (why := self._examined(route, call, now)) is not None:
-            self._refuse(call, sink, *why, route)
+            self._refuse(call, sink, *why, route=route)
             return None
         codecs = route.codecs.get(call.codec)
         if codecs is None:
-            self._refuse(call, sink, "NOT_SUPPORTED", f"{route.endpoint.path} can't take {call.codec!r}", route)
+            self._refuse(call, sink, "NOT_SUPPORTED", f"{route.endpoint.path} can't take {call.codec!r}", route=route)
             return None
         try:
             arguments = codecs.decode(call.body)
@@ -162,7 +162,7 @@ class Dispatcher:
         self._sweeping = True
         self._sweep.begin()
 
-    def _examined(self, route: Route, call: Call, now: float) -> tuple[Code, str] | None:
+    def _examined(self, route: Route, call: Call, now: float) -> Refusal | None:
         """Why a call is refused about which something has to be looked at; None: it is not."""
         if route.timeout_s is not None and call.deadline > now + route.timeout_s:
             call.deadline = now + route.timeout_s
@@ -174,9 +174,11 @@ class Dispatcher:
             return forbidden(route, call) or self.pacing.refusal(route, call, now)
         return None
 
-    def _refuse(self, call: Call, sink: Sink, code: Code, message: str, route: Route | None = None) -> None:
+    def _refuse(
+        self, call: Call, sink: Sink, code: Code, message: str, type: str = "", *, route: Route | None = None
+    ) -> None:  # fmt: skip
         retry_after = RETRY_AFTER_S if code == "RESOURCE_EXHAUSTED" else None
-        fault = Fault(code=code, message=message, executed="not_executed", retry_after_s=retry_after)
+        fault = Fault(code=code, message=message, executed="not_executed", type=type, retry_after_s=retry_after)
         self._turn_away(call, sink, fault, route)
 
     def _turn_away(self, call: Call, sink: Sink, fault: Fault, route: Route | None) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
@@ -49,7 +48,7 @@ class Attached:
         outer = CURRENT.get(None)
         if outer is None:
             return self._tasks.spawn(work, name)
-        token = CURRENT.set(msgspec.structs.replace(outer, call=msgspec.structs.replace(outer.call, deadline=math.inf)))
+        token = CURRENT.set(outer.without_end())
         try:
             return self._tasks.spawn(work, name)
         finally:

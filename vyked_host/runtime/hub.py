@@ -23,7 +23,7 @@ from .terms import JoinedTerm, OwnTerm, opened
 AGAIN = Backoff(first=0.05, most=2.0, factor=1.6)
 """Pauses between looks at the places, before ``[timing] scale``."""
 LOOKS = 4
-"""Looks that have to agree before a start is given up: a holder may be ending, or beginning, just now."""
+"""Looks that have to agree before a start, or the search for an heir, is given up: a holder may be ending, or beginning, just now."""
 
 
 def _alone() -> int:
@@ -262,11 +262,14 @@ class MeshHub(Hub):
 
     async def _heir(self) -> JoinedTerm | None:
         until, attempt = self._clock.now() + self._heir_s, 0
-        while self._clock.now() < until:
+        # its time alone would say nothing: it may have passed within one pause of a host that was held up
+        while self._clock.now() < until or attempt < LOOKS:
             findings = await self._probe.look(self._places)
             decision = decide(findings, may_hold=False, can_bind=frozenset())
             if decision.action == "join" and decision.place is not None:
-                return await self._probe.joined(decision.place)
+                heir = await self._probe.joined(decision.place)
+                if heir is not None:
+                    return heir
             attempt += 1
             await asyncio.sleep(self._again.delay(attempt, self._rng.random()))
         self._log.warning("nobody took over the hub within %g s", self._heir_s)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from .ahead import Ahead
 from .turns import Run
+
+if TYPE_CHECKING:
+    from .first_step import FirstStep
 
 LONGEST_S = 0.01
 """Of a turn of the loop, from its first call: what comes later begins in the next one."""
@@ -26,14 +30,16 @@ class Come(Run, Protocol):
 
 
 class Inside:
-    """Of one loop. `at_once` begins a call now, within the first steps of at most `DEEPEST` others, and `in_turn` in the next turn."""
+    """Of one loop. `at_once` begins a call now, within the first steps of at most `DEEPEST` others, and `in_turn` in the next turn.
+    `steps`, as many at most, take the first steps of calls that are composed (:mod:`nearby`), where that can be done."""
 
-    __slots__ = ("_in_turn", "_is_armed", "_loop", "at_once", "until")
+    __slots__ = ("_in_turn", "_is_armed", "_loop", "at_once", "steps", "until")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None]
-    ) -> None:
-        self._loop, self.at_once, self._in_turn = loop, at_once, in_turn
+        self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None],
+        steps: Ahead[FirstStep] | None = None,
+    ) -> None:  # fmt: skip
+        self._loop, self.at_once, self._in_turn, self.steps = loop, at_once, in_turn, steps
         self._is_armed = False
         self.until = -math.inf
         """From then on it has to be asked whether this turn `has_room`."""

@@ -18,7 +18,7 @@ from ..model.message import Call, Fault
 from ..routing.concurrency import Pace
 from ..service.context import CURRENT, Context
 from .failures import raised_at
-from .lag import BLOCKED_S
+from .lag import BLOCKED_S, HELD_UP
 from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
 from .statistics import BATCH
 
@@ -128,7 +128,13 @@ class Invocation(msgspec.Struct, eq=False):
             self._fail(Fault(code="DEADLINE_EXCEEDED", message=text, executed="not_executed"))
         elif self.call.peer is not None and self.route.endpoint.lane == "normal":
             text = f"{path}: it waited for {waited:.1f} s and had not begun"
-            late = Fault(code="RESOURCE_EXHAUSTED", message=text, executed="not_executed", retry_after_s=RETRY_AFTER_S)
+            late = Fault(
+                code="RESOURCE_EXHAUSTED",
+                message=text,
+                executed="not_executed",
+                type=HELD_UP,
+                retry_after_s=RETRY_AFTER_S,
+            )
             self._fail(late)
         return self.ended
 

@@ -31,17 +31,19 @@ LATE_S = 0.1
 
 
 class Membership:
-    """One node in one mesh. `first_s`: how long a start waits for the first sight of the others."""
+    """One node in one mesh. `first_s`: how long a start waits for the first sight of the others; `start_s`: and for the registry to
+    take it in."""
 
     def __init__(
         self, *, record: NodeRecord, registry: Registry, directory: Directory, dispatcher: Dispatcher,
         hosted: Sequence[Hosted], tasks: TaskScope, clock: Clock, log: logging.Logger, first_s: float, scale: float = 1.0,
-        last_known: LastKnown | None = None,
+        start_s: float = 0.0, last_known: LastKnown | None = None,
     ) -> None:  # fmt: skip
         self._registry, self._directory, self._tasks = registry, directory, tasks
         self._clock, self._log, self._first_s, self._scale = clock, log, first_s, scale
         self._has_services = bool(hosted)
-        self.announcement = Announcement(record, registry=registry, tasks=tasks, log=log, scale=scale)
+        self._start_s = start_s
+        self.announcement = Announcement(record, registry=registry, tasks=tasks, log=log, now=clock.now, scale=scale)
         self._activator = Activator(hosted, dispatcher, log)
         self._cancels: list[Callable[[], None]] = []
         self._cancel_forgetting: Callable[[], None] = _nothing
@@ -104,7 +106,7 @@ class Membership:
             self._seen.set()
             return
         try:
-            await self.announcement.begin(record)
+            await self.announcement.begin(record, patience_s=self._start_s)
         except Unavailable as error:
             raise StartError(f"this node could not be announced: {error}") from error
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ..errors import VykedError
-from ..model.message import Call, Fault
+from ..model.message import Call
 from ..service.clients import CallOptions
-from ..service.context import CURRENT, Context
+from ..service.context import CURRENT
 from .answers import Answer
 from .codecs import AS_IS, exactness
+from .first_step import PENDING, FirstStep, NearCall
 from .instances import Instance
 from .invocation import Invocation
 from .links import OBJECT, LocalChannel
@@ -28,14 +26,13 @@ from .outgoing import HOP_S, LEAST_S
 from .statistics import BATCH
 
 if TYPE_CHECKING:
+    from .ahead import Ahead
     from .attempts import Attempts
     from .dispatcher import Dispatcher
     from .inside import Inside
 
 _NOBODY: Any = object()
 """The instance of an endpoint that is not composed."""
-_PENDING: Any = object()
-"""The result of a call that has none."""
 
 
 def _never(_arguments: Any) -> bool:
@@ -47,15 +44,15 @@ class Nearby:
     """One endpoint as one client calls it while its service is in this process; as `attempts` do while it is not."""
 
     __slots__ = (
-        "_at_once", "_caller", "_codecs", "_counters", "_dispatcher", "_encode", "_index", "_inside", "_is_exact", "_limit", "_new_id",
-        "_observer", "_pacing", "_running", "_seen", "_served", "_tally", "_target", "_timeout", "_waiting", "attempts",
-        "deliver", "instance", "now", "route", "seconds",
+        "_caller", "_codecs", "_counters", "_description", "_dispatcher", "_encode", "_index", "_inside", "_is_exact", "_limit",
+        "_new_id", "_now", "_observer", "_pacing", "_running", "_seen", "_served", "_steps", "_tally", "_target", "_timeout", "_waiting",
+        "attempts", "deliver", "instance", "route", "seconds",
     )  # fmt: skip
 
-    def __init__(self, attempts: Attempts, dispatcher: Dispatcher, inside: Inside) -> None:
+    def __init__(self, attempts: Attempts, dispatcher: Dispatcher, inside: Inside, steps: Ahead[FirstStep]) -> None:
         client = attempts.client
-        self.attempts, self._dispatcher, self._inside, self._at_once = attempts, dispatcher, inside, inside.at_once
-        self._target, self.now, self._observer = client.target, client.clock.now, client.observer
+        self.attempts, self._dispatcher, self._inside, self._steps = attempts, dispatcher, inside, steps
+        self._target, self._now, self._observer = client.target, client.clock.now, client.observer
         self._counters, self._caller = attempts.counters, client.caller
         self._running, self._pacing = dispatcher.running, dispatcher.pacing
         self._waiting, self._limit = client.pending.waiting, client.pending.limit
@@ -64,37 +61,41 @@ class Nearby:
 
     async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
         """One call."""
-        now, inside, body = self.now(), self._inside, arguments
+        now, inside, steps, body = self._now(), self._inside, self._steps, arguments
         if (
             options is not None
             or self._target.near is not self.instance
             or not self.route.is_near
             or (self._running and len(self._running) >= self._pacing.room)
             or (self._waiting and len(self._waiting) >= self._limit)
+            or not (steps.spares or steps.left)
             or (now >= inside.until and not inside.has_room(now))
             or (not self._is_exact(body) and (body := self._copied(body)) is None)
         ):
             return await self._otherwise(arguments, options)
         deadline, metadata, outer = now + self._timeout, None, CURRENT.get(None)
         if outer is not None:
-            deadline, metadata = min(deadline, outer.call.deadline - HOP_S), outer.onward(None)
+            deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
             if deadline - now < LEAST_S:
                 return await self._otherwise(arguments, options)
-        call = Call(self._new_id(), self._index, OBJECT, body, deadline, metadata=metadata, caller=self._caller)
-        step, served = FirstStep(self, call, body, now), self._served
+        step = FirstStep(
+            None, self._description, self._now,
+            nearby=self, arguments=body, began=now, deadline=deadline, packed=metadata,
+        )  # fmt: skip
+        served = self._served
         served.in_flight += 1
         try:
-            self._at_once(step)
+            steps.start(step)
         except BaseException:  # what ends the program, where its task does not keep it
             if step.beyond is not None:
                 self.attempts.given_up(step.beyond.answer)
             raise
-        if (result := step.result) is not _PENDING:
+        if (result := step.result) is not PENDING:
             served.in_flight -= 1
             if len(self.seconds) >= BATCH or self._observer is not None or self.instance.failures:
                 self._succeeded(self.seconds[-1])
             return result
-        rest = self.attempts.going_on(call, arguments, step.goes_on().answer)
+        rest = self.attempts.going_on(step.call, arguments, step.goes_on().answer)
         del step  # an error leads to this frame, and is kept by what waited for it: a ring
         return await rest
 
@@ -134,6 +135,7 @@ class Nearby:
         self._tally = self._counters.together(route.counters)
         self.seconds = self._tally.seconds
         self._new_id, self._timeout, self.instance = way.channel.new_id, timeout, instance
+        self._description = route.endpoint
         return True
 
     def _succeeded(self, elapsed_s: float) -> None:
@@ -144,98 +146,24 @@ class Nearby:
             self._observer.observed(self.instance, None, elapsed_s)
         self.instance.failures = 0
 
+    def call_of(self, step: FirstStep) -> Call:
+        """`step` as others know calls."""
+        return Call(
+            self._new_id(), self._index, OBJECT, step.arguments, step.deadline, metadata=step.packed, caller=self._caller
+        )  # fmt: skip
+
     def beyond(self, step: FirstStep) -> NearCall:
         """`step` as a call that has its places in the tables of those that wait and run."""
-        instance, client, call = self.instance, self.attempts.client, step.call
+        instance, client, began = self.instance, self.attempts.client, step.began
         answer = Answer(
             self.attempts.endpoint, instance, self.attempts.codecs_of(OBJECT).decode,
-            asyncio.get_running_loop().create_future(), step.began, call.deadline,
+            asyncio.get_running_loop().create_future(), began, step.deadline,
         )  # fmt: skip
         found = NearCall(
-            self._dispatcher, self.route, self._codecs, call, step.arguments, answer, step.began, None, answer=answer
+            self._dispatcher, self.route, self._codecs, step.call, step.arguments, answer, began, None, answer=answer
         )
         answer.running = found
         client.pending.keep(answer)
         instance.in_flight += 1
         self._dispatcher.let_in(found)
         return found
-
-
-class FirstStep(msgspec.Struct, eq=False):
-    """A call whose first step is part of its caller's. `result`: of one that ended within it; `beyond`: what it is since it suspended,
-    failed, or was put off."""
-
-    nearby: Nearby
-    call: Call
-    arguments: Any
-    began: float
-    result: Any = _PENDING
-    beyond: NearCall | None = None
-
-    async def run(self) -> None:
-        """The body of the task."""
-        nearby = self.nearby
-        route = nearby.route
-        CURRENT.set(Context(self.call, route.endpoint, nearby.now))
-        try:
-            result = await route.proceed(self.arguments)
-            if result.__class__ is not route.result_class:
-                result = route.checked(result)
-            elapsed_s = nearby.now() - self.began
-            if elapsed_s >= route.told_s:
-                route.tell(self.arguments, elapsed_s)
-            if nearby.deliver is not None:
-                result = self._delivered(result, nearby.deliver)
-        except BaseException as error:
-            beyond = self.goes_on()
-            if route.watch is not None:
-                beyond.failed(error, nearby.now() - self.began)
-            if beyond.ended_by(error):
-                raise
-        else:
-            if self.beyond is None:
-                self.result = result
-                nearby.seconds.append(elapsed_s)
-            else:
-                self.beyond.answered(result)
-
-    def _delivered(self, result: Any, deliver: Callable[[Any], Any]) -> Any:
-        """The result as this side expects it. Where it is of another type its caller hears so as of any other call, in which what
-        waits for it looks at it."""
-        try:
-            return deliver(result) if self.beyond is None else result
-        except (ValueError, TypeError):
-            self.goes_on()
-            return result
-
-    def goes_on(self) -> NearCall:
-        """From now on it is a call as any other."""
-        if self.beyond is None:
-            self.beyond = self.nearby.beyond(self)
-        return self.beyond
-
-    # ---- turns.Run -------------------------------------------------------------------------------------------------
-    @property
-    def ended(self) -> bool:
-        """Is it over, within its first step?"""
-        return self.result is not _PENDING
-
-    @property
-    def reason(self) -> Fault | None:
-        """Why it was cancelled."""
-        return self.beyond.reason if self.beyond is not None else None
-
-    def started(self, task: asyncio.Task[None]) -> None:
-        """It suspended."""
-        self.goes_on().started(task)
-
-    def abandoned(self, task: asyncio.Task[None]) -> None:
-        """Its task is over."""
-        if not self.ended:
-            self.goes_on().abandoned(task)
-
-
-class NearCall(Invocation, eq=False, kw_only=True):
-    """What a :class:`FirstStep` goes on as. `answer`: what waits for its outcome."""
-
-    answer: Answer

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
-from ..contracts import DeadLetters, Generation, KnowsGroups, KnowsLag
+from ..contracts import DeadLetters, Generation, GroupLag, KnowsGroups, KnowsLag
 from ..errors import VykedError, __version__
 from ..model.names import split_topic
 from ..model.report import (
@@ -37,6 +40,12 @@ from .pending import Pending
 from .subscriber import Subscriber
 from .trail import EventTrail
 
+T = TypeVar("T")
+BUS_S = 1.0
+"""How long the bus is waited for: less than who looks at this node waits for it, who wants to see most of all a node whose bus is away."""
+LAG_S = 2.0
+"""The same for all groups of the mesh, which may be many."""
+
 
 class Observer:
     """Of one node."""
@@ -56,11 +65,12 @@ class Observer:
         up_s = clock.now() - node.began
         running = [each for each in node.dispatcher.running if not is_own(each.route.endpoint.service)]
         generation = self._generation()
+        pending = await asyncio.gather(*(within(each.pending(), -1) for each in node.subscribers))
         return NodeReport(
             node=node.record.node_id, host=self._name, mesh=self._mesh, version=__version__, pid=os.getpid(),
             labels=node.record.labels, phase=node.phase, since=clock.unix() - up_s, uptime_s=up_s, now=clock.unix(),
             addresses=node.addresses, instances=tuple(self._instance(each, running) for each in node.record.instances),
-            subscriptions=tuple([await self._subscription(each) for each in node.subscribers]),
+            subscriptions=tuple(map(_subscription, node.subscribers, pending)),
             in_flight=len(running), waiting=len(self._pending), lag_s=node.lag.lag_s,
             connections={name: getattr(each, "connections", 0) for name, each in node.listeners.items()},
             memory=resident(), published=node.publisher.published, publish_failed=node.publisher.failed,
@@ -91,15 +101,6 @@ class Observer:
         clock = self._node.clock
         return clock.unix() - (clock.now() - max((each.since for each in hosted), default=self._node.began))
 
-    async def _subscription(self, each: Subscriber) -> SubscriptionReport:
-        pending = -1
-        with suppress(VykedError):  # a bus that is away: it can't say
-            pending = await each.pending()
-        return SubscriptionReport(
-            topic=each.topic, handler=each.path, group=each.subscription.group, since=each.since, pending=pending,
-            in_flight=each.counters.in_flight, ok=each.counters.ok, failed=each.counters.failed, gaps=each.gaps,
-        )  # fmt: skip
-
     def progress(self) -> tuple[str, int, tuple[str, ...]]:
         """How far a drain is: the phase, how many calls and handlers of events still run, and which."""
         running = [each.route.endpoint.path for each in self._node.dispatcher.running]
@@ -110,10 +111,9 @@ class Observer:
     async def lag(self) -> Behind:
         """How far each group is behind, as the bus says it."""
         bus = self._node.pubsub
-        if isinstance(bus, KnowsLag):
-            with suppress(VykedError):  # a bus that is away: it can't say
-                return Behind(groups=tuple(await bus.lag()))
-        return Behind(is_known=False)
+        unknown: list[GroupLag] | None = None
+        found = await within(bus.lag(), unknown, LAG_S) if isinstance(bus, KnowsLag) else None
+        return Behind(is_known=False) if found is None else Behind(groups=tuple(found))
 
     # ---- the others ------------------------------------------------------------------------------------------------
     def view(self, services: frozenset[str]) -> View:
@@ -152,32 +152,47 @@ class Observer:
         """What is known of one event, dead letters of `topic` included where the bus keeps them."""
         found, bus = self._trail.of(event_id), self._node.pubsub
         topics = {topic, *(each.topic for each in found.published), *(each.topic for each in found.delivered)}
-        dead = list[DeadLetter]()
-        if isinstance(bus, DeadLetters):
-            for each in self._node.subscribers:
-                if each.subscription.group is not None and each.topic in topics:
-                    with suppress(VykedError):
-                        dead += [
-                            DeadLetter(group=each.subscription.group, cause=without_text(cause), deliveries=count)
-                            async for event, cause, count in bus.dead(each.subscription)
-                            if event.id == event_id
-                        ]
-        groups = [state for each in sorted(topics) for state in await groups_of(bus, each)]
+        read = [each for each in self._node.subscribers if each.subscription.group is not None and each.topic in topics]
+        letters = [] if not isinstance(bus, DeadLetters) else [_letters(bus, each, event_id) for each in read]
+        dead = await asyncio.gather(*(within(each, []) for each in letters))
+        groups = await asyncio.gather(*(within(groups_of(bus, each), []) for each in sorted(topics)))
         return Trail(
-            node=found.node, groups=tuple(groups), published=found.published, delivered=found.delivered, dead=tuple(dead),
-            remembers_since=found.remembers_since,
+            node=found.node, groups=tuple(chain(*groups)), published=found.published, delivered=found.delivered,
+            dead=tuple(chain(*dead)), remembers_since=found.remembers_since,
         )  # fmt: skip
 
 
+async def within(asked: Awaitable[T], unknown: T, seconds: float = BUS_S) -> T:
+    """What the bus says; `unknown` where it is away, or does not say so soon."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asked
+    except (VykedError, TimeoutError):
+        return unknown
+
+
+def _subscription(each: Subscriber, pending: int) -> SubscriptionReport:
+    return SubscriptionReport(
+        topic=each.topic, handler=each.path, group=each.subscription.group, since=each.since, pending=pending,
+        in_flight=each.counters.in_flight, ok=each.counters.ok, failed=each.counters.failed, gaps=each.gaps,
+    )  # fmt: skip
+
+
+async def _letters(bus: DeadLetters, subscriber: Subscriber, event_id: str) -> list[DeadLetter]:
+    group = str(subscriber.subscription.group)
+    return [
+        DeadLetter(group=group, cause=without_text(cause), deliveries=count)
+        async for event, cause, count in bus.dead(subscriber.subscription)
+        if event.id == event_id
+    ]
+
+
 async def groups_of(bus: object, topic: str) -> list[GroupState]:
-    """What the bus knows of the groups of a topic; nothing where it does not keep any, or can't be asked."""
+    """What the bus knows of the groups of a topic; nothing where it does not keep any. Raises Unavailable."""
     if not topic or not isinstance(bus, KnowsGroups):
         return []
     service, name, major = split_topic(topic)
-    try:
-        found = await bus.groups(service, major or 0, name)
-    except VykedError:
-        return []
+    found = await bus.groups(service, major or 0, name)
     return [GroupState(group=group, members=members, pending=pending) for group, members, pending in found]
 
 

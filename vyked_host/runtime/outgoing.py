@@ -73,7 +73,7 @@ class Outgoing:
         """When a call that begins now has to be over: its own time, and what is left of the call it is made in."""
         deadline = self._now() + ((options.timeout if options is not None else None) or self.timeout)
         outer = CURRENT.get(None)
-        return deadline if outer is None else min(deadline, outer.call.deadline - HOP_S)
+        return deadline if outer is None else min(deadline, outer.deadline - HOP_S)
 
     def _new(self, options: CallOptions, now: float) -> Call:
         deadline = now + (options.timeout or self.timeout)
@@ -81,7 +81,7 @@ class Outgoing:
         if outer is None:
             metadata = headers.pack(options.metadata) if options.metadata else None
         else:
-            deadline = min(deadline, outer.call.deadline - HOP_S)
+            deadline = min(deadline, outer.deadline - HOP_S)
             metadata = outer.onward(options.metadata)
         return Call(
             0, 0, "", None, deadline, None, metadata, 1, options.entity, options.idempotency_key, self.client.caller

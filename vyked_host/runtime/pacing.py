@@ -24,7 +24,7 @@ from ..model.report import InFlight
 from ..routing.concurrency import Concurrency, Pace, Seen
 from ..routing.priority import LOW_SHARE, PRIORITY, Order, Priority, lower
 from ..wire.metadata import unpack
-from .lag import BLOCKED_S, LATE_S, LoopLag
+from .lag import BLOCKED_S, HELD_UP, LATE_S, LoopLag
 from .line import IMPATIENT_S, PATIENT_S, Line
 from .statistics import CallCounters
 
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 TOLD_EVERY_S = 10.0
 PATIENCE: dict[Priority, float] = {"low": 0.75, "normal": 1.0, "high": 1.2}
 """Of the longest line, for calls of each priority."""
-Refusal = tuple[Code, str]
+Refusal = tuple[Code, str] | tuple[Code, str, str]
+"""Code, text, and a type where there is one."""
 
 
 class Pacing:
@@ -108,7 +109,11 @@ class Pacing:
         if behind < LATE_S or call.peer is None:
             return None
         if behind >= BLOCKED_S:
-            return "RESOURCE_EXHAUSTED", f"{route.endpoint.path}: the event loop was blocked for {behind:.1f} s"
+            return (
+                "RESOURCE_EXHAUSTED",
+                f"{route.endpoint.path}: the event loop was blocked for {behind:.1f} s",
+                HELD_UP,
+            )
         left = call.deadline - now
         if left < behind:
             text = f"{route.endpoint.path}: the event loop came {behind:.2f} s late, and {left:.2f} s were left"

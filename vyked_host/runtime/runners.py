@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .ahead import Ahead
+from .first_step import FirstStep, first_steps
 from .inside import DEEPEST, Inside
 from .turns import Run, Turn
 
@@ -45,13 +46,13 @@ def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
 
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     """Begun at once."""
-    return Ahead(loop).start if sys.version_info < (3, 12) else Eager(loop).start
+    return Ahead[Run](loop).start if sys.version_info < (3, 12) else Eager(loop).start
 
 
 def at_once(loop: asyncio.AbstractEventLoop, deepest: int, otherwise: Start) -> Start:
     """The same, within the first steps of `deepest` others at most."""
     if sys.version_info < (3, 12):
-        return Ahead(loop, deepest, otherwise).start
+        return Ahead(loop, most=deepest, otherwise=otherwise).start
     return Bounded(Eager(loop).start, deepest, otherwise).start
 
 
@@ -105,4 +106,7 @@ def inside(name: str, loop: asyncio.AbstractEventLoop) -> Inside | None:
     if name not in ("auto", "eager"):
         return None
     in_turn = by_turn(loop)
-    return Inside(loop, at_once=at_once(loop, DEEPEST, in_turn), in_turn=in_turn)
+    steps = None
+    if sys.version_info < (3, 14):  # which has no table of tasks
+        steps = Ahead[FirstStep](loop, first_steps, DEEPEST)
+    return Inside(loop, at_once=at_once(loop, DEEPEST, in_turn), in_turn=in_turn, steps=steps)

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from ..contracts import Clock, Consumer, Delivery, Event, Middleware, PubSub
-from ..errors import DeadlineExceeded
+from ..errors import CallError, DeadlineExceeded, StartError
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from ..model.message import SENSITIVE, Call, Fault, Subscription, Verdict
 from ..routing.backlog import SETTLED
@@ -133,9 +133,12 @@ class Subscriber:
         return self._topic
 
     async def start(self, pubsub: PubSub) -> None:
-        """Subscribe. Raises NotSupported when the bus can't give what is asked for."""
+        """Subscribe. Raises NotSupported when the bus can't give what is asked for, StartError."""
         self.since = self._clock.unix()
-        self._consumer = await pubsub.subscribe(self.subscription, self._deliver)
+        try:
+            self._consumer = await pubsub.subscribe(self.subscription, self._deliver)
+        except CallError as error:  # nobody's call: this host's own start
+            raise StartError(f"{self.path}: {error}") from error
 
     def pause(self) -> None:
         """Drain began."""

@@ -6,6 +6,7 @@ it is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -101,15 +102,44 @@ class Delivery:
 
 
 class Context(msgspec.Struct):
-    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events."""
+    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events; `made`: the call itself, where
+    it is there already."""
 
-    call: Call
+    made: Call | None
     description: EndpointDescription | SubscriptionDescription
     now: Callable[[], float]
     delivery: Delivery | None = None
     headers: dict[str, str] | None = None
     trace: dict[str, str] | None = None
     packed_trace: bytes | None = None
+
+    @property
+    def call(self) -> Call:
+        """The call as it travels; one inside this process does not, so it is made when somebody asks for it."""
+        if self.made is None:
+            self.made = self.make()
+        return self.made
+
+    @property
+    def deadline(self) -> float:
+        """When its caller gives up, in seconds of `now`."""
+        return self.call.deadline
+
+    @property
+    def packed(self) -> bytes | None:
+        """The metadata as they travel."""
+        return self.call.metadata
+
+    def make(self) -> Call:
+        """The call, of a context that was put together without it."""
+        raise NotImplementedError
+
+    def without_end(self) -> Context:
+        """The same for what may outlive the call: its deadline does not hold."""
+        call = msgspec.structs.replace(self.call, deadline=math.inf)
+        return Context(
+            call, self.description, self.now, self.delivery, self.headers, self.trace, self.packed_trace
+        )  # fmt: skip
 
     @property
     def id(self) -> str:
@@ -150,7 +180,7 @@ class Context(msgspec.Struct):
     def metadata(self) -> Mapping[str, str]:
         """The caller's own pairs, and what it inherited itself (:mod:`vyked_host.wire.trace`)."""
         if self.headers is None:
-            self.headers = unpack(self.call.metadata)
+            self.headers = unpack(self.packed)
         return self.headers
 
     @property
@@ -158,7 +188,7 @@ class Context(msgspec.Struct):
         """Of this call: what its method is declared with, or the lower one that its caller asked for."""
         found = self.description
         most = found.priority if isinstance(found, EndpointDescription) else "normal"
-        return lower(most, self.metadata.get(PRIORITY) if self.call.metadata else None)
+        return lower(most, self.metadata.get(PRIORITY) if self.packed else None)
 
     @property
     def traceparent(self) -> str:
@@ -170,8 +200,8 @@ class Context(msgspec.Struct):
         """What goes on by itself to calls and events made here: ``traceparent tracestate baggage``, and a priority that is low, or
         that was asked for."""
         if self.trace is None:
-            self.trace = inherited(self.metadata) if self.call.metadata else {}
-            if self.priority == "low" or (self.call.metadata and self.metadata.get(PRIORITY) == "normal"):
+            self.trace = inherited(self.metadata) if self.packed else {}
+            if self.priority == "low" or (self.packed and self.metadata.get(PRIORITY) == "normal"):
                 self.trace[PRIORITY] = self.priority
             self.packed_trace = pack(self.trace)
         return self.trace
@@ -192,7 +222,7 @@ class Context(msgspec.Struct):
     @property
     def remaining(self) -> float:
         """Seconds until the caller gives up; 0.0 when it has."""
-        return max(0.0, self.call.deadline - self.now())
+        return max(0.0, self.deadline - self.now())
 
 
 def context() -> Context:

@@ -11,7 +11,7 @@ from vyked_classic.events.channels import Channel, channel, pattern
 from vyked_classic.options import BusOptions
 from vyked_classic.plugin import Plugin
 
-from vyked_host import NotSupported, StartError, Unavailable
+from vyked_host import ConfigError, NotSupported, StartError, Unavailable
 from vyked_host.contracts import Event, Subscription, TimingTable, Verdict
 from vyked_host.testing import environment, eventually
 
@@ -111,6 +111,36 @@ async def test_a_server_that_is_away_is_told(env):
         await bus.publish(event(), deadline=env.clock.now() + 0.3)
     with pytest.raises(Unavailable, match="can't be subscribed"):
         await bus.subscribe(to(), Inbox())
+    await bus.aclose()
+
+
+@pytest.mark.parametrize(
+    "rest", [":{}@127.0.0.1:1/0", "127.0.0.1:1?password={}", ":a@{}@127.0.0.1:1", "127.0.0.1:1?password=a@{}"]
+)
+async def test_the_password_of_a_server_that_is_away_is_not_shown(env, rest):
+    bus = Plugin()._bus(BusOptions(url=f"redis://{rest.format('hunter2')}"), env)
+    with pytest.raises(StartError, match="start it") as caught:
+        await bus.verify()
+    assert "hunter2" not in str(caught.value)
+    await bus.aclose()
+
+
+@pytest.mark.parametrize("url", ["redis://me:hunter2@h:x", "redis://me:hunter2/a@h", "nope://me:hunter2@h"])
+async def test_a_url_that_is_none_is_refused_without_its_password(env, url):
+    bus = Plugin()._bus(BusOptions(url=url), env)
+    with pytest.raises(ConfigError, match="percent-encoded") as caught:
+        await bus.verify()
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    await bus.aclose()
+
+
+async def test_whom_the_server_does_not_let_in_is_told_of_the_password(env, redis):
+    url = redis.url.replace("redis://", "redis://nobody:hunter2@")
+    bus = Plugin()._bus(BusOptions(url=url), env)
+    with pytest.raises(StartError, match=r"correct user and password in \[pubsub.classic\] url") as caught:
+        await bus.verify()
+    assert "start it" not in str(caught.value)
     await bus.aclose()
 
 

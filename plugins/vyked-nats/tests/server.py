@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 BINARY = Path(sys.executable).with_name("nats-server")
@@ -113,6 +116,26 @@ class NatsServer:
         if self._process is not None and self._process.returncode is None:
             self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def says_it_is(server: NatsServer, version: str) -> AsyncIterator[str]:
+    """A way to the server on which it names this version when it greets: all else is its own."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", server.port)
+        greeting = await from_server.readline()
+        writer.write(re.sub(rb'"version":"[^"]*"', b'"version":"%b"' % version.encode(), greeting))
+        await asyncio.gather(pass_on(reader, to_server), pass_on(from_server, writer))
+
+    relay = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    async with relay:
+        yield f"nats://127.0.0.1:{relay.sockets[0].getsockname()[1]}"
 
 
 def _uvarints(data: bytes) -> list[int]:

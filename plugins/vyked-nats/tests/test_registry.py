@@ -10,8 +10,9 @@ from pathlib import Path
 import nats
 import pytest
 from node import QUICK
-from server import JETSTREAM, NatsServer
-from vyked_nats.options import RegistryOptions
+from server import JETSTREAM, NatsServer, says_it_is
+from vyked_nats.options import JetStreamOptions, RegistryOptions
+from vyked_nats.plugin import _jetstream_bus, _verify_jetstream
 from vyked_nats.registry.bucket import Bucket, read, written
 from vyked_nats.registry.registry import NatsRegistry
 from vyked_nats.registry.verify import fit
@@ -247,12 +248,34 @@ async def test_a_server_without_jetstream_keeps_no_registry(run_server, open_reg
     assert not isinstance(found.value, Away)
 
 
+@pytest.mark.parametrize("version", ["2.9.25", "2.2.0"])
+async def test_a_server_that_is_too_old_keeps_no_registry(shared, open_registry, version):
+    async with says_it_is(shared, version) as url:
+        with pytest.raises(StartError, match=rf"nats-server {version}, .* needs 2\.10\.0 or later") as found:
+            await fit(open_registry(url))
+        assert not isinstance(found.value, Away)
+
+
+@pytest.mark.parametrize(("version", "warns"), [("2.10.24", 1), ("2.10.25", 0)])
+async def test_one_that_may_lose_readers_of_a_stream_is_warned_of_once_by_registry_and_bus(
+    shared, open_registry, caplog, version, warns
+):
+    async with says_it_is(shared, version) as url:
+        await fit(open_registry(url))
+        bus = _jetstream_bus(JetStreamOptions(url=url), open_registry.env)
+        await _verify_jetstream(bus)
+        await bus.aclose()
+    assert sum(f"nats-server {version} may" in each.getMessage() for each in caplog.records) == warns
+
+
 async def test_a_server_that_is_away_is_told_apart_from_one_that_does_not_let_us_in(run_server, open_registry):
     server = run_server("authorization { user: a, password: s3cret }", JETSTREAM)
     # it says so and hangs up, and the second may overtake the first
     with pytest.raises(StartError, match=r"Authorization Violation|does not let us in") as refused:
         await fit(open_registry(server.url.replace("//", "//a:wrong-word@")))
     assert not isinstance(refused.value, Away)
+    assert "correct user and password in [registry.nats] url" in str(refused.value)
+    assert "start the server" not in str(refused.value)
     assert "wrong-word" not in str(refused.value)
     await fit(open_registry(server.url.replace("//", "//a:s3cret@")))
     server.kill()

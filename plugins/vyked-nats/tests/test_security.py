@@ -118,6 +118,17 @@ async def test_a_file_of_credentials_that_is_not_there_is_refused_with_its_name(
         bus_of(shared.url, credentials="nowhere.creds")
 
 
+async def test_whoever_is_not_let_in_is_told_of_credentials_and_not_to_start_the_server(serving, bus_of):
+    place = serving("authorization { user: a, password: s3cret }")
+    provider, bus = bus_of(f"nats://a:wr0ng@{place}")
+    with pytest.raises(
+        StartError, match=r"; correct user and password in \[pubsub\.nats.*\] url, or credentials"
+    ) as told:
+        await provider.verify(bus)
+    assert "start the server" not in str(told.value)
+    await bus.aclose()
+
+
 # ---- over what ------------------------------------------------------------------------------------------------------------
 async def test_a_server_is_checked_against_the_authorities_that_are_named(serving, bus_of, env, certificates):
     place = serving(tls(certificates))

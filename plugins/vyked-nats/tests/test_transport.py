@@ -102,6 +102,19 @@ async def test_a_server_that_is_not_there_is_refused_at_start_with_the_remedy(en
         await NatsTransport(TransportOptions(url="nats://127.0.0.1:1"), env).serve(Service(env), SURFACE)
 
 
+async def test_a_server_that_does_not_let_us_in_is_told_as_such(env):
+    server = NatsServer("authorization { user: a, password: s3cret }").start()
+    url = server.url.replace("//", "//a:wr0ng@")
+    try:
+        with pytest.raises(
+            StartError, match=r"; correct user and password in \[transports\.test\] url, or cred"
+        ) as told:
+            await NatsTransport(TransportOptions(url=url), env).serve(Service(env), SURFACE)
+        assert "start the server" not in str(told.value)
+    finally:
+        server.close()
+
+
 class Sink(asyncio.Protocol):
     """Takes what comes."""
 

@@ -55,7 +55,7 @@ class NatsBus(PubSub):
             client = await self.servers.dial(self.env.timing.dial, Watch())
         except Unreachable as error:
             raise StartError(
-                f"the bus 'nats' can't be used: {error}; start the server, correct [pubsub.nats] url, or choose another bus "
+                f"the bus 'nats' can't be used: {error}; {error.todo.format(table='pubsub.nats')}, or choose another bus "
                 'with [pubsub] use = "embedded"'
             ) from None
         try:

@@ -18,7 +18,7 @@ CANCELLED_AGAIN_S = 0.1
 
 
 class Keeper:
-    """`line` is None while there is none, and `away` says why. `joined` and `left` are told of each line's begin and end, `told`
+    """`line` is None while there is none, and `away` says why, `todo` what to do about it. `joined` and `left` are told of each line's begin and end, `told`
     of each error that the server reports meanwhile. `most_s`: no wait between two attempts is longer (`timing.ping`)."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Keeper:
         self._is_told = False
         self._last = ""
         self.line: Line | None = None
-        self.away = f"{servers.place}: not connected yet"
+        self.away, self.todo = f"{servers.place}: not connected yet", Unreachable.todo
 
     def begin(self) -> None:
         """From now on there shall be a line. Idempotent."""
@@ -72,7 +72,9 @@ class Keeper:
         try:
             connection = await self._servers.dial(self._env.timing.dial, watch)
         except Unreachable as error:
+            self.todo = error.todo
             return str(error)
+        self.todo = Unreachable.todo
         try:
             return await self._use(connection, watch.over)
         finally:

@@ -11,7 +11,7 @@ import asyncio
 import importlib.util
 import os
 import ssl
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from nats.errors import Error as NatsError
@@ -29,8 +29,22 @@ FAILURES = (NatsError, NotNats, OSError, EOFError, ValueError)
 CLOSE_S = 0.5
 
 
+DENIALS = ("authorization", "authentication", "during the login", "user", "permission")
+"""Words of a server, and of ours, that does not let us in."""
+
+
 class Unreachable(VykedError):
-    """No server can be used now, for the reason in the text."""
+    """No server can be used now, for the reason in the text. `todo`: what to do about it, `{table}` being where its url stands."""
+
+    todo: ClassVar[str] = "start the server, correct [{table}] url"
+
+
+class Denied(Unreachable):
+    """It answered, and does not let us in: trying again is of no use."""
+
+    todo: ClassVar[str] = (
+        "correct user and password in [{table}] url, or credentials, or what the server knows of this user (its log says more)"
+    )
 
 
 class _Stop(Exception):
@@ -75,7 +89,8 @@ class Servers:
                         self._next += 1
         except TimeoutError:
             pass  # what happened before, if anything did, says more
-        raise Unreachable(f"{self.place}: {causes[-1]}")
+        denied = any(word in causes[-1].lower() for word in DENIALS)
+        raise (Denied if denied else Unreachable)(f"{self.place}: {causes[-1]}")
 
     async def _connect(self, url: str, within: float, watch: Watch, causes: list[str]) -> Connection:
         login = SecureLogin() if "tls" in self._more else Login()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from tests.stalls import watch
 from tests.valkey import Valkey
 from vyked_host.builtin.redis.bus import RedisBus
 from vyked_host.builtin.redis.options import BusOptions
@@ -32,6 +33,7 @@ def server() -> Iterator[Valkey]:
 
 @pytest.fixture
 async def env() -> AsyncIterator[Environment]:
+    watch()  # its process outlives the tests: it must not begin within one that looks for what is left
     async with leaks(), environment(timing=TIMING) as env:
         yield env
 

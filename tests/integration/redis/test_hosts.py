@@ -132,6 +132,8 @@ def test_a_missing_password_is_exit_3(guarded: Valkey, tmp_path: Path) -> None:
     done = program(tmp_path, guarded.url)
     assert done.returncode == 3, done.stderr
     assert "refused the user or password" in done.stderr
+    assert "; correct user and password in [pubsub.redis] url, or" in done.stderr
+    assert "start the server" not in done.stderr
 
 
 def test_nobody_listening_is_exit_3_and_says_what_to_do(tmp_path: Path) -> None:

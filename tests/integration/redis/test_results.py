@@ -100,6 +100,20 @@ async def test_a_server_that_is_not_there_is_told_at_start(env: Environment, tmp
     await store.aclose()
 
 
+@pytest.mark.parametrize("given", ["", "nobody:s3cr3t-word@"])
+async def test_a_server_that_does_not_let_us_in_is_told_as_such(env: Environment, given: str) -> None:
+    server = Valkey("requirepass other").start()
+    try:
+        store = RedisResults(ResultOptions(url=server.url.replace("//", f"//{given}")), env)
+        with pytest.raises(StartError, match=r"; correct user and password in \[results\.redis\] url") as told:
+            await store.open()
+        assert "start the server" not in str(told.value)
+        assert "s3cr3t-word" not in str(told.value)
+        await store.aclose()
+    finally:
+        server.close()
+
+
 async def test_a_server_that_throws_keys_away_for_room_is_refused(env: Environment, valkey: Valkey) -> None:
     valkey.ask("CONFIG", "SET", "maxmemory", "100mb")
     for policy, fine in (("volatile-lru", False), ("allkeys-lru", False), ("noeviction", True)):

@@ -141,6 +141,13 @@ async def test_a_node_of_a_cluster_that_takes_over_keeps_the_registry(cluster, e
         await each.aclose()
 
 
+async def test_a_registry_that_is_closed_does_not_say_that_it_tries_again(shared_cluster, env, caplog):
+    node = await Node(shared_cluster.url, env, "a").start()
+    await eventually(lambda: "a" in node.known, WITHIN_S)
+    await node.aclose()
+    assert [each.getMessage() for each in caplog.records if each.levelname != "INFO"] == []
+
+
 async def test_in_a_cluster_a_lost_connection_is_seen_too(shared_cluster, env):
     nodes = await three(shared_cluster.url, env)
     await nodes[2].aclose()

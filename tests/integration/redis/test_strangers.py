@@ -13,7 +13,7 @@ import trustme
 from redis.utils import HIREDIS_AVAILABLE
 
 from tests.valkey import Valkey
-from vyked_host.errors import StartError, Unavailable
+from vyked_host.errors import ConfigError, StartError, Unavailable
 from vyked_host.testing import eventually
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
 
@@ -134,6 +134,18 @@ async def test_tls_is_verified_against_the_given_authority(open_bus: Any, tmp_pa
     async with stranger(answers, elsewhere) as address:
         with pytest.raises(StartError, match="address mismatch"):
             await open_bus(f"rediss://{address}?ssl_ca_certs={tmp_path}/ca.pem").verify()
+
+
+@pytest.mark.parametrize("name", ["ssl_ca_certs", "ssl_certfile"])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_a_file_of_tls_that_can_not_be_used_is_named(
+    open_bus: Any, tmp_path: Any, name: str, content: str | None
+) -> None:
+    file = tmp_path / "one.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match=rf"\[pubsub\.redis\] url: of {name}={file} one can't be used: \S"):
+        open_bus(f"rediss://127.0.0.1:1?{name}={file}")
 
 
 async def test_tls_with_a_server_that_has_none_is_told(open_bus: Any) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from tests.valkey import Valkey
 from vyked_host import Service, api, publish, subscribe, xsubscribe
 from vyked_host.assembly import Host
-from vyked_host.errors import ConfigError
+from vyked_host.errors import ConfigError, StartError
 from vyked_host.testing import eventually
 from vyked_host.testing.leftovers import leaks
 
@@ -100,3 +100,11 @@ async def test_the_rights_that_the_manual_names_are_enough(shared: Valkey) -> No
         await eventually(lambda: host.instance(Both).seen == host.instance(Both).had == ["ada"])
     told = shared.ask("ACL", "LOG")
     assert b"config" in told or told == b"*0\r\n"  # what may be refused without harm, and nothing else
+
+
+async def test_a_user_that_lacks_a_right_keeps_the_host_from_starting_and_is_told_which(shared: Valkey) -> None:
+    rights = ["on", ">pw", "resetchannels", "~vyked:*", "+xadd", "+ping", "+info", "+client|setinfo", "+select"]
+    shared.ask("ACL", "SETUSER", "weak", *rights)
+    with pytest.raises(StartError, match=r"both\.all_of_them: .*User weak .*docs/redis\.md lists the rights") as caught:
+        await Host(Both, text=text(shared.url.replace("//", "//weak:pw@"))).start()
+    assert caught.value.exit_code == 3

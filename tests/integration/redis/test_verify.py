@@ -112,6 +112,8 @@ async def test_one_that_does_not_let_us_in_is_no_server_that_is_away(new_server,
     error = await refused(written(tmp_path, server.url.replace("unix://", "unix://:s3cr3t-word@")))
     assert not isinstance(error, Away)
     assert "refused the user or password of [registry.redis] url" in str(error)
+    assert "; correct user and password in [registry.redis] url, or what the server lets this user do, or" in str(error)
+    assert "start the server" not in str(error)
     assert "s3cr3t-word" not in str(error)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,6 +20,18 @@ from .waiting import until
 
 VARIABLE: ContextVar[str] = ContextVar("variable", default="unset")
 SEEN: list[Any] = []
+KEPT: list[Any] = []
+LEAVE_SOMETHING: dict[str, Callable[[asyncio.Task[Any]], object]] = {
+    "a reference": KEPT.append,
+    "a weak reference": lambda task: KEPT.append(weakref.ref(task)),
+    "a callback": lambda task: task.add_done_callback(KEPT.append),
+    "a name": lambda task: task.set_name("taken"),
+    "a variable": lambda _task: VARIABLE.set("left"),
+    "a cancellation": lambda task: task.cancel(),
+    "one that was taken back": lambda task: (task.cancel(), task.uncancel()),
+    "nothing": lambda _task: None,
+}
+"""What a handler may do with its task."""
 
 
 class Inner(Service, name="inner", version="1.0.0"):
@@ -32,6 +45,18 @@ class Inner(Service, name="inner", version="1.0.0"):
     @api
     async def plain(self) -> int:
         return 1
+
+    @api
+    async def leaves(self, what: str) -> None:
+        LEAVE_SOMETHING[what](me())
+
+    @api
+    async def finds(self) -> list[bool]:
+        mine = me()
+        found = [mine in KEPT, mine in [each() for each in KEPT if isinstance(each, weakref.ref)]]
+        found += [mine.get_name() == "taken", VARIABLE.get() != "unset", mine.cancelling() > 0]
+        await asyncio.sleep(0)
+        return found
 
     @api
     async def waits(self) -> None:
@@ -147,6 +172,16 @@ async def test_calls_one_after_the_other_share_a_task_where_nothing_is_left_in_i
     before = asyncio.all_tasks()
     assert [await client.plain() for _ in range(50)] == [1] * 50
     assert len(asyncio.all_tasks() - before) < 10
+
+
+@pytest.mark.parametrize("what", LEAVE_SOMETHING)
+async def test_what_a_handler_leaves_behind_in_its_task_the_next_one_does_not_meet(client: Any, what: str) -> None:
+    KEPT.clear()
+    await client.leaves(what)
+    assert await client.finds() == [False] * 5
+    if what == "a callback":
+        await until(lambda: [each.done() for each in KEPT] == [True])
+    KEPT.clear()
 
 
 async def test_no_task_stays_behind(client: Any) -> None:

@@ -308,6 +308,33 @@ async def test_a_holder_looks_for_the_next_one_for_half_the_time_that_stopping_m
     assert "nobody took over the hub within 0.2 s" in caplog.text
 
 
+async def test_a_holder_that_was_held_up_while_it_looked_looks_again_before_it_gives_up(party: Party) -> None:
+    """Its time is over then, and the next holder has been there for long."""
+    holder, other = [await party.guest() for _ in range(2)]
+    await (await holder.ledger()).keep("what has to live on")
+    await other.ledger()
+    hub: Any = holder.hub
+    look, began, clock = hub._probe.look, hub._clock.now(), hub._clock
+
+    class HeldUp:
+        ahead = 0.0
+
+        def now(self) -> float:
+            return float(clock.now()) + self.ahead
+
+    async def looked(places: Any) -> Any:
+        found = await look(places)
+        if not hub._clock.ahead:  # after the first look
+            assert "ours" not in [each.found for each in found]
+            hub._clock.ahead = 1000.0
+        return found
+
+    hub._clock, hub._probe.look = HeldUp(), looked
+    await holder.leave()
+    assert hub._clock.now() - began >= 1000.0
+    assert await (await other.ledger()).all() == ["what has to live on"]
+
+
 async def test_the_guest_book_takes_no_name_of_any_length(party: Party) -> None:
     holder, other = [await party.guest() for _ in range(2)]
     await holder.ledger()

@@ -63,7 +63,7 @@ class Till(Service, name="till", version="1.0.0"):
             raise RuntimeError("the printer is out of paper")
         return Paid(number, by, ["new"])
 
-    @api(keyed=True, timeout=0.2)
+    @api(keyed=True, timeout=1.0)
     async def hurry(self) -> int:
         self.runs += 1
         try:
@@ -148,7 +148,7 @@ async def test_a_second_call_whose_time_is_over_first_is_refused_and_was_not_run
         first = asyncio.ensure_future(pay(5))
         await eventually(lambda: till.runs)
         with pytest.raises(KeyInUse) as told:
-            await pay.using(timeout=0.3)(5)
+            await pay.using(timeout=1.0)(5)  # long enough to get there on a busy machine
         assert (told.value.executed, bool(told.value.retry_after)) == ("not_executed", True)
         till.gate.set()
         assert (await first).number == 1
@@ -168,8 +168,10 @@ async def test_a_caller_that_gives_up_gets_the_result_when_it_comes_again(over: 
     async with running(Till, over=over) as mesh:
         till, pay = till_of(mesh), mesh.client(Till).pay.using(idempotency_key="k")
         till.gate.clear()
+        late = asyncio.ensure_future(pay.using(timeout=1.0)(5))
+        await eventually(lambda: till.runs)
         with pytest.raises(DeadlineExceeded):
-            await pay.using(timeout=0.15)(5)
+            await late
         given_up = asyncio.ensure_future(pay(5))
         await eventually(lambda: mesh.host.node.statistics()["calls"]["till.pay"]["in_flight"] >= 2)
         given_up.cancel()
@@ -193,8 +195,10 @@ async def test_a_stop_waits_for_a_handler_whose_caller_has_gone() -> None:
     async with running(Till, over="tcp") as mesh:
         till = till_of(mesh)
         till.gate.clear()
+        late = asyncio.ensure_future(mesh.client(Till).pay.using(idempotency_key="k", timeout=1.0)(5))
+        await eventually(lambda: till.runs)
         with pytest.raises(DeadlineExceeded):
-            await mesh.client(Till).pay.using(idempotency_key="k", timeout=0.1)(5)
+            await late
         node = mesh.host.node
         stopping = asyncio.ensure_future(mesh.host.stop())
         await eventually(lambda: node.phase == "draining")

@@ -17,7 +17,7 @@ from vyked_host import Service, ServiceError, api, client, context
 from vyked_host.assembly import Host
 from vyked_host.errors import DeadlineExceeded, InvalidPayload, Overloaded, RemoteFailure, Unavailable
 from vyked_host.model.phase import Phase
-from vyked_host.runtime.nearby import NearCall
+from vyked_host.runtime.first_step import NearCall
 from vyked_host.testing.waiting import eventually
 
 from .party import Party

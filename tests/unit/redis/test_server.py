@@ -1,6 +1,7 @@
 """Addresses of servers, and that no password leaves with a word about them."""
 
 import pytest
+import trustme
 from redis.exceptions import AuthenticationError, ConnectionError, InvalidResponse, ResponseError
 
 from vyked_host.builtin.redis.options import BusOptions
@@ -18,7 +19,6 @@ from vyked_host.errors import ConfigError
         ("unix:///run/s?db=2", "unix:///run/s", {"path": "/run/s", "db": 2}),
         ("redis://:p%40ss%2Fw@db", "redis://db:6379/0", {"password": "p@ss/w"}),
         ("rediss://ada:secret@db/1", "rediss://db:6379/1", {"username": "ada", "password": "secret"}),
-        ("rediss://db?ssl_ca_certs=/ca.pem", "rediss://db:6379/0", {"ssl_ca_certs": "/ca.pem"}),
     ],
 )
 def test_an_address_says_where_and_who(url, place, settings):
@@ -26,6 +26,12 @@ def test_an_address_says_where_and_who(url, place, settings):
     assert server.place == place
     at = dict(zip(("host", "port"), server.address.places[0], strict=True)) if server.address.places else {}
     assert {**server._settings, **at}.items() >= settings.items()
+
+
+def test_the_authority_of_an_address_is_that_of_its_connections(tmp_path):
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = Server(f"rediss://db?ssl_ca_certs={tmp_path}/ca.pem")
+    assert (server.place, server._settings["ssl_ca_certs"]) == ("rediss://db:6379/0", f"{tmp_path}/ca.pem")
 
 
 @pytest.mark.parametrize(

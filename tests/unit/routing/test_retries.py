@@ -55,6 +55,17 @@ def test_the_overloaded_are_not_asked_again_but_others_are() -> None:
     assert pause("RESOURCE_EXHAUSTED", "unknown", repeatable=True) is None
 
 
+@given(st.floats(0, 1, exclude_max=True))
+def test_the_held_up_are_asked_again_no_earlier_than_they_say_and_spread(chance: float) -> None:
+    def again(executed: Executed, *, elsewhere: bool) -> float | None:
+        failure = Failure(code="RESOURCE_EXHAUSTED", executed=executed, retry_after=0.1, passing=True)
+        return RETRIES.pause(failure, attempt=1, repeatable=False, elsewhere=elsewhere, chance=chance)
+
+    assert again("not_executed", elsewhere=False) == 0.1 * (1.0 + chance)
+    assert again("not_executed", elsewhere=True) == 0.1
+    assert again("unknown", elsewhere=False) is None
+
+
 def test_a_key_helps_only_where_results_are_kept_by_it() -> None:
     assert may_run_twice(idempotent=True, has_key=False)
     assert may_run_twice(idempotent=False, has_key=True, keyed=True)

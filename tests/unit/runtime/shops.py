@@ -45,9 +45,11 @@ def hangs(_call: Call, _sink: Any) -> None:
     """No answer."""
 
 
-def fails(code: Code = "UNAVAILABLE", executed: Executed = "not_executed", retry_after: float | None = None) -> Script:
+def fails(
+    code: Code = "UNAVAILABLE", executed: Executed = "not_executed", retry_after: float | None = None, type: str = ""
+) -> Script:
     """With this fault."""
-    return lambda call, sink: sink.fail(call, Fault(code, "it said no", executed, retry_after_s=retry_after))
+    return lambda call, sink: sink.fail(call, Fault(code, "it said no", executed, type=type, retry_after_s=retry_after))
 
 
 def later(seconds: float, script: Script) -> Script:

@@ -12,6 +12,7 @@ from vyked_host.errors import Unavailable
 from vyked_host.model.topology import Generation, NodeRecord
 from vyked_host.runtime.announcement import Announcement
 from vyked_host.runtime.tasks import TaskScope
+from vyked_host.testing.waiting import eventually
 
 RECORD = NodeRecord(node_id="n", namespace="m", addresses=(), instances=())
 LOG = logging.getLogger("test")
@@ -60,7 +61,8 @@ class Far:
 
 
 def announcement(registry: Far, tasks: TaskScope) -> Announcement:
-    return Announcement(RECORD, registry=registry, tasks=tasks, log=LOG, scale=0.01)
+    now = asyncio.get_running_loop().time
+    return Announcement(RECORD, registry=registry, tasks=tasks, log=LOG, now=now, scale=0.01)
 
 
 async def announced_again(registry: Far, tasks: TaskScope) -> Announcement:
@@ -100,6 +102,31 @@ async def test_a_start_that_is_given_up_during_the_first_word_leaves_nothing_beh
     await tasks.idle()
     assert starting.cancelled()
     assert registry.nodes == {}
+
+
+async def test_the_first_word_is_said_again_as_long_as_a_start_may_take() -> None:
+    registry, tasks = Far(), TaskScope(LOG)
+    registry.failure = Unavailable("no answer in time", executed="unknown")
+    registry.answers.set()
+    node = announcement(registry, tasks)
+    starting = asyncio.ensure_future(node.begin(RECORD, patience_s=60.0))
+    await eventually(lambda: len(registry.leases) >= 3)
+    registry.failure = None
+    await starting
+    assert node.generation == registry.nodes["n"]
+    await node.withdraw()
+
+
+@pytest.mark.parametrize(("executed", "patience_s"), [("not_executed", 60.0), ("unknown", 0.0)])
+async def test_who_is_refused_or_has_no_time_left_is_not_announced(executed: Any, patience_s: float) -> None:
+    registry, tasks = Far(), TaskScope(LOG)
+    registry.failure = Unavailable("no", executed=executed)
+    registry.answers.set()
+    node = announcement(registry, tasks)
+    with pytest.raises(Unavailable):
+        await node.begin(RECORD, patience_s=patience_s)
+    assert len(registry.leases) == 1
+    await node.withdraw()
 
 
 async def test_an_announcement_that_fails_while_the_node_leaves_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from vyked_host.errors import DeadlineExceeded, Overloaded, Unavailable
+from vyked_host.errors import DeadlineExceeded, HeldUp, Overloaded, Unavailable
 from vyked_host.model.message import Call
 from vyked_host.model.tables import RetryTable
 from vyked_host.service.clients import CallOptions
@@ -76,6 +77,28 @@ async def test_the_only_instance_that_has_too_much_to_do_is_left_alone() -> None
     with pytest.raises(Overloaded) as refused:
         await shops.bind()()
     assert (shops.asked, refused.value.retry_after) == ([1], 0.1)
+
+
+async def test_the_only_instance_that_was_held_up_is_asked_again_when_it_says() -> None:
+    shops = Shops(fails("RESOURCE_EXHAUSTED", retry_after=0.1, type="held_up"))
+    with pytest.raises(HeldUp):
+        await shops.bind()()
+    times = [at for at, _ in shops.instances[0].asked]
+    assert len(times) == 3
+    assert all(0.1 <= later - earlier <= 0.2 for earlier, later in itertools.pairwise(times))
+
+
+async def test_another_instance_is_asked_before_the_one_that_was_held_up() -> None:
+    shops = Shops(fails("RESOURCE_EXHAUSTED", retry_after=0.1, type="held_up"), answers)
+    assert await shops.bind()() == 2
+    assert shops.asked == [1, 1]
+
+
+async def test_those_that_were_held_up_are_asked_again_within_the_budget() -> None:
+    shops = Shops(fails("RESOURCE_EXHAUSTED", retry_after=0.1, type="held_up"))
+    bound = shops.bind()
+    await asyncio.gather(*(bound() for _ in range(500)), return_exceptions=True)
+    assert 500 + 0.9 * 130 <= shops.asked[0] <= 500 + 0.2 * 500 + 3 * 10
 
 
 async def test_a_pause_beyond_the_deadline_is_not_waited_for() -> None:

@@ -21,7 +21,7 @@ FACTOR = 1.6
 
 
 class Keeper:
-    """`line` is None while there is none, and `away` says why. `joined` and `left` are told of each line's begin and end;
+    """`line` is None while there is none, and `away` says why, `todo` what to do about it. `joined` and `left` are told of each line's begin and end;
     `most_s` is the longest wait, None: `timing.ping`."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Keeper:
         self._cancel: Callable[[], None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self.line: Line | None = None
-        self.away = f"{server.place}: not connected yet"
+        self.away, self.todo = f"{server.place}: not connected yet", Unreachable.todo
         self.reconnections = 0
 
     def begin(self) -> None:
@@ -87,9 +87,10 @@ class Keeper:
         try:
             wire = await self._server.dial(self._env.timing.dial)
         except Unreachable as error:
+            self.todo = error.todo
             self._tell(str(error))
             return str(error)
-        self.line = self._line(wire)
+        self.line, self.todo = self._line(wire), Unreachable.todo
         self._back()
         self._joined()
         cause = f"{self._server.place}: closed by this host"

@@ -71,11 +71,11 @@ async def asked(server: Server, env: Environment, table: str) -> AsyncIterator[A
             finally:
                 await hang_up(wire)
     except TimeoutError:
-        raise _unusable(table, server.silent(env.timing.dial), is_away=True) from None
+        raise _unusable(table, Unreachable(server.silent(env.timing.dial))) from None
     except Unreachable as error:
-        raise _unusable(table, str(error), is_away=not isinstance(error, Denied)) from None
+        raise _unusable(table, error) from None
     except FAILURES as error:
-        raise _unusable(table, server.words(error)) from None  # the cause may quote the password
+        raise _unusable(table, server.unreachable(error), is_there=True) from None  # the cause may quote the password
 
 
 async def _introduced(server: Server, wire: Wire) -> None:
@@ -101,11 +101,13 @@ async def _reply(wire: Wire, *words: str) -> object:
 _KINDS = {"pubsub": "bus", "registry": "registry"}
 
 
-def _unusable(table: str, cause: str, *, is_away: bool = False) -> StartError:
+def _unusable(table: str, cause: Unreachable, *, is_there: bool = False) -> StartError:
+    """`is_there`: it had answered."""
     kind, _, name = table.partition(".")
     word = _KINDS[kind]
     text = (
-        f"the {word} {name!r} can't be used: {cause}; start the server, correct [{table}] url, or choose "
+        f"the {word} {name!r} can't be used: {cause}; {cause.todo.format(table=table)}, or choose "
         f'another {word} with [{kind}] use = "embedded"'
     )
-    return Away(text) if is_away and kind == "registry" else StartError(text)
+    is_away = kind == "registry" and not is_there and not isinstance(cause, Denied)
+    return Away(text) if is_away else StartError(text)

@@ -88,9 +88,10 @@ class RedisResults(ResultStore):
                 await self._run(CLAIM, "opening", "", "", "1", "", "")
                 policy = await self._policy()
         except TimeoutError:
-            raise self._unusable(self._keeper.away) from None
+            raise self._unusable(self._keeper.away, self._keeper.todo) from None
         except (RedisError, Unavailable) as error:
-            raise self._unusable(self._words(error)) from None
+            todo = self._server.unreachable(error).todo if isinstance(error, RedisError) else self._keeper.todo
+            raise self._unusable(self._words(error), todo) from None
         if policy not in ("", "noeviction"):
             raise self._unusable(
                 f"{self._server.place} throws away results for room (maxmemory-policy {policy}): a call could run twice. Set "
@@ -166,9 +167,9 @@ class RedisResults(ResultStore):
         text = self._server.words(error)
         return f"{text}; its user needs {RIGHTS}" if isinstance(error, NoPermissionError) else text
 
-    def _unusable(self, cause: str) -> StartError:
+    def _unusable(self, cause: str, todo: str = "correct [{table}] url") -> StartError:
         return StartError(
-            f"the store of results 'redis' can't be used: {cause}; start the server, correct [results.redis] url, or choose "
+            f"the store of results 'redis' can't be used: {cause}; {todo.format(table='results.redis')}, or choose "
             'another store with [results] use = "memory"'
         )
 

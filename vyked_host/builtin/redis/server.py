@@ -14,11 +14,12 @@ from contextlib import suppress
 from typing import Any, cast
 
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import AuthenticationError, InvalidResponse, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 
-from .address import Place, parsed
-from .faults import Denied, Unreachable
+from ...errors import ConfigError
+from .address import TLS_FILES, Address, Place, parsed
+from .faults import Denied, NotLetIn, Unreachable
 from .finding import Finder
 from .options import HIDDEN
 from .wire import FAILURES, Wire, hang_up
@@ -38,6 +39,7 @@ class Server:
         self._settings = dict(address.settings)
         kind = UnixDomainSocketConnection if "path" in self._settings else Connection
         self._class = SSLConnection if address.has_tls else kind
+        _look_at_files(address, table)
         asking = address.asking if address.kind == "sentinel" else self._settings
         self._finder = Finder(address, f"{{{mesh}}}", lambda place: self._wire(place, asking))
 
@@ -61,8 +63,7 @@ class Server:
             raise Unreachable(self.silent(within)) from None
         except FAILURES as error:
             await _ended(wire)
-            kind = Denied if isinstance(_inner(error), AuthenticationError | InvalidResponse) else Unreachable
-            raise kind(self.words(error)) from None  # the cause may quote the password
+            raise self.unreachable(error) from None  # the cause may quote the password
         except BaseException:
             await _ended(wire)
             raise
@@ -84,6 +85,13 @@ class Server:
         maybe = "; rediss:// is TLS, to which a server without it says nothing" if self.address.has_tls else ""
         return f"{self.place} did not answer within {within:g} s{maybe}"
 
+    def unreachable(self, error: Exception) -> Unreachable:
+        """What to raise of a failure: does it not let us in, is it no such server, or is it away?"""
+        inner = _inner(error)
+        if isinstance(inner, AuthenticationError | NoPermissionError):
+            return NotLetIn(self.words(error))
+        return (Denied if isinstance(inner, InvalidResponse) else Unreachable)(self.words(error))
+
     def words(self, error: Exception) -> str:
         """What happened, and what to do about it."""
         error = _inner(error)
@@ -95,6 +103,20 @@ class Server:
         if isinstance(error, InvalidResponse):
             return f"what answers at {self.place} is no Redis or Valkey: {text}"
         return f"{self.place}: {text}"
+
+
+def _look_at_files(address: Address, table: str) -> None:
+    """redis-py reads them with each connection, and does not say which of them it can't. Raises ConfigError."""
+    files = {name: str(address.settings[name]) for name in TLS_FILES if name in address.settings}
+    try:
+        if "ssl_ca_certs" in files:
+            ssl.create_default_context(cafile=files["ssl_ca_certs"])
+        if "ssl_certfile" in files:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"))
+    except OSError as error:
+        named = ", ".join(f"{name}={file}" for name, file in files.items())
+        raise ConfigError(f"[{table}] url: of {named} one can't be used: {error}") from None
 
 
 def _inner(error: Exception) -> Exception:

@@ -273,6 +273,11 @@ class RegistryMachine(RuleBasedStateMachine):
             if self._members:
                 self._hear_all()
                 self._run(self._settle(patient=True))
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        try:
             self._run(self._company.aclose())
         finally:
             self._time.close()

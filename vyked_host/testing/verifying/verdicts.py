@@ -12,6 +12,7 @@ from ..conformance.plugins import PluginConformance
 
 Verdict = Literal["passed", "failed", "known failure", "not declared", "newer", "left out"]
 PACKAGING = "packaging"
+AFTERWARDS = "nothing is left open after the last case"
 WORDS = 500
 """Characters of a failure that are kept."""
 
@@ -56,12 +57,33 @@ class Verdicts:
         if tells and (known is None or known.verdict == "passed" or report.failed):
             self.cases[report.nodeid] = self._case(report)
 
+    def left_open(self, error: Exception) -> None:
+        """What was found at the end, when no case ran any more."""
+        found = [str(each.__cause__ or each.__context__ or each) for each in leaves(error)]
+        self.cases[AFTERWARDS] = Case(name=AFTERWARDS, about=(), verdict="failed", why="; ".join(found)[:WORDS])
+
     def _case(self, report: pytest.TestReport) -> Case:
         verdict, why = _verdict(report)
+        if verdict == "failed" and (logged := _logged(report.caplog)):
+            first, _, rest = why.strip().partition("\n")
+            why = f"{first}; logged before: {logged}\n{rest}"
         return Case(
             name=report.nodeid.rpartition("::")[2], about=self._about.get(report.nodeid, ()), verdict=verdict,
             why=why[:WORDS], where=_where(report),
         )  # fmt: skip
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The single errors of a group, however deep; one that is none stands for itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in leaves(each)]
+    return [error]
+
+
+def _logged(text: str) -> str:
+    """The last line of a log with a traceback in it: a task of the plugin's own has failed, and what was waited for never came."""
+    after = text.rpartition("Traceback (most recent call last):")[2] if "Traceback" in text else ""
+    return next((line for line in after.splitlines() if line and not line.startswith((" ", "|"))), "")
 
 
 def _verdict(report: pytest.TestReport) -> tuple[Verdict, str]:

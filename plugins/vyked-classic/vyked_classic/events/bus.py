@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from vyked_host import CallError, NotSupported, StartError, TooLarge, Unavailable
+from vyked_host import CallError, NotSupported, TooLarge, Unavailable
 from vyked_host.contracts import Backlog, Consumer, Delivery, Environment, Event, PubSub, Subscription, parse
 
 from ..joined import ClassicRegistry, short
@@ -17,7 +17,7 @@ from .direct import handed_over
 from .feed import Feed
 from .groups import NAMES, groups, turns
 from .outbox import Outbox
-from .server import FAULTS, opened, place
+from .server import FAULTS, opened, unusable
 
 LARGEST = 1 << 20
 JSON = "application/json"
@@ -57,10 +57,7 @@ class ClassicBus(PubSub):
             async with opened(self._options.url, self._env):
                 return
         except FAULTS as error:
-            where = place(self._options.url)
-            raise StartError(
-                f"the Redis server at {where} can't be used: {error}; start it, or correct [pubsub.classic] url"
-            ) from None
+            raise unusable(self._options.url, error) from None
 
     # ---- publishing --------------------------------------------------------------------------------------------------
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:

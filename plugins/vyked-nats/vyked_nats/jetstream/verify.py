@@ -15,7 +15,7 @@ from ..server import Servers, Unreachable, hang_up
 from .api import Refused
 from .bus import ENVELOPE_ROOM, TABLE, JetStreamBus
 from .durability import doubts
-from .versions import doubtful, too_old
+from .versions import too_old, warn
 
 REMEDY = "docs/nats.md says what it needs"
 
@@ -25,8 +25,7 @@ async def verified(bus: JetStreamBus, given: Guarantees) -> Guarantees:
     largest, is_cluster, version = await _greeted(bus.servers, bus.env.timing.dial)
     if old := too_old(version):
         raise StartError(f"the bus 'nats-jetstream' can't be used: {bus.servers.place}: {old}; {REMEDY}")
-    if doubt := doubtful(version):
-        bus.env.log.warning("%s: %s", bus.servers.place, doubt)
+    warn(version, bus.servers.place, bus.env)
     bus.begin()
     try:
         async with asyncio.timeout(bus.env.timing.dial):
@@ -49,7 +48,7 @@ async def _greeted(servers: Servers, within: float) -> tuple[int, bool, str]:
         client = await servers.dial(within, Watch())
     except Unreachable as error:
         raise StartError(
-            f"the bus 'nats-jetstream' can't be used: {error}; start the server, correct [{TABLE}] url, or choose another bus "
+            f"the bus 'nats-jetstream' can't be used: {error}; {error.todo.format(table=TABLE)}, or choose another bus "
             'with [pubsub] use = "embedded"'
         ) from None
     try:

@@ -9,12 +9,12 @@ from vyked_host.contracts import Away
 
 from ..connection import Watch
 from ..jetstream.api import NO_RESPONDERS, Refused
-from ..server import Unreachable, hang_up
+from ..jetstream.versions import too_old, warn
+from ..server import Denied, Unreachable, hang_up
 from .registry import TABLE, NatsRegistry
 
-REMEDY = f'correct [{TABLE}] url, or choose another registry with [registry] use = "embedded"'
-DENIALS = ("authorization", "authentication", "login", "user", "permission")
-"""Words of a server, and of ours, that does not let us in."""
+OTHER = 'choose another registry with [registry] use = "embedded"'
+REMEDY = f"correct [{TABLE}] url, or {OTHER}"
 
 
 async def fit(registry: NatsRegistry) -> None:
@@ -37,9 +37,15 @@ async def _reached(registry: NatsRegistry) -> None:
     try:
         client = await registry.servers.dial(registry.env.timing.dial, Watch())
     except Unreachable as error:
-        kind = StartError if any(word in str(error).lower() for word in DENIALS) else Away
-        raise kind(f"the registry 'nats' can't be used: {error}; start the server, {REMEDY}") from None
+        kind = StartError if isinstance(error, Denied) else Away
+        raise kind(
+            f"the registry 'nats' can't be used: {error}; {error.todo.format(table=TABLE)}, or {OTHER}"
+        ) from None
+    version = client.info.version
     await hang_up(client)
+    if old := too_old(version):
+        raise StartError(f"{_can_t(registry)}: {old}, or {OTHER}")
+    warn(version, registry.servers.place, registry.env)
 
 
 def _can_t(registry: NatsRegistry) -> str:

@@ -19,7 +19,7 @@ from ..jetstream.api import is_unheard
 from ..keeper import Keeper
 from ..line import Line, NoAnswer
 from ..message import Message
-from ..server import Servers
+from ..server import Servers, Unreachable
 from .link import LOST, PROBE, SubjectLink
 
 OPEN = b"O"
@@ -119,11 +119,12 @@ class SubjectNet:
                 line.echo(lambda _cause: heard.set())
                 await heard.wait()
         except TimeoutError:
+            keeper = self._keeper  # which is let go of where nobody else needs it
             server.close()
-            away = self._keeper.away if self._keeper is not None else self._servers.place
+            away, todo = (keeper.away, keeper.todo) if keeper is not None else (self._servers.place, Unreachable.todo)
+            todo = todo.format(table=f"transports.{self._env.name}")
             raise StartError(
-                f"the transport 'nats' can't be used: {away}; start the server, correct [transports.{self._env.name}] url, or leave "
-                "this transport out"
+                f"the transport 'nats' can't be used: {away}; {todo}, or leave this transport out"
             ) from None
         return server
 

@@ -143,8 +143,8 @@ class RedisRegistry(Registry):
             inbox.close()
         self._inboxes.clear()
         self._errands.close()
+        await self._listening.aclose()  # first: the end of the other one would renew it
         await self._asking.aclose()
-        await self._listening.aclose()
 
     # ---- for leases --------------------------------------------------------------------------------------------------
     def packed(self, record: NodeRecord) -> bytes:

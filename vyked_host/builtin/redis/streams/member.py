@@ -204,7 +204,10 @@ class Member:
 
     async def pending(self) -> int:
         """Events that wait for the group or are with one of it; -1: the server can't say."""
-        found = groups_of(await self._bounded.ask("XINFO", "GROUPS", self.keys.lanes[0].stream))
+        try:
+            found = groups_of(await self._bounded.ask("XINFO", "GROUPS", self.keys.lanes[0].stream))
+        except ResponseError:  # there is no such stream: a server without its data
+            return -1
         return next((waiting for name, waiting in found if name == self.group), 0)
 
     async def aclose(self) -> None:
