@@ -120,23 +120,24 @@ class Member:
         return self._concurrency - len(self._unsettled)
 
     def _got(self, message: Message) -> None:
-        place = place_of(message.reply)
-        self._past.saw(place.sequence, message.reply)
-        if self._paused or (self._room() <= 0 and message.reply not in self._unsettled):
-            self._say(message.reply, nak(0.0), self._env.clock.now() + self._ack_wait_s)
+        reply = message.reply
+        place = place_of(reply)
+        self._past.saw(place.sequence, reply)
+        if self._paused or (self._room() <= 0 and reply not in self._unsettled):
+            self._say(reply, nak(0.0), self._env.clock.now() + self._ack_wait_s)
             return
         event = self._event(message, place)
         if event is None:
             return
         now = self._env.clock.now()
         count = place.deliveries + (place.sequence <= self._doubt)
-        delivery = GroupDelivery(event, message.reply, place.sequence, count, now + self._ack_wait_s, self._settle)
-        self._unsettled[message.reply] = delivery
+        delivery = GroupDelivery(event, reply, place.sequence, count, now + self._ack_wait_s, self._settle)
+        self._unsettled[reply] = delivery
         try:
             self._deliver(delivery)
         except Exception:  # noqa: BLE001 - told; the event comes again
             self._log.exception("a consumer could not take event %s of %s", event.id, self.topic)
-            self._unsettled.pop(message.reply, None)
+            self._unsettled.pop(reply, None)
 
     def _event(self, message: Message, place: Place) -> Event | None:
         """The event in a message; what is none becomes a dead letter."""
