@@ -188,7 +188,7 @@ class JetStreamBus(PubSub, Asking):
         packed = pack(event)
         line = self._publishing.line
         most = (line.client.info.max_payload if line is not None else MIB) - LETTER_ROOM
-        if len(event.body) > LARGEST or len(packed) > most:
+        if len(packed) > most or len(packed) > LARGEST < len(event.body):
             text = f"event {known.name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         if line is None:
