@@ -22,6 +22,8 @@ TASK_PLACES = {
     "vyked_host/testing/conformance/middlewares.py": "the kit stands in the host's place: each call runs in a task of its own",
     "vyked_host/runtime/links.py": "one dial shared by the calls that wait for it",
 }
+STARTS_ONE = {"create_task", "ensure_future", "Task", "OwnTask"}
+"""The last is the host's own class of tasks (runtime.ahead)."""
 NO_NAME_FOR_A_MODULE = {
     "base",
     "common",
@@ -56,7 +58,7 @@ def stray_tasks(each: Source) -> Iterator[str]:
     """A task that nobody owns outlives its host, or is collected while it runs."""
     if each.path not in TASK_PLACES:
         for node in ast.walk(each.tree):
-            if called(node) in {"create_task", "ensure_future", "Task", "TaskGroup"}:
+            if called(node) in {*STARTS_ONE, "TaskGroup"}:
                 yield each.at(node, "start tasks through the task scope, or list the place with its reason")
 
 
@@ -162,9 +164,5 @@ def test_every_listed_exception_still_exists() -> None:
 
 
 def test_every_place_that_may_start_tasks_does() -> None:
-    starting = {
-        each.path
-        for each in sources()
-        if any(called(n) in {"create_task", "ensure_future", "Task"} for n in ast.walk(each.tree))
-    }
+    starting = {each.path for each in sources() if any(called(n) in STARTS_ONE for n in ast.walk(each.tree))}
     assert set(TASK_PLACES) <= starting

@@ -11,7 +11,7 @@ from ..config import Service
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from ..model.queues import PREFIX
 from ..service.annotations import type_name
-from ..service.clients import signature
+from ..service.signatures import signature
 from .printing import output_option, print_json, print_table
 from .sources import prepared, set_option
 

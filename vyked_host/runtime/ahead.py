@@ -66,15 +66,11 @@ class Ahead(Generic[B]):
     def start(self, run: B) -> None:
         """Take its first step."""
         loop, spares = self._loop, self.spares
-        if spares:
-            spare = spares.pop()
-        elif self.left > 0:
-            self.left -= 1
-            spare = Spare(self, loop)
-        else:
+        if not spares and not self._make():
             assert self._otherwise is not None  # without one there is no end of tasks
             self._otherwise(run)
             return
+        spare = spares.pop()
         task = spare.task
         if (
             task.is_touched
@@ -104,6 +100,13 @@ class Ahead(Generic[B]):
                 del _current_tasks[loop]
             else:
                 _current_tasks[loop] = caller
+
+    def _make(self) -> bool:
+        """One more task, if there may be one more."""
+        if self.left > 0:
+            self.left -= 1
+            self.spares.append(Spare(self, self._loop))
+        return bool(self.spares)
 
 
 class OwnTask(asyncio.Task[None]):

@@ -51,7 +51,7 @@ class ByReference:
 
     def encode(self, value: Any) -> Any:
         """`value`, or a validated copy of it."""
-        if self._is_exact(value):
+        if self._is_exact(astuple(value)):
             return value
         return self._otherwise.decode(self._otherwise.encode(value))
 
@@ -109,8 +109,8 @@ class Codecs:
 
 
 def exactness(shape: Any) -> Callable[[Any], bool] | None:
-    """What tells of a Struct of this type whether each field is of exactly its class, where that proves that it is valid and can't change;
-    else None."""
+    """What tells of the fields of a Struct of this type, as a tuple, whether each is of exactly its class, where that proves that the Struct is
+    valid and can't change; else None."""
     if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
         return None
     hints = get_type_hints(shape, include_extras=True)
@@ -118,21 +118,16 @@ def exactness(shape: Any) -> Callable[[Any], bool] | None:
     return exactly(*found) if all(isinstance(each, type) and is_immutable(each) for each in found) else None
 
 
-def exactly(*classes: type) -> Callable[[Any], bool]:
-    """(Struct) -> is each of its fields an instance of its class, and of no subclass? Of few fields each is looked at by itself: to go over
-    them takes four times as long."""
+def exactly(*classes: type) -> Callable[[tuple[Any, ...]], bool]:
+    """(values) -> is each an instance of its class, and of no subclass? Few are looked at one by one: to go over them takes four times as
+    long."""
     if len(classes) == 1:
         (only,) = classes
-        return lambda value: type(astuple(value)[0]) is only
+        return lambda values: type(values[0]) is only
     if len(classes) == 2:
         first, second = classes
-
-        def both(value: Any) -> bool:
-            one, other = astuple(value)
-            return type(one) is first and type(other) is second
-
-        return both
-    return lambda value: tuple(map(type, astuple(value))) == classes
+        return lambda values: type(values[0]) is first and type(values[1]) is second
+    return lambda values: (*map(type, values),) == classes
 
 
 def is_immutable(shape: Any) -> bool:

@@ -23,16 +23,21 @@ PENDING: Any = object()
 
 
 class FirstStep(Context, eq=False, kw_only=True):
-    """Such a call, which is its own context. `packed`: its metadata; `result`: of one that ended within it; `beyond`: what it is since it suspended, failed, or
-    was put off."""
+    """Such a call, which is its own context. `values`: what its handler is called with; `packed`: its metadata; `result`: of one that ended
+    within it; `beyond`: what it is since it suspended, failed, or was put off."""
 
     nearby: Nearby
-    arguments: Any
+    values: tuple[Any, ...]
     began: float
     deadline: float
     packed: bytes | None
     result: Any = PENDING
     beyond: NearCall | None = None
+
+    @property
+    def arguments(self) -> Any:
+        """As middlewares, and those who log, see them."""
+        return self.nearby.arguments(*self.values)
 
     def make(self) -> Call:
         """The call as others are."""
@@ -80,7 +85,7 @@ def first_steps(rest: Rest) -> Generator[Any, Any, None]:
         try:
             nearby = step.nearby
             route = nearby.route
-            result: Any = route.proceed(step.arguments)
+            result: Any = nearby.begin(*step.values)
             if result.__class__ is not CoroutineType:
                 result = result.__await__()
             result = yield from result

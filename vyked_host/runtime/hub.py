@@ -126,7 +126,8 @@ class MeshHub(Hub):
             await self._watch_for_elders(term)
         else:
             await asyncio.wait({term.over})
-            await term.aclose()
+            # beside the search for the next: a holder that hangs is cut after `[timing] write` only
+            self._tasks(term.aclose(), f"leaving the term of node {term.node_id}")
         return term.over.result()
 
     async def _find_again(self) -> None:

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import astuple
+
+from ..contracts import Proceed
 from ..errors import VykedError
 from ..model.message import Call
 from ..service.clients import CallOptions
 from ..service.context import CURRENT
+from ..service.signatures import takes_positions
 from .answers import Answer
 from .codecs import AS_IS, exactness
 from .first_step import PENDING, FirstStep, NearCall
@@ -35,9 +40,17 @@ _NOBODY: Any = object()
 """The instance of an endpoint that is not composed."""
 
 
-def _never(_arguments: Any) -> bool:
+def _never(_values: tuple[Any, ...]) -> bool:
     """Arguments of this type can be changed: they are copied."""
     return False
+
+
+def _alone(arguments: Any) -> tuple[Any, ...]:
+    return (arguments,)
+
+
+def _itself(arguments: Any) -> Any:
+    return arguments
 
 
 class Nearby:
@@ -45,8 +58,8 @@ class Nearby:
 
     __slots__ = (
         "_caller", "_codecs", "_counters", "_description", "_dispatcher", "_encode", "_index", "_inside", "_is_exact", "_limit",
-        "_new_id", "_now", "_observer", "_pacing", "_running", "_seen", "_served", "_steps", "_tally", "_target", "_timeout", "_waiting",
-        "attempts", "deliver", "instance", "route", "seconds",
+        "_new_id", "_now", "_observer", "_pacing", "_running", "_seen", "_served", "_steps", "_tally", "_target", "_timeout", "_values",
+        "_waiting", "arguments", "attempts", "begin", "deliver", "instance", "route", "seconds",
     )  # fmt: skip
 
     def __init__(self, attempts: Attempts, dispatcher: Dispatcher, inside: Inside, steps: Ahead[FirstStep]) -> None:
@@ -56,12 +69,21 @@ class Nearby:
         self._counters, self._caller = attempts.counters, client.caller
         self._running, self._pacing = dispatcher.running, dispatcher.pacing
         self._waiting, self._limit = client.pending.waiting, client.pending.limit
+        shape = attempts.endpoint.arguments
+        self._values: Callable[[Any], tuple[Any, ...]] = astuple
+        self.arguments: Callable[..., Any] = shape
+        if not takes_positions(shape):
+            self._values, self.arguments = _alone, _itself
         self._seen: Instance | None = None
         self.instance: Instance = _NOBODY
 
-    async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
+    def __call__(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Coroutine[Any, Any, Any]:
         """One call."""
-        now, inside, steps, body = self._now(), self._inside, self._steps, arguments
+        return self.given(self._values(arguments), options)
+
+    async def given(self, values: tuple[Any, ...], options: CallOptions | None = None) -> Any:
+        """The same, with arguments as they stand in their Struct, or as that Struct itself where some have to be named."""
+        now, inside, steps = self._now(), self._inside, self._steps
         if (
             options is not None
             or self._target.near is not self.instance
@@ -70,17 +92,17 @@ class Nearby:
             or (self._waiting and len(self._waiting) >= self._limit)
             or not (steps.spares or steps.left)
             or (now >= inside.until and not inside.has_room(now))
-            or (not self._is_exact(body) and (body := self._copied(body)) is None)
+            or (own := values if self._is_exact(values) else self._copied(values)) is None
         ):
-            return await self._otherwise(arguments, options)
+            return await self._otherwise(values, options)
         deadline, metadata, outer = now + self._timeout, None, CURRENT.get(None)
         if outer is not None:
             deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
             if deadline - now < LEAST_S:
-                return await self._otherwise(arguments, options)
+                return await self._otherwise(values, options)
         step = FirstStep(
             None, self._description, self._now,
-            nearby=self, arguments=body, began=now, deadline=deadline, packed=metadata,
+            nearby=self, values=own, began=now, deadline=deadline, packed=metadata,
         )  # fmt: skip
         served = self._served
         served.in_flight += 1
@@ -95,25 +117,25 @@ class Nearby:
             if len(self.seconds) >= BATCH or self._observer is not None or self.instance.failures:
                 self._succeeded(self.seconds[-1])
             return result
-        rest = self.attempts.going_on(step.call, arguments, step.goes_on().answer)
+        rest = self.attempts.going_on(step.call, self.arguments(*values), step.goes_on().answer)
         del step  # an error leads to this frame, and is kept by what waited for it: a ring
         return await rest
 
-    def _copied(self, arguments: Any) -> Any | None:
-        """What is handed over, where it is not the arguments themselves; None where they don't fit: the call says what is wrong."""
+    def _copied(self, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """What is handed over, where it is not the values themselves; None where they don't fit: the call says what is wrong."""
         try:
-            return self._encode(arguments)
+            return self._values(self._encode(self.arguments(*values)))
         except (ValueError, TypeError, OverflowError):
             return None
 
-    async def _otherwise(self, arguments: Any, options: CallOptions | None) -> Any:
+    async def _otherwise(self, values: tuple[Any, ...], options: CallOptions | None) -> Any:
         """A call as any other, unless it is the first one of an instance that is here."""
         instance = self._target.near
         if instance is not None and instance is not self._seen:
             self._seen = instance
             if self._compose(instance) and options is None:
-                return await self.call(arguments, None, None)
-        return await self.attempts.call(arguments, None, options)
+                return await self.given(values)
+        return await self.attempts.call(self.arguments(*values), None, options)
 
     def _compose(self, instance: Instance) -> bool:
         """Put together what a call of `instance` needs, where its arguments are handed over as an object."""
@@ -129,7 +151,11 @@ class Nearby:
         if codec != OBJECT or route.invocation is not Invocation or timeout < LEAST_S:
             return False
         codecs = self.attempts.codecs_of(OBJECT)
-        self._is_exact, self._encode = exactness(endpoint.arguments) or _never, codecs.encode
+        by_position = self._values is astuple
+        self._is_exact = (exactness(endpoint.arguments) if by_position else None) or _never
+        self._encode = codecs.encode
+        body = getattr(route.handler, "by_position", None) if by_position and route.proceed is route.handler else None
+        self.begin = body or self._in_struct(route.proceed)
         self.deliver = codecs.decode if codecs.decode != AS_IS.encode else None
         self.route, self._codecs, self._served, self._index = route, route.codecs[OBJECT], route.counters, index
         self._tally = self._counters.together(route.counters)
@@ -137,6 +163,9 @@ class Nearby:
         self._new_id, self._timeout, self.instance = way.channel.new_id, timeout, instance
         self._description = route.endpoint
         return True
+
+    def _in_struct(self, proceed: Proceed) -> Callable[..., Awaitable[Any]]:
+        return lambda *values: proceed(self.arguments(*values))
 
     def _succeeded(self, elapsed_s: float) -> None:
         """A call was answered: count it with those before, and tell who wants to know."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import astuple
@@ -45,13 +45,13 @@ def handler(instance: object, endpoint: EndpointDescription) -> Handler:
 
 # ---- typed endpoints -------------------------------------------------------------------------------------------------
 def spread(body: Handler, shape: Shape) -> Handler:
-    """(arguments) -> what the body returns."""
+    """(arguments) -> what the body returns. It has an attribute `by_position` where the body takes no argument otherwise: the body."""
     if shape.untyped:
         return lambda arguments: body(**arguments)
-    if not shape.positional and not shape.keyword:
-        return lambda _arguments: body()
     if not shape.keyword:
-        return lambda arguments: body(*astuple(arguments))
+        call: Any = _without_fields(body) if not shape.positional else _positional(body)
+        call.by_position = body
+        return cast("Handler", call)
     count, names = len(shape.positional), shape.keyword
 
     def with_keywords(arguments: Any) -> Any:
@@ -59,6 +59,14 @@ def spread(body: Handler, shape: Shape) -> Handler:
         return body(*values[:count], **dict(zip(names, values[count:], strict=True)))
 
     return with_keywords
+
+
+def _positional(body: Handler) -> Handler:
+    return lambda arguments: body(*astuple(arguments))
+
+
+def _without_fields(body: Handler) -> Handler:
+    return lambda _arguments: body()
 
 
 def spread_with(body: Handler, shape: Shape | SocketShape, extra: str) -> Handler:

@@ -5,7 +5,7 @@ its arguments Struct and hands it to one function that the runtime composed.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import msgspec
 
@@ -13,11 +13,11 @@ from ..errors import UsageError
 from ..model.description import Dependency, EndpointDescription, Kind
 from ..model.values import Value
 from ..routing.priority import PRIORITY, RANKS
-from .annotations import type_name
 from .base import Contract
 from .calls import BoundEndpoint, BoundStream, Reply
 from .endpoints import BoundEvent
 from .inspect import describe
+from .signatures import misfit, takes_positions
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -41,6 +41,19 @@ BY_NAME: Any = dict[str, Any]
 
 Invoke = Callable[[Any, Any, CallOptions | None], Any]
 """(arguments, inbound stream or None, options or None) -> a coroutine of the result, or a Reply."""
+
+
+@runtime_checkable
+class ByPosition(Protocol):
+    """An `Invoke` that takes arguments as they were given, too, where all are, by position: nobody needs their Struct then."""
+
+    def __call__(self, arguments: Any, inbound: Any, options: CallOptions | None, /) -> Any:
+        """As any other."""
+        ...
+
+    def given(self, values: tuple[Any, ...], /) -> Coroutine[Any, Any, Any]:
+        """Call with those values of the fields of the Struct, in their order."""
+        ...
 
 
 class Invoker(Protocol):
@@ -94,7 +107,14 @@ def method(endpoint: EndpointDescription, call: Unary, options: CallOptions | No
             raise misfit(endpoint, error) from None
         return call(arguments, None, options)
 
-    return _with_options(called, method, endpoint, call, options)
+    if options is not None or not isinstance(call, ByPosition) or not takes_positions(endpoint.arguments):
+        return _with_options(called, method, endpoint, call, options)
+    given, count = call.given, len(endpoint.arguments.__struct_fields__)
+
+    def by_position(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        return called(*args, **kwargs) if kwargs or len(args) != count else given(args)
+
+    return _with_options(by_position, method, endpoint, call, options)
 
 
 def upload(endpoint: EndpointDescription, call: Unary, options: CallOptions | None = None) -> Method:
@@ -162,26 +182,6 @@ def split_stream(endpoint: EndpointDescription, args: tuple[Any, ...], kwargs: d
         return endpoint.arguments(*rest, **named), inbound
     except TypeError as error:
         raise misfit(endpoint, error) from None
-
-
-def misfit(endpoint: EndpointDescription, error: TypeError) -> TypeError:
-    """`error`, said in terms of the method's signature."""
-    return TypeError(f"{error}; the method is {endpoint.path}{signature(endpoint)}")
-
-
-def signature(endpoint: EndpointDescription) -> str:
-    """``(user_name: str, shout: bool = False)``: the signature as callers see it."""
-    shown = [
-        f"{each.name}: {type_name(each.type)}" + ("" if each.required else f" = {_default(each)!r}")
-        for each in msgspec.structs.fields(endpoint.arguments)
-    ]
-    if endpoint.kind.streams_in:
-        shown.insert(min(max(endpoint.stream_position, 0), len(shown)), f"{endpoint.stream_parameter}: AsyncIterator")
-    return f"({', '.join(shown)})"
-
-
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
 
 
 # ---- events and what else is on a class ------------------------------------------------------------------------------

@@ -335,6 +335,26 @@ async def test_a_holder_that_was_held_up_while_it_looked_looks_again_before_it_g
     assert await (await other.ledger()).all() == ["what has to live on"]
 
 
+async def test_the_next_holder_is_looked_for_while_the_connection_to_the_last_is_still_being_closed(
+    party: Party,
+) -> None:
+    """To close one to a holder that hangs takes as long as `[timing] write`: what it does not read has to be given up first."""
+    holder, other = [await party.guest() for _ in range(2)]
+    await holder.ledger()
+    term: Any = await other.hub.term()
+    leave, hangs = term.aclose, asyncio.Event()
+
+    async def closes_late() -> None:
+        await hangs.wait()
+        await leave()
+
+    term.aclose = closes_late
+    await holder.leave()
+    await eventually(lambda: other.holder is not None)
+    assert (await other.hub.term()).is_here
+    hangs.set()
+
+
 async def test_the_guest_book_takes_no_name_of_any_length(party: Party) -> None:
     holder, other = [await party.guest() for _ in range(2)]
     await holder.ledger()

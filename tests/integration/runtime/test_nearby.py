@@ -46,6 +46,22 @@ class Inner(Service, name="inner", version="1.0.0"):
         return a + b
 
     @api
+    async def named(self, a: int, *, b: int = 2) -> list[int]:
+        return [a, b]
+
+    @api
+    def plain(self, a: int) -> int:
+        return a + 1
+
+    @api(blocking=True)
+    def blocking(self, a: int) -> int:
+        return a + 1
+
+    @api
+    async def keep(self, bag: Bag, name: str = "") -> None:
+        self.seen.append(bag)
+
+    @api
     async def in_flight(self) -> int:
         assert self.host is not None
         found: int = self.host.node.statistics()["calls"]["inner.in_flight"]["in_flight"]
@@ -160,6 +176,30 @@ async def test_a_call_that_suspends_goes_on_in_the_tables_of_all_calls(host: Hos
 
 async def test_a_call_that_does_not_suspend_needs_no_place_in_them(host: Host) -> None:
     assert await host.client(Inner).places() == (0 if own_way(host) else 2)
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+async def test_arguments_are_the_same_however_they_were_given(host: Host) -> None:
+    inner = host.client(Inner)
+    for _ in range(2):  # the first call of an endpoint goes the way of all calls
+        assert [await inner.add(1), await inner.add(1, 2), await inner.add(b=3, a=1)] == [2, 3, 4]
+        assert [await inner.named(1), await inner.named(1, b=3), await inner.named(b=3, a=1)] == [
+            [1, 2],
+            [1, 3],
+            [1, 3],
+        ]
+        assert [await inner.plain(1), await inner.blocking(a=1)] == [2, 2]
+    with pytest.raises(TypeError, match=r"inner\.add\(a: int, b: int = 1\)"):
+        inner.add(1, 2, 3)  # type: ignore[call-arg]
+
+
+async def test_what_can_be_changed_is_copied(host: Host) -> None:
+    bag = Bag(["a"])
+    for _ in range(2):
+        await host.client(Inner).keep(bag)
+        await host.client(Inner).keep(bag, "name")
+    assert host.instance(Inner).seen == [bag] * 4
+    assert not any(each is bag or each.names is bag.names for each in host.instance(Inner).seen)
 
 
 # ---- counters --------------------------------------------------------------------------------------------------------

@@ -66,6 +66,46 @@ async def test_a_call_is_plain_python(sums: Sums) -> None:
     assert await sums.add(b=1, a=1, times=3) == 6
 
 
+class Positions(Loopback):
+    """One that can do without the Struct."""
+
+    def __init__(self, instance: Service) -> None:
+        super().__init__(instance)
+        self.given: list[tuple[Any, ...]] = []
+
+    def bind(self, endpoint: Any) -> Any:
+        return Near(super().bind(endpoint), endpoint.arguments, self.given)
+
+
+class Pairs(Contract, name="sums", version="1.0"):
+    @api
+    async def add(self, a: int, b: int = 10) -> int:
+        raise NotImplementedError
+
+
+class Near:
+    def __init__(self, call: Any, arguments: Any, seen: list[tuple[Any, ...]]) -> None:
+        self.call, self.arguments, self.seen = call, arguments, seen
+
+    def __call__(self, *rest: Any) -> Any:
+        return self.call(*rest)
+
+    def given(self, values: tuple[Any, ...]) -> Any:
+        self.seen.append(values)
+        return self.call(self.arguments(*values), None, None)
+
+
+async def test_where_all_arguments_are_given_by_position_their_struct_is_left_out() -> None:
+    loopback = Positions(Sums())
+    pairs, sums = remote(Pairs, loopback), remote(Sums, loopback)
+    assert [await pairs.add(1, 2), await pairs.add(1), await pairs.add(1, b=2)] == [3, 11, 3]
+    assert await pairs.add.using(timeout=1.0)(1, 2) == 3
+    assert await sums.add(1, 2) == 3  # it has one more, which can't be given so
+    with pytest.raises(TypeError, match=r"sums\.add\(a: int, b: int = 10\)"):
+        pairs.add(1, 2, 3)  # type: ignore[call-arg]
+    assert loopback.given == [(1, 2)]
+
+
 async def test_streams_go_both_ways(sums: Sums) -> None:
     assert await sums.total(numbers(1, 2)) == 3
     assert await sums.total(factor=2, numbers=numbers(1, 2)) == 6
