@@ -225,6 +225,7 @@ class Subscriber:
         settled.add_done_callback(partial(self._is_told, event_id, verdict))
 
     def _is_told(self, event_id: str, verdict: Verdict, told: asyncio.Future[None]) -> None:
+        self._tasks.let_go(told)
         error = None if told.cancelled() else told.exception()
         if error is not None:
             self._not_told(event_id, verdict, error)

@@ -51,11 +51,12 @@ class TaskScope:
             task.add_done_callback(self._tell)
 
     def keep(self, future: asyncio.Future[Any], name: str) -> None:
-        """What `future` stands for belongs to the owner's work, too, though no task of its own waits for it."""
+        """What `future` stands for belongs to the owner's work, too, though no task of its own waits for it: until it is `let_go`, when
+        it is done."""
         self._kept[future] = name
-        future.add_done_callback(self._let_go)
 
-    def _let_go(self, future: asyncio.Future[Any]) -> None:
+    def let_go(self, future: asyncio.Future[Any]) -> None:
+        """It is done."""
         self._kept.pop(future, None)
 
     def _tell(self, task: asyncio.Task[Any]) -> None:

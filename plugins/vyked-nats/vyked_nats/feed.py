@@ -13,16 +13,15 @@ from logging import Logger
 from typing import NamedTuple
 
 from vyked_host import PermissionDenied
-from vyked_host.contracts import Backlog, Event, MalformedEnvelope, parse, unpack
+from vyked_host.contracts import Backlog, MalformedEnvelope, unpack
 
 from .connection import Connection, Subscription
+from .kinds import Kinds
 from .line import Line
 from .message import Message
 
 WRONG_TOPIC = "of another topic"
 DENIED = "permissions violation for subscription to"
-VERSIONS = 64
-"""Of one topic that are known to be of its major version."""
 
 
 class Topic(NamedTuple):
@@ -39,7 +38,7 @@ class Channel:
     def __init__(self, subject: str, topic: Topic) -> None:
         self.subject, self.topic = subject, topic
         self.backlogs: tuple[Backlog, ...] = ()
-        self.known: set[tuple[str, str, str]] = set()  # service, version and name of what was published there
+        self.kinds = Kinds(*topic)
         self.confirmed = asyncio.Event()
         self.refused = ""
         self.handle: Subscription | None = None
@@ -128,21 +127,12 @@ class Feed:
         except MalformedEnvelope as error:
             self._malformed(channel, error.kind, str(error))
             return
-        known_by = event.service, event.version, event.name
-        if known_by not in channel.known and not self._is_of(channel, event):
+        kind = event.service, event.version, event.name
+        if kind not in channel.kinds and not channel.kinds.takes(kind):
+            self._malformed(channel, WRONG_TOPIC, f"{event.service}.{event.name} {event.version}")
             return
         for backlog in channel.backlogs:
             backlog.accept(event)
-
-    def _is_of(self, channel: Channel, event: Event) -> bool:
-        """Does it belong there? Its version is looked at once."""
-        if Topic(event.service, parse(event.version).major, event.name) != channel.topic:
-            self._malformed(channel, WRONG_TOPIC, f"{event.service}.{event.name} {event.version}")
-            return False
-        if len(channel.known) >= VERSIONS:
-            channel.known.clear()
-        channel.known.add((event.service, event.version, event.name))
-        return True
 
     def _malformed(self, channel: Channel, kind: str, what: str) -> None:
         self.malformed[kind] += 1

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
+
 from .connection import ANY, Connection
 from .message import Message
 
@@ -24,7 +26,7 @@ class NoAnswer(NamedTuple):
 Answered = Callable[[Message | NoAnswer], None]
 
 
-class _Asked(NamedTuple):
+class _Asked(msgspec.Struct, eq=False):
     """A question that is out."""
 
     subject: bytes

@@ -46,7 +46,12 @@ class Message(msgspec.Struct, gc=False, eq=False):
 
 def header(name: str, value: str) -> bytes:
     """One line of a block of headers: nothing in `value` ends it."""
-    return f"{name}: {value.strip()}".replace("\r", " ").replace("\n", " ").encode() + CRLF
+    return f"{one_line(name)}: {one_line(value)}\r\n".encode()
+
+
+def one_line(value: str) -> str:
+    """`value` as it may stand in a header. Most are printed as they are."""
+    return value.strip() if value.isprintable() else value.strip().replace("\r", " ").replace("\n", " ")
 
 
 def block(*lines: bytes) -> bytes:

@@ -187,8 +187,8 @@ class JetStreamBus(PubSub, Asking):
             return failed(Unavailable(f"event {known.name} is not published: the bus is closed", executed="not_sent"))
         packed = pack(event)
         line = self._publishing.line
-        most = (line.client.max_payload if line is not None else MIB) - LETTER_ROOM
-        if len(event.body) > LARGEST or len(packed) > most:
+        most = (line.client.info.max_payload if line is not None else MIB) - LETTER_ROOM
+        if len(packed) > most or len(packed) > LARGEST < len(event.body):
             text = f"event {known.name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         if line is None:

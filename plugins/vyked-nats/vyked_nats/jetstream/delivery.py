@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+
+import msgspec
 
 from vyked_host.contracts import Event, Verdict
 
@@ -12,7 +13,7 @@ ID = "Nats-Msg-Id"
 OLD_PARTS, NEW_PARTS = 9, 11
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a message is in the stream, and how often it was delivered. `number` counts deliveries of the consumer; `pending` are
     those that wait after this one."""
 
@@ -42,19 +43,19 @@ def time_of(reply: str) -> int:
     return int(parts[7 if len(parts) == OLD_PARTS else 9])
 
 
-class GroupDelivery:
-    """`contracts.Delivery`. `fresh_until` (monotonic seconds): then the server gives it to somebody else."""
+class GroupDelivery(msgspec.Struct, eq=False):
+    """`contracts.Delivery`. `fresh_until` (monotonic seconds): then the server gives it to somebody else; `told` is its member's."""
 
-    __slots__ = ("_settle", "count", "event", "fresh_until", "gap", "held_until", "reply", "sequence", "settled")
-
-    def __init__(
-        self, event: Event, reply: str, sequence: int, count: int, fresh_until: float,
-        settle: Callable[[GroupDelivery, Verdict], Awaitable[None]],
-    ) -> None:  # fmt: skip
-        self.event, self.reply, self.sequence, self.count = event, reply, sequence, count
-        self.fresh_until, self.held_until = fresh_until, 0.0
-        self.gap, self.settled, self._settle = 0, False, settle
+    event: Event
+    reply: str
+    sequence: int
+    count: int
+    fresh_until: float
+    told: Callable[[GroupDelivery, Verdict], Awaitable[None]]
+    held_until: float = 0.0
+    gap: int = 0
+    settled: bool = False
 
     def settle(self, verdict: Verdict) -> Awaitable[None]:
         """Awaiting: the server knows. Raises UsageError when it was settled before."""
-        return self._settle(self, verdict)
+        return self.told(self, verdict)

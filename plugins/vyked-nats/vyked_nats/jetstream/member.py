@@ -22,10 +22,10 @@ from vyked_host.contracts import (
     Subscription,
     Verdict,
     pack,
-    parse,
     unpack,
 )
 
+from ..kinds import Kinds
 from ..message import Message
 from .api import NO_CONSUMER, Api, Refused
 from .delivery import GroupDelivery, Place, place_of
@@ -59,6 +59,8 @@ class Member:
         self._names, self._api, self._settling, self._past = names, api, settling, past
         self._letters, self._env, self._log, self._server, self._left = letters, env, env.log, server, left
         self._start, self._deliver, self._concurrency, self._ack_wait_s = start, deliver, wanted.concurrency, ack_wait_s
+        self._now, self._late_s = env.clock.now, min(LATE_S, ack_wait_s / 4)
+        self._kinds = Kinds(*self.topic)
         self.consumer = consumer_of(self.topic, self.group)
         self._unsettled: dict[str, GroupDelivery] = {}
         self._doubt = self.malformed = 0
@@ -120,29 +122,31 @@ class Member:
         return self._concurrency - len(self._unsettled)
 
     def _got(self, message: Message) -> None:
-        place = place_of(message.reply)
-        self._past.saw(place.sequence, message.reply)
-        if self._paused or (self._room() <= 0 and message.reply not in self._unsettled):
-            self._say(message.reply, nak(0.0), self._env.clock.now() + self._ack_wait_s)
+        reply = message.reply
+        place = place_of(reply)
+        self._past.saw(place.sequence, reply)
+        if self._paused or (len(self._unsettled) >= self._concurrency and reply not in self._unsettled):
+            self._say(reply, nak(0.0), self._now() + self._ack_wait_s)
             return
         event = self._event(message, place)
         if event is None:
             return
-        now = self._env.clock.now()
+        now = self._now()
         count = place.deliveries + (place.sequence <= self._doubt)
-        delivery = GroupDelivery(event, message.reply, place.sequence, count, now + self._ack_wait_s, self._settle)
-        self._unsettled[message.reply] = delivery
+        delivery = GroupDelivery(event, reply, place.sequence, count, now + self._ack_wait_s, self._settle)
+        self._unsettled[reply] = delivery
         try:
             self._deliver(delivery)
         except Exception:  # noqa: BLE001 - told; the event comes again
             self._log.exception("a consumer could not take event %s of %s", event.id, self.topic)
-            self._unsettled.pop(message.reply, None)
+            self._unsettled.pop(reply, None)
 
     def _event(self, message: Message, place: Place) -> Event | None:
         """The event in a message; what is none becomes a dead letter."""
         try:
             event = unpack(message.data)
-            if Topic(event.service, parse(event.version).major, event.name) == self.topic:
+            kind = event.service, event.version, event.name
+            if kind in self._kinds or self._kinds.takes(kind):
                 return event
             cause = f"an event of {event.service}.{event.name} {event.version} that was published as {self.topic}"
         except MalformedEnvelope as error:
@@ -161,13 +165,13 @@ class Member:
     @property
     def held(self) -> int:
         """Events that this member gave back and that come again later."""
-        now = self._env.clock.now()
+        now = self._now()
         self._held = [each for each in self._held if each > now]
         return len(self._held)
 
     # ---- settling ----------------------------------------------------------------------------------------------------------
     def _settle(self, delivery: GroupDelivery, verdict: Verdict) -> Awaitable[None]:
-        now = self._env.clock.now()
+        now = self._now()
         if verdict.action == "extend":
             delivery.held_until = now + (verdict.seconds or self._ack_wait_s)
             return self._beat(delivery)
@@ -177,7 +181,7 @@ class Member:
         self._unsettled.pop(delivery.reply, None)
         if not self._paused:
             self.reader.wake()
-        is_late = now > delivery.fresh_until - min(LATE_S, self._ack_wait_s / 4)
+        is_late = now > delivery.fresh_until - self._late_s
         if verdict.action == "ack":
             acked = self._say(delivery.reply, b"+ACK")
             return self._do(self._late(acked, delivery)) if is_late else acked
@@ -208,7 +212,7 @@ class Member:
             await self._letters.bury(subject, reply, deliveries, cause, packed)
         except (Refused, CallError) as error:
             self._log.error("an event of %s can't become a dead letter, and comes again: %s", self.topic, error)
-            await self._say(reply, nak(FULL_S), self._env.clock.now() + self._ack_wait_s)
+            await self._say(reply, nak(FULL_S), self._now() + self._ack_wait_s)
             return
         await self._say(reply, b"+TERM")
 
@@ -219,15 +223,15 @@ class Member:
 
     # ---- more time ---------------------------------------------------------------------------------------------------------
     def _beat(self, delivery: GroupDelivery) -> Told:
-        delivery.fresh_until = self._env.clock.now() + self._ack_wait_s
+        delivery.fresh_until = self._now() + self._ack_wait_s
         if not self._beating:
             self._beating = True
-            self._env.clock.at(self._env.clock.now() + self._ack_wait_s / BEATS, self._beat_all)
+            self._env.clock.at(self._now() + self._ack_wait_s / BEATS, self._beat_all)
         return self._say(delivery.reply, b"+WPI", delivery.fresh_until)
 
     def _beat_all(self) -> None:
         self._beating = False
-        now = self._env.clock.now()
+        now = self._now()
         for each in [each for each in self._unsettled.values() if each.held_until > now]:
             self._beat(each)
 

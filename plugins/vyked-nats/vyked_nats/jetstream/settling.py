@@ -12,6 +12,8 @@ import asyncio
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
 from vyked_host import PermissionDenied, Unavailable
 from vyked_host.contracts import Clock, Patience
 
@@ -27,13 +29,13 @@ AGAIN_S = 0.1
 Told = asyncio.Future[None]
 
 
-class _Word:
+class _Word(msgspec.Struct, eq=False):
     """One thing to say. `until`: after this time (monotonic) it would be misunderstood."""
 
-    __slots__ = ("payload", "subject", "told", "until")
-
-    def __init__(self, subject: str, payload: bytes, until: float, told: Told) -> None:
-        self.subject, self.payload, self.until, self.told = subject, payload, until, told
+    subject: str
+    payload: bytes
+    until: float
+    told: Told
 
 
 class _Asked(NamedTuple):
@@ -74,7 +76,7 @@ class Settling:
             words[:] = [word for word in words if not self._is_lost(word.subject, word.told)]
 
     def _is_lost(self, subject: str, told: Told) -> bool:
-        if not any(each.has(subject) for each in self._losses):
+        if not (self._losses and any(each.has(subject) for each in self._losses)):
             return False
         if not told.done():
             text = f"{self._place} has lost the event with the end of its stream: nothing can be said of it, and it does not come again"

@@ -11,12 +11,13 @@ import msgspec
 from vyked_host import CallError, Overloaded, PermissionDenied, TooLarge, Unavailable
 
 from ..line import Line, NoAnswer
-from ..message import Message, block, header
+from ..message import Message, block, one_line
 from ..outbox import RETRY_AFTER_S, Outbox, Outgoing
 from .api import NO_RESPONDERS, STREAM_IS_FULL, Refused, parsed
 from .delivery import ID
 
 TOO_LARGE = 10054
+_HEAD = block(f"{ID}: %b\r\n".encode())
 
 
 class Stored:
@@ -30,7 +31,7 @@ class Stored:
         """Publish `batch`."""
         sent = []
         for event in batch:
-            to, head, packed = event.to, block(header(ID, event.id)), event.packed
+            to, head, packed = event.to, _HEAD % one_line(event.id).encode(), event.packed
             reply, size = line.expect(to, partial(self._answered, event, outbox)), len(head)
             sent.append(b"HPUB %b %b %d %d\r\n%b%b\r\n" % (to, reply, size, size + len(packed), head, packed))
         line.client.send_all(sent)
