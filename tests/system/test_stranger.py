@@ -221,7 +221,7 @@ def test_the_kit_proves_all_of_it_and_prints_the_matrix(path, tmp_path):
             "contract": "passed", "spreads": "not declared", "ObservesOutcomes": "not declared", "affine": "not declared",
             "packaging": "passed",
         },
-        "middleware.stamp": {"contract": "passed", "transparent": "not declared"},
+        "middleware.stamp": {"contract": "passed", "transparent": "not declared", "watch": "not declared"},
     }  # fmt: skip
 
 
