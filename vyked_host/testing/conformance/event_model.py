@@ -54,10 +54,12 @@ class Group:
             if now < self.since[name]:
                 self.faults.append(f"{name} went to {taker.name} while {before.name} had it")
         self.counts[name] = max(delivery.count, self.counts.get(name, 0))
-        self.with_whom[name] = taker
+        if not taker.has_left:  # else it came while the taker went, and is anybody's
+            self.with_whom[name] = taker
 
     def left(self, taker: Taker) -> None:
-        """All it had may go to others."""
+        """All it had may go to others, and what still comes to it."""
+        taker.has_left = True
         self.under_way |= set(self.owed)
         self.with_whom = {name: who for name, who in self.with_whom.items() if who is not taker}
 
@@ -69,7 +71,7 @@ class Taker:
         self.name, self._took = name, took
         self.unsettled: list[Delivery] = []
         self.consumer: Consumer | None = None
-        self.since = 0
+        self.since, self.has_left = 0, False
         self.received: list[str] = []
         self.gaps: list[int] = []
 
