@@ -31,12 +31,7 @@ class Arrivals:
 
     def start(self, run: Come) -> None:
         """Begin it, behind those that came before."""
-        inside = self._inside
-        if (
-            self._in_turn.waiting
-            or asyncio.current_task(self._loop) is not None
-            or (run.began >= inside.until and not inside.has_room(run.began))
-        ):
+        if self._in_turn.waiting or asyncio.current_task(self._loop) is not None:
             self._in_turn.start(run)
         else:
-            inside.at_once(run)
+            self._inside.start(run)

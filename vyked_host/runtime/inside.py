@@ -33,13 +33,13 @@ class Inside:
     """Of one loop. `at_once` begins a call now, within the first steps of at most `DEEPEST` others, and `in_turn` in the next turn.
     `steps`, as many at most, take the first steps of calls that are composed (:mod:`nearby`), where that can be done."""
 
-    __slots__ = ("_in_turn", "_is_armed", "_loop", "at_once", "steps", "until")
+    __slots__ = ("_at_once", "_in_turn", "_is_armed", "_loop", "steps", "until")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None],
         steps: Ahead[FirstStep] | None = None,
     ) -> None:  # fmt: skip
-        self._loop, self.at_once, self._in_turn, self.steps = loop, at_once, in_turn, steps
+        self._loop, self._at_once, self._in_turn, self.steps = loop, at_once, in_turn, steps
         self._is_armed = False
         self.until = -math.inf
         """From then on it has to be asked whether this turn `has_room`."""
@@ -49,7 +49,7 @@ class Inside:
         if run.began >= self.until and not self.has_room(run.began):
             self._in_turn(run)
         else:
-            self.at_once(run)
+            self._at_once(run)
 
     def has_room(self, now: float) -> bool:
         """May a call that comes at `now`, which is not before `until`, begin in this turn of the loop? It may where it is the first."""
