@@ -72,14 +72,8 @@ class Member:
         self._doing: set[Promise] = set()
         self._held: list[float] = []
         self.reader = Reader(
-            f"{self.group} on {self.topic}",
-            names.events,
-            store,
-            env,
-            prepare=self._prepare,
-            room=self._room,
-            got=self._got,
-        )
+            f"{self.group} on {self.topic}", names.events, store, env, prepare=self._prepare, room=self._room, got=self._got
+        )  # fmt: skip
 
     # ---- the consumer at the server ----------------------------------------------------------------------------------------
     async def _prepare(self) -> str:
