@@ -48,7 +48,11 @@ class Attempts(Outgoing):
             way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
             if (ends := way.ends.get(self)) is not None:
                 answer = self._sent(call, arguments, instance, ends, now)
-                result = await answer.future
+                body = await answer.future
+                try:  # as `Answer.result`
+                    result = ends[4](body)
+                except (ValueError, TypeError) as error:
+                    raise answer.misfit(error) from error
         except BaseException as error:
             asked = ends[0] if answer is not None and ends is not None else None
             tried, pause = self._after(answer, error, call, options, asked)
@@ -73,7 +77,7 @@ class Attempts(Outgoing):
     async def going_on(self, call: Call, arguments: Any, answer: Answer) -> Any:
         """The rest of a call whose first attempt has been begun inside this process: `answer` waits for it."""
         try:
-            result = await answer.future
+            result = answer.result(await answer.future)
         except BaseException as error:
             tried, pause = self._after(answer, error, call, None, answer.instance.link.best.channel)
             del answer  # as in `_attempts`
@@ -115,7 +119,7 @@ class Attempts(Outgoing):
                     now = clock()
                     dialling -= now
                 answer = self._send(call, arguments, instance, way, channel, tried, now)
-                result = await answer.future
+                result = answer.result(await answer.future)
             except BaseException as error:
                 self._over(answer, error, call, tried, clock() - dialling if dialling > 0 else -dialling)
                 tried, pause = self._next(error, call, options, tried, channel if answer is not None else None)

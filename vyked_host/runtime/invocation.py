@@ -34,16 +34,16 @@ NEVER_BEGUN = ("no thread was free for it",)
 
 class Invocation(msgspec.Struct, eq=False):
     """A call with one answer, or the base of another one. `began`: when it came in, in monotonic seconds; `pace`: of its endpoint, where it has a part
-    in it; `reason`: why it was cancelled; `task`: in which it goes on since it suspended."""
+    in it; `arguments`: once it has begun; `reason`: why it was cancelled; `task`: in which it goes on since it suspended."""
 
     dispatcher: Dispatcher
     route: Route
     codecs: BoundCodecs
     call: Call
-    arguments: Any
     sink: Sink
     began: float
     pace: Pace | None
+    arguments: Any = None
     ended: bool = False
     reason: Fault | None = None
     task: asyncio.Task[None] | None = None
@@ -83,6 +83,11 @@ class Invocation(msgspec.Struct, eq=False):
             return
         if begins >= dispatcher.line.until and call.peer is not None and not await self._has_turn(begins):
             return
+        try:  # not before: what waits is bytes, and what is decoded now is still in the processor's cache when it is used and freed
+            self.arguments = self.codecs.decode(call.body)
+        except Exception as error:  # noqa: BLE001 - a type's own conversion may raise anything
+            self.misfit(error)
+            return
         CURRENT.set(Context(call, route.endpoint, now))
         try:
             result = await route.proceed(self.arguments)
@@ -118,6 +123,14 @@ class Invocation(msgspec.Struct, eq=False):
         """`run`, in the task of the one who brought the call."""
         self.task = asyncio.current_task()
         return self.run()
+
+    def misfit(self, error: Exception) -> None:
+        """Its arguments can't be decoded: its handler is not begun."""
+        if isinstance(error, ValueError):
+            fault = invalid_fault(self.route.endpoint, error)
+        else:
+            fault = internal_fault(self.route.endpoint, error, self.dispatcher.log)
+        self._fail(msgspec.structs.replace(fault, executed="not_executed"))
 
     def comes_too_late(self, now: float) -> bool:
         """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.
