@@ -40,7 +40,7 @@ class Connection:
     broke the rules; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
 
     __slots__ = (
-        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "closed", "incomplete",
+        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_most", "_receives", "_sends", "at_once", "closed", "incomplete",
         "role", "sendable", "state", "transcript",
     )  # fmt: skip
 
@@ -50,6 +50,7 @@ class Connection:
         self.sendable, self.at_once = packets.LARGEST, AT_ONCE_BYTES
         self._hello_cap = cap(limits.hello)
         self._message_cap = cap(limits.message)
+        self._most = HEADER_BYTES + self._message_cap
         self._left = Leftover()
         self.incomplete = self.closed = False
         self._assembly = Assembly(self._message_cap)
@@ -64,6 +65,10 @@ class Connection:
     # ---- in ----------------------------------------------------------------------------------------------------------
     def receive(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes, in order. After a BROKEN one there are no more, ever."""
+        if not self.incomplete and len(data) >= HEADER_BYTES:  # one hot packet and nothing else, as calls come that are made one by one
+            length, call_id, endpoint, caller, kind, attempt, value = _unpack_paired(data)
+            if len(data) == HEADER_BYTES + length <= self._most and kind in self._hot and attempt <= _ATTEMPTS:
+                return [(kind, call_id, endpoint, caller, attempt, value, None, data[HEADER_BYTES:])]
         if self.closed:
             return []
         if self.incomplete:
