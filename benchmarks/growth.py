@@ -200,7 +200,7 @@ async def _load(file: str, size: Size, plan: Plan) -> Measured:
         async with asyncio.timeout(WITHIN_S):
             while not _complete(directory, size):
                 await directory.change()
-        with apart(plan.server):  # else both may share one core for a round, by chance, and rather so where others run, too
+        with apart(plan.server):  # else both may share one core for a round, by chance; rather so where others run, too
             return await drive([client.row], plan)  # type: ignore[attr-defined]  # a class made at run time
 
 

@@ -65,7 +65,8 @@ class Connection:
     # ---- in ----------------------------------------------------------------------------------------------------------
     def receive(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes, in order. After a BROKEN one there are no more, ever."""
-        if not self.incomplete and len(data) >= HEADER_BYTES:  # one hot packet and nothing else, as calls come that are made one by one
+        # one hot packet and nothing else, as calls come that are made one by one
+        if not self.incomplete and len(data) >= HEADER_BYTES:
             length, call_id, endpoint, caller, kind, attempt, value = _unpack_paired(data)
             if len(data) == HEADER_BYTES + length <= self._most and kind in self._hot and attempt <= _ATTEMPTS:
                 return [(kind, call_id, endpoint, caller, attempt, value, None, data[HEADER_BYTES:])]
