@@ -84,15 +84,11 @@ class Streaming(Invocation, eq=False):
         begins = self.dispatcher.now()
         if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
-        try:
-            self.arguments = self.codecs.decode(self.call.body)
-        except Exception as error:  # noqa: BLE001 - as in Invocation.run
-            self.misfit(error)
-            return
         CURRENT.set(Context(self.call, self.route.endpoint, self.dispatcher.now))
         kind = self.route.endpoint.kind
         STREAMING.set(self)
         try:
+            self.arguments = self.codecs.decode(self.call.body)
             result = await self.route.proceed(self.arguments)
             body = None if kind.streams_out else self.codecs.encode(self.route.checked(result))
         except BaseException as error:
