@@ -20,7 +20,7 @@ from ..waiting import eventually
 from .cases import asks_for
 from .company import Company, Member, company
 from .faulted import Fault, Faults
-from .registry_machine import Observer
+from .observer import Observer
 from .suite import Suite
 
 TIMING = TimingTable(heartbeat=0.4, lease=2.4, sweep=0.1, gone_after=1.0, dial=2.0, ping=0.6, pong=1.0)
