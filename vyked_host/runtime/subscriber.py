@@ -12,12 +12,11 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context as Variables
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from ..contracts import Clock, Consumer, Delivery, Event, Middleware, PubSub
+from ..contracts import Clock, Consumer, Delivery, Event, Middleware, PubSub, Settlement
 from ..errors import CallError, DeadlineExceeded, StartError
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from ..model.message import SENSITIVE, Call, Fault, Subscription, Verdict
@@ -34,6 +33,7 @@ from .outcomes import internal_fault
 from .routes import compose
 from .statistics import BATCH, CallCounters
 from .tasks import TaskScope
+from .telling import Telling
 from .trail import LOST, Delivered, EventTrail
 
 CAUSE_CHARACTERS = 2000
@@ -117,6 +117,7 @@ class Subscriber:
         self.gaps = 0
         self._delivers = trail.deliveries(self._topic, self.path, group)
         self._task_name = f"event {self.path}"
+        self._telling = Telling(tasks, self._task_name, self.path, log)
         # in one turn of the loop as many are begun as may run at once: what else there is to do has its turn in between
         loop = asyncio.get_running_loop()
         self._start = self._alone if apart else Arrivals(loop, self._begin, description.concurrency).start
@@ -205,12 +206,14 @@ class Subscriber:
                 self._failed(entry, verdict)
         try:
             settled = delivery.settle(verdict)
-            if isinstance(settled, asyncio.Future):
-                self._keep(settled, event.id, verdict)
+            if isinstance(settled, Settlement):
+                self._telling.follow(settled, event.id, verdict)
+            elif isinstance(settled, asyncio.Future):
+                self._telling.keep(settled, event.id, verdict)
             elif settled is not SETTLED:
                 await settled
         except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
-            self._not_told(event.id, verdict, error)
+            self._telling.failed(event.id, verdict, error)
         run.ended = True
 
     def _failed(self, entry: Delivered, verdict: Verdict | None) -> None:
@@ -218,23 +221,6 @@ class Subscriber:
         self._trail.failed(entry, LOST if verdict is None else verdict.action)
         if verdict is not None:
             self.counters.fault(verdict.action.upper(), entry.seconds)
-
-    def _keep(self, settled: asyncio.Future[None], event_id: str, verdict: Verdict) -> None:
-        """The bus is being told: a part of the host's work for which no task waits."""
-        self._tasks.keep(settled, self._task_name)
-        settled.add_done_callback(partial(self._is_told, event_id, verdict))
-
-    def _is_told(self, event_id: str, verdict: Verdict, told: asyncio.Future[None]) -> None:
-        self._tasks.let_go(told)
-        error = None if told.cancelled() else told.exception()
-        if error is not None:
-            self._not_told(event_id, verdict, error)
-
-    def _not_told(self, event_id: str, verdict: Verdict, error: BaseException) -> None:
-        self._log.error(
-            "%s: the bus could not be told %s of event %s, which may come again: %r",
-            self.path, verdict.action, event_id, error,
-        )  # fmt: skip
 
     @staticmethod
     def _seen(metadata: Mapping[str, str]) -> bytes | None:
