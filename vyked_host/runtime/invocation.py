@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ..contracts import Sink
-from ..errors import ServiceError
+from ..errors import HELD_UP, ServiceError
 from ..model.message import Call, Fault
 from ..routing.concurrency import Pace
 from ..service.context import CURRENT, Context
 from .failures import raised_at
-from .lag import BLOCKED_S, HELD_UP
+from .lag import BLOCKED_S
 from .outcomes import (
     application_fault,
     find_declared,
@@ -186,13 +186,18 @@ class Invocation(msgspec.Struct, eq=False):
         return isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
     def failed(self, error: BaseException, elapsed_s: float) -> None:
-        """Its handler has failed: whoever watches hears of it. That he fails too changes nothing for the caller."""
+        """Its handler has failed: whoever watches hears of it, unless that one failed, told that it went well. That he fails of a
+        failure too changes nothing for the caller."""
+        route = self.route
         if self.arguments is UNREAD:
             return
         try:
-            self.route.tell(self.arguments, elapsed_s, error)
+            if error is not route.mishap:
+                route.tell(self.arguments, elapsed_s, error)
         except Exception:
-            self.dispatcher.log.exception("what watches the calls of %s failed", self.route.endpoint.path)
+            self.dispatcher.log.exception("what watches the calls of %s failed", route.endpoint.path)
+        finally:
+            route.mishap = None
 
     def _cancelled(self) -> Fault:
         """Nobody asked for it: the handler cancelled itself, or waited for something that was cancelled."""

@@ -61,16 +61,16 @@ class Subscriber:
         self._now = clock.now
         self._handler_s, self._scale = handler_s, scale
         name = f"{description.service}.{description.event}"
-        self._endpoint = EndpointDescription(
+        self.endpoint = EndpointDescription(
             service=consumer, version=f"{consumer_major}", name=description.handler, kind=Kind.UNARY,
             arguments=description.payload, timeout_s=handler_s, summary=f"on {name}",
         )  # fmt: skip
-        self._decoders = {
+        self.decoders = {
             content_type: codecs.bind(description.payload, serializer).decode
             for content_type, serializer in serializers.items()
         }
-        self._proceed = compose(self._endpoint, "consumer", chain, handler)
-        self.path = self._endpoint.path
+        self._proceed = compose(self.endpoint, "consumer", chain, handler)
+        self.path = self.endpoint.path
         """``consumer.handler``."""
         self.counters = CallCounters("consumer")
         self._seconds = self.counters.tally.seconds
@@ -150,7 +150,7 @@ class Subscriber:
         counters.in_flight += 1
         try:
             try:
-                run.payload = payload = self._decoders.get(event.content_type, _unknown)(event.body)
+                run.payload = payload = self.decoders.get(event.content_type, _unknown)(event.body)
             except ValueError as error:
                 verdict = self._refused(event, error, entry)
             else:
@@ -203,7 +203,7 @@ class Subscriber:
         if isinstance(error, Reject):
             entry.cause = str(error)
             return Verdict(action="reject", cause=_plain(str(error)))
-        fault = internal_fault(self._endpoint, error, self._log)
+        fault = internal_fault(self.endpoint, error, self._log)
         entry.cause = f"{raised_at(error)}, in the log under {fault.details['id']}"
         seconds = _REDELIVERY.delay(delivery.count - 1, random.random()) * self._scale
         return self._again(delivery, seconds, f"{error!r} {fault.details}")
@@ -223,7 +223,7 @@ class Subscriber:
         return Verdict(action="retry", seconds=seconds, cause=_plain(cause))
 
     def _refused(self, event: Event, error: ValueError, entry: Delivered) -> Verdict:
-        if event.content_type in self._decoders:
+        if event.content_type in self.decoders:
             entry.cause = "the payload does not fit the type that the handler takes"
             cause = f"the payload does not fit: {error}"
         else:
