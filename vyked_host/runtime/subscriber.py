@@ -169,10 +169,11 @@ class Subscriber:
                 self._failed(entry, verdict)
         try:
             settled = delivery.settle(verdict)
-            if isinstance(settled, asyncio.Future):
-                self._keep(settled, event.id, verdict)
-            elif settled is not SETTLED:
-                await settled
+            if settled is not SETTLED:
+                if isinstance(settled, asyncio.Future):
+                    self._keep(settled, event.id, verdict)
+                else:
+                    await settled
         except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
             self._not_told(event.id, verdict, error)
         run.ended = True
