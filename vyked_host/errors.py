@@ -315,10 +315,12 @@ RULES: dict[Code, Rule] = {
     "APPLICATION": Rule(400, ApplicationError, "never"),
 }
 """The only place that says what a code means: HTTP status, exception at the caller, retry rule."""
+HELD_UP = "held_up"
+"""The type of a refusal by an instance whose loop stood still: neither the call nor the load is the reason (`HeldUp`)."""
 TYPED = {
     "key_reused": Rule(422, KeyReused, "never"),
     "key_in_use": Rule(409, KeyInUse, "elsewhere"),
-    "held_up": Rule(429, HeldUp, "elsewhere"),
+    HELD_UP: Rule(429, HeldUp, "elsewhere"),
 }
 """Types that say more than their code, with the statuses of draft-ietf-httpapi-idempotency-key-header."""
 

@@ -146,3 +146,25 @@ def test_a_job_may_be_enqueued_from_the_shell(shops):
     assert (code, json.loads(out)["id"]) == (0, "order-17"), err
     until(lambda: (shops.folder / "printed").exists())
     assert (shops.folder / "printed").read_text() == "bill\n"
+
+
+@pytest.mark.parametrize("shops", ["embedded"], indirect=True)
+def test_a_job_that_its_queue_cannot_read_is_refused_where_it_is_typed(shops):
+    shops.start()
+    code, out, err = shops("publish", "books.work-print_out", "what:=17", "--count", "3")
+    assert (code, out) == (5, "")
+    assert err.splitlines()[1:] == ["vyked-host: INVALID_ARGUMENT: books.print_out(what): Expected `str`, got `int`"]
+    code, out, err = shops("publish", "books.work-print_out", "whit=bill")
+    assert (code, out) == (5, "")
+    assert err.endswith("books.print_out: Object missing required field `what`; it takes: what\n")
+    code, out, err = shops("dlq", "list", "-o", "json")
+    assert (code, json.loads(out)) == (0, []), err
+
+
+@pytest.mark.parametrize("shops", ["embedded"], indirect=True)
+def test_who_cannot_read_an_event_is_named_and_the_event_goes_out(shops):
+    shops.start()
+    code, out, err = shops("publish", "shop.sold", "what:=17")
+    assert (code, "id" in json.loads(out)) == (0, True)
+    assert err.splitlines()[1:] == ["vyked-host: it does not fit books.note(what): Expected `str`, got `int`"]
+    until(lambda: json.loads(shops("dlq", "list", "-o", "json")[1]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import ServiceError
-from ..model.report import CONTROL, Behind, Failures, Moment, NodeReport, Trail, View
+from ..model.report import CONTROL, Behind, Failures, Misfit, Moment, NodeReport, Trail, View
 from ..model.values import Value
 from ..runtime.moments import Departures, Moments
 from ..runtime.observer import Observer
@@ -89,6 +89,11 @@ class Control(Service, name=CONTROL, version="1.0.0"):
     async def deliveries(self, event_id: str, topic: str) -> Trail:
         """What the node knows of one event; `topic` (``service.event@major``) may be empty where it is not known."""
         return await self.observer.trail(event_id, topic)
+
+    @api
+    async def misfits(self, topic: str, content_type: str, body: bytes) -> list[Misfit]:
+        """Which handlers of `topic` (``service.event@major``) here can't read a payload."""
+        return self.observer.misfits(topic, content_type, body)
 
     @api(timeout=600.0, raises=[NotDrainable])
     async def drain(self) -> AsyncIterator[Progress]:

@@ -11,14 +11,16 @@ from typing import Any
 import click
 
 from ..assembly import Host
-from ..errors import EXIT_REMOTE, UsageError, VykedError
+from ..errors import EXIT_REMOTE, InvalidPayload, UsageError, VykedError
 from ..model.description import EventDescription
 from ..model.names import split_topic
+from ..model.queues import is_queue
 from ..model.version import parse
 from ..service.endpoints import Published
 from .arguments import arguments
+from .call import failed as call_failed
 from .failures import say
-from .meshes import Reach, joined, mesh_options, reports
+from .meshes import Reach, ask_all, joined, mesh_options, reports
 from .printing import print_line
 from .tail import only_major
 
@@ -47,11 +49,15 @@ def command(
 ) -> None:  # fmt: skip
     """Publish an event and print its id once the bus has it; with --count a summary. Who hears it is said on stderr.
 
-    Nothing checks the payload against the type of the event: whoever subscribes does.
+    Those who hear it are asked first whether they can read it: a job that its queue can't read is refused (exit code 5); of an
+    event it is said.
     """
     if event_id is not None and count > 1:
         raise UsageError("--id names one event: leave out --count, or --id")
-    failed = asyncio.run(_publish(reach, topic, arguments(words), (count, rate, key), event_id))
+    try:
+        failed = asyncio.run(_publish(reach, topic, arguments(words), (count, rate, key), event_id))
+    except InvalidPayload as error:
+        sys.exit(call_failed(error, "text"))
     if failed:
         sys.exit(EXIT_REMOTE)
 
@@ -64,11 +70,32 @@ async def _publish(
         service, name, major = split_topic(topic)
         major = major if major is not None else only_major(host, service, name)
         event = EventDescription(service=service, version=version_of(host, service, major), name=name, payload=Any)
-        say(f"{service}.{name}@{major} is heard by {await _audience(host, f'{service}.{name}@{major}')}")
+        topic = f"{service}.{name}@{major}"
+        say(f"{topic} is heard by {await _audience(host, topic)}")
+        await _fits(host, event, topic, payload)
         if count == 1:
             print_line(await host.node.publisher.publish(event, payload, key=key, id=event_id))
             return 0
         return await _many(host, event, payload, (count, rate, key))
+
+
+async def _fits(host: Host, event: EventDescription, topic: str, payload: Any) -> None:
+    """Whoever hears it is asked, those of a release that can't be asked are not. Raises InvalidPayload for a job that its queue can't
+    read: it would be a dead letter."""
+    publisher = host.node.publisher
+    body = publisher.of(event).message(payload, None, None, None, None).body
+    answers, _ = await ask_all(host, lambda control: control.misfits(topic, publisher.content_type, body))
+    found = {each.handler: each for answer in answers for each in answer}
+    for each in found.values():
+        if is_queue(event.name):
+            raise InvalidPayload(
+                each.message,
+                service=event.service,
+                method=each.handler,
+                executed="not_sent",
+                details={"field": each.field},
+            )
+        say(f"it does not fit {each.message}")
 
 
 def version_of(host: Host, service: str, major: int) -> str:

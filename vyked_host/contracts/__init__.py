@@ -65,6 +65,7 @@ from .kinds import (
 )
 from .provider import SPI_VERSION, NoOptions, Provider
 from .receipts import Ledger, Receipt, accepted
+from .settlement import Settlement
 from .trust import Trust
 
 __all__ = [
@@ -74,7 +75,7 @@ __all__ = [
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
     "KnowsGroups", "KnowsLag", "Lease", "Ledger", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
     "NoOptions", "NodeRecord", "ObservesOutcomes", "Patience", "Peer", "Proceed", "Provider", "PubSub", "Receipt", "Record", "Registry",
-    "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Sightings", "Sink", "Standing",
+    "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Settlement", "Sightings", "Sink", "Standing",
     "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Unfit", "Value",
     "Verdict", "WatchesCalls", "accepted", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",
     "queue_group", "queue_refusal", "renewed", "settled", "unpack", "unpack_headers",

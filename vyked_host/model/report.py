@@ -264,6 +264,14 @@ class Trail(Value):
     remembers_since: float = 0.0
 
 
+class Misfit(Value):
+    """A handler of an event, and why it can't read a payload; `field` is the path of what is at fault, where it is one field."""
+
+    handler: str
+    message: str
+    field: str = ""
+
+
 def without_text(cause: str) -> str:
     """The cause of a dead letter without an exception's own text, which may quote the payload."""
     head, bracket, _ = cause.partition("(")

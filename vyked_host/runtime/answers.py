@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..contracts import Running
-from ..errors import DeadlineExceeded, Executed
+from ..errors import DeadlineExceeded, Executed, InvalidPayload
 from ..model.description import EndpointDescription
 from ..model.message import INITIAL_CREDIT, Call, Fault
 from .failures import FailureLog
@@ -48,15 +48,23 @@ class Answer(msgspec.Struct, eq=False):
     running: Running | None = None
 
     def respond(self, call: Call, body: Any) -> None:
-        """The result came. It may come in the turn in which nobody waits for it any more."""
-        decode = self.decode
+        """The result came, which is decoded by who waits for it: then as many are at once in memory as are looked at. It may come in the
+        turn in which nobody waits for it any more."""
         try:
-            self.future.set_result(decode(body))
-        except (ValueError, TypeError) as error:
-            if not self.future.done():
-                self.future.set_exception(invalid_result(self.endpoint, self.instance.node_id, error))
+            self.future.set_result(body)
         except asyncio.InvalidStateError:
             return
+
+    def result(self, body: Any) -> Any:
+        """What came, decoded. Raises InvalidPayload."""
+        try:
+            return self.decode(body)
+        except (ValueError, TypeError) as error:
+            raise self.misfit(error) from error
+
+    def misfit(self, error: Exception) -> InvalidPayload:
+        """What is raised where the result can't be decoded for `error`."""
+        return invalid_result(self.endpoint, self.instance.node_id, error)
 
     def fail(self, call: Call, fault: Fault) -> None:
         """A fault came."""

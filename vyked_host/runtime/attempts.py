@@ -31,33 +31,33 @@ class Attempts(Outgoing):
 
     async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
         """One call: its attempts, one after the other."""
+        if options is not None:
+            return await self._with_options(arguments, options)
         now, answer = self._now(), None
-        if options is None:
-            deadline, metadata, outer = now + self.timeout, None, CURRENT.get(None)
-            if outer is not None:
-                deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
-            call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)
-            is_usual = deadline - now >= LEAST_S
-        elif options.hedge_after is not None:
-            return await race(self, arguments, options, options.hedge_after)
-        else:
-            call = self._new(options, now)
-            is_usual = not options.instance and call.deadline - now >= LEAST_S
+        deadline, metadata, outer = now + self.timeout, None, CURRENT.get(None)
+        if outer is not None:
+            deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
+        call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)
         try:
-            instance = self._target.choose(call) if is_usual else self._choose(call, options, now)
+            instance = self._target.choose(call) if deadline - now >= LEAST_S else self._choose(call, None, now)
             way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
             if (ends := way.ends.get(self)) is not None:
                 answer = self._sent(call, arguments, instance, ends, now)
-                result = await answer.future
+                body = await answer.future
+                try:  # as `Answer.result`
+                    result = ends[4](body)
+                except (ValueError, TypeError) as error:
+                    raise answer.misfit(error) from error
         except BaseException as error:
             asked = ends[0] if answer is not None and ends is not None else None
-            tried, pause = self._after(answer, error, call, options, asked)
+            self._over(answer, error, call, None, 0.0)
+            tried, pause = self._next(error, call, None, None, asked)
             answer = None
             if pause is None:
                 raise
         else:
             if answer is None:  # of a connection that has to be dialled, or was just now
-                return await self._attempts(call, arguments, options, None, instance)
+                return await self._attempts(call, arguments, None, None, instance)
             answer.running = None  # as in `_succeeded`
             elapsed, seconds = self._now() - now, self._seconds
             instance.in_flight -= 1
@@ -68,14 +68,21 @@ class Attempts(Outgoing):
             return result
         if pause > 0.0:
             await asyncio.sleep(pause)
-        return await self._attempts(call, arguments, options, tried)
+        return await self._attempts(call, arguments, None, tried)
+
+    async def _with_options(self, arguments: Any, options: CallOptions) -> Any:
+        """A call that is to be made in another way than its client's."""
+        if options.hedge_after is not None:
+            return await race(self, arguments, options, options.hedge_after)
+        return await self._attempts(self._new(options, self._now()), arguments, options, None)
 
     async def going_on(self, call: Call, arguments: Any, answer: Answer) -> Any:
         """The rest of a call whose first attempt has been begun inside this process: `answer` waits for it."""
         try:
-            result = await answer.future
+            result = answer.result(await answer.future)
         except BaseException as error:
-            tried, pause = self._after(answer, error, call, None, answer.instance.link.best.channel)
+            self._over(answer, error, call, None, 0.0)
+            tried, pause = self._next(error, call, None, None, answer.instance.link.best.channel)
             del answer  # as in `_attempts`
             if pause is None:
                 raise
@@ -85,13 +92,6 @@ class Attempts(Outgoing):
         if pause > 0.0:
             await asyncio.sleep(pause)
         return await self._attempts(call, arguments, None, tried)
-
-    def _after(
-        self, answer: Answer | None, error: BaseException, call: Call, options: CallOptions | None, asked: Channel | None
-    ) -> tuple[Tried | None, float | None]:  # fmt: skip
-        """Account for a first attempt that failed; what comes next, as `_next` says it."""
-        self._over(answer, error, call, None, 0.0)
-        return self._next(error, call, options, None, asked)
 
     async def beside(self, arguments: Any, options: CallOptions, tried: Tried) -> Any:
         """The same call where more attempts run beside these: `tried` is theirs, too."""
@@ -115,7 +115,7 @@ class Attempts(Outgoing):
                     now = clock()
                     dialling -= now
                 answer = self._send(call, arguments, instance, way, channel, tried, now)
-                result = await answer.future
+                result = answer.result(await answer.future)
             except BaseException as error:
                 self._over(answer, error, call, tried, clock() - dialling if dialling > 0 else -dialling)
                 tried, pause = self._next(error, call, options, tried, channel if answer is not None else None)

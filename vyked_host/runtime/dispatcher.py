@@ -19,7 +19,6 @@ from .clock import Sweep
 from .failures import FailureLog
 from .invocation import RETRY_AFTER_S, Invocation
 from .lag import LoopLag
-from .outcomes import invalid_fault
 from .pacing import Pacing, Refusal
 from .routes import Route
 from .runners import inside, runner
@@ -135,13 +134,8 @@ class Dispatcher:
         if codecs is None:
             self._refuse(call, sink, "NOT_SUPPORTED", f"{route.endpoint.path} can't take {call.codec!r}", route=route)
             return None
-        try:
-            arguments = codecs.decode(call.body)
-        except ValueError as error:
-            self._turn_away(call, sink, invalid_fault(route.endpoint, error), route)
-            return None
         pace = route.pace if call.peer is not None else None
-        invocation = route.invocation(self, route, codecs, call, arguments, sink, now, pace)
+        invocation = route.invocation(self, route, codecs, call, sink, now, pace)
         route.counters.in_flight += 1
         self.running[invocation] = None
         if pace is None:

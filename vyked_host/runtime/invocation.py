@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from ..contracts import Sink
-from ..errors import ServiceError
+from ..errors import HELD_UP, ServiceError
 from ..model.message import Call, Fault
 from ..routing.concurrency import Pace
 from ..service.context import CURRENT, Context
 from .failures import raised_at
-from .lag import BLOCKED_S, HELD_UP
-from .outcomes import application_fault, find_declared, internal_fault, invalid_fault, refuses_own_arguments
+from .lag import BLOCKED_S
+from .outcomes import (
+    application_fault,
+    find_declared,
+    internal_fault,
+    invalid_fault,
+    refuses_own_arguments,
+    unread_fault,
+)
 from .statistics import BATCH
 
 if TYPE_CHECKING:
@@ -32,18 +39,23 @@ NEVER_BEGUN = ("no thread was free for it",)
 """What a cancellation says of a blocking handler that had not begun."""
 
 
+UNREAD: Any = object()
+"""Arguments that have not been decoded, or can't be."""
+
+
 class Invocation(msgspec.Struct, eq=False):
     """A call with one answer, or the base of another one. `began`: when it came in, in monotonic seconds; `pace`: of its endpoint, where it has a part
-    in it; `reason`: why it was cancelled; `task`: in which it goes on since it suspended."""
+    in it; `arguments`: once it has begun, since what waits is better kept as bytes, and what is decoded then is still in the processor's cache when
+    it is used and freed; `reason`: why it was cancelled; `task`: in which it goes on since it suspended."""
 
     dispatcher: Dispatcher
     route: Route
     codecs: BoundCodecs
     call: Call
-    arguments: Any
     sink: Sink
     began: float
     pace: Pace | None
+    arguments: Any = UNREAD
     ended: bool = False
     reason: Fault | None = None
     task: asyncio.Task[None] | None = None
@@ -85,13 +97,14 @@ class Invocation(msgspec.Struct, eq=False):
             return
         CURRENT.set(Context(call, route.endpoint, now))
         try:
-            result = await route.proceed(self.arguments)
+            self.arguments = arguments = self.codecs.decode(call.body)
+            result = await route.proceed(arguments)
             if result.__class__ is not route.result_class:
                 result = route.checked(result)
             body = self.codecs.encode(result)
             ends = now()
             if ends - begins >= route.told_s:
-                route.tell(self.arguments, ends - begins)
+                route.tell(arguments, ends - begins)
         except BaseException as error:
             if route.watch is not None:
                 self.failed(error, now() - begins)
@@ -169,15 +182,22 @@ class Invocation(msgspec.Struct, eq=False):
                 msgspec.structs.replace(reason, executed="not_executed") if never else reason, *error.args[:never]
             )
             return self.reason is None
-        self._fail(self._fault(error), raised_at(error))
+        self._fail(self._fault(error), "" if self.arguments is UNREAD else raised_at(error))
         return isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
     def failed(self, error: BaseException, elapsed_s: float) -> None:
-        """Its handler has failed: whoever watches hears of it. That he fails too changes nothing for the caller."""
+        """Its handler has failed: whoever watches hears of it, unless that one failed, told that it went well. That he fails of a
+        failure too changes nothing for the caller."""
+        route = self.route
+        if self.arguments is UNREAD:
+            return
         try:
-            self.route.tell(self.arguments, elapsed_s, error)
+            if error is not route.mishap:
+                route.tell(self.arguments, elapsed_s, error)
         except Exception:
-            self.dispatcher.log.exception("what watches the calls of %s failed", self.route.endpoint.path)
+            self.dispatcher.log.exception("what watches the calls of %s failed", route.endpoint.path)
+        finally:
+            route.mishap = None
 
     def _cancelled(self) -> Fault:
         """Nobody asked for it: the handler cancelled itself, or waited for something that was cancelled."""
@@ -185,6 +205,8 @@ class Invocation(msgspec.Struct, eq=False):
         return Fault(code="CANCELLED", message=text, executed="executed")
 
     def _fault(self, error: BaseException) -> Fault:
+        if self.arguments is UNREAD:
+            return unread_fault(self.route.endpoint, error, self.dispatcher.log)
         if find_declared(error, self.route.declared):
             try:
                 return application_fault(cast(ServiceError, error))

@@ -16,8 +16,6 @@ SPAN_S = 0.5
 TOLD_EVERY_S = 10.0
 BLOCKED_S = 1.0
 """From here on calls that came meanwhile are refused, and the host is not ready."""
-HELD_UP = "held_up"
-"""The type of such a refusal: neither the call nor the load is the reason (`errors.HeldUp`)."""
 
 
 class LoopLag:

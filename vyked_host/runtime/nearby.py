@@ -189,7 +189,7 @@ class Nearby:
             asyncio.get_running_loop().create_future(), began, step.deadline,
         )  # fmt: skip
         found = NearCall(
-            self._dispatcher, self.route, self._codecs, step.call, step.arguments, answer, began, None, answer=answer
+            self._dispatcher, self.route, self._codecs, step.call, answer, began, None, step.arguments, answer=answer
         )
         answer.running = found
         client.pending.keep(answer)

@@ -21,6 +21,7 @@ from ..model.report import (
     Failures,
     GroupState,
     InstanceReport,
+    Misfit,
     NodeReport,
     Seen,
     SubscriptionReport,
@@ -36,6 +37,7 @@ from .hosted import Hosted
 from .invocation import Invocation
 from .moments import Departures, Moments
 from .node import Node
+from .outcomes import invalid_fault
 from .pending import Pending
 from .subscriber import Subscriber
 from .trail import EventTrail
@@ -161,6 +163,11 @@ class Observer:
             dead=tuple(chain(*dead)), remembers_since=found.remembers_since,
         )  # fmt: skip
 
+    def misfits(self, topic: str, content_type: str, body: bytes) -> list[Misfit]:
+        """The handlers of `topic` that can't read it."""
+        found = (misfit(each, content_type, body) for each in self._node.subscribers if each.topic == topic)
+        return [each for each in found if each is not None]
+
 
 async def within(asked: Awaitable[T], unknown: T, seconds: float = BUS_S) -> T:
     """What the bus says; `unknown` where it is away, or does not say so soon."""
@@ -169,6 +176,19 @@ async def within(asked: Awaitable[T], unknown: T, seconds: float = BUS_S) -> T:
             return await asked
     except (VykedError, TimeoutError):
         return unknown
+
+
+def misfit(asked: Subscriber, content_type: str, body: bytes) -> Misfit | None:
+    """Why a handler can't read this payload, if so: an event with it would be refused."""
+    decode = asked.decoders.get(content_type)
+    if decode is None:
+        return Misfit(handler=asked.path, message=f"{asked.path}: no serializer there for {content_type}")
+    try:
+        decode(body)
+    except ValueError as error:
+        fault = invalid_fault(asked.endpoint, error)
+        return Misfit(handler=asked.path, message=fault.message, field=str((fault.details or {}).get("field", "")))
+    return None
 
 
 def _subscription(each: Subscriber, pending: int) -> SubscriptionReport:

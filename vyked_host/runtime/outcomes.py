@@ -41,6 +41,13 @@ def internal_fault(endpoint: EndpointDescription, error: BaseException, log: log
     )
 
 
+def unread_fault(endpoint: EndpointDescription, error: BaseException, log: logging.Logger) -> Fault:
+    """The arguments could not be decoded: they don't fit, or the codec broke."""
+    if isinstance(error, ValueError):
+        return invalid_fault(endpoint, error)
+    return msgspec.structs.replace(internal_fault(endpoint, error, log), executed="not_executed")
+
+
 def invalid_fault(endpoint: EndpointDescription, error: Exception) -> Fault:
     """The arguments don't fit. The text says which field, and for an unknown one which exist."""
     if isinstance(error, CallError):  # a codec's own verdict: too large

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from ..errors import Code
+from ..errors import HELD_UP, Code
 from ..model.description import Kind
 from ..model.message import Call
 from ..model.report import InFlight
 from ..routing.concurrency import Concurrency, Pace, Seen
 from ..routing.priority import LOW_SHARE, PRIORITY, Order, Priority, lower
 from ..wire.metadata import unpack
-from .lag import BLOCKED_S, HELD_UP, LATE_S, LoopLag
+from .lag import BLOCKED_S, LATE_S, LoopLag
 from .line import IMPATIENT_S, PATIENT_S, Line
 from .statistics import CallCounters
 

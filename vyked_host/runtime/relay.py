@@ -12,16 +12,14 @@ from ..errors import VykedError
 from ..routing.backoff import Backoff
 from ..service.outbox import Outbox, OutboxRow
 from ..wire.envelope import unpack
+from .lanes import AGAIN, Lanes
 from .publisher import Publisher
 from .tasks import TaskScope
 
-MOST = 256
-"""Rows that are read together."""
 LOOK_S = 0.5
 """How often an outbox is looked at into which nothing was put here: by another process, or before the last end of this one."""
 SOON = Backoff(first=0.005, most=LOOK_S, factor=2.0)
 """After something was put: it is not known when its transaction is committed."""
-AGAIN = Backoff(first=0.1, most=5.0)
 AnyOutbox = Outbox[Any, Any]
 
 
@@ -33,6 +31,7 @@ class Relay:
         self._nudged = asyncio.Event()
         self._is_told = False
         self._loop = asyncio.get_running_loop()
+        self._lanes = Lanes(self._loop.time)
 
     def nudge(self) -> None:
         """Something was put, in any thread."""
@@ -42,11 +41,15 @@ class Relay:
         """Relay for ever."""
         looks = failures = 0
         while True:
-            sent, failed = await self.once()
-            failures = failures + 1 if failed else 0
-            if failed:
-                await asyncio.sleep(AGAIN.delay(failures - 1, 0.5))
-            elif sent or await self._nudge_within(SOON.delay(looks, 1.0)):
+            try:
+                sent, _ = await self.once()
+            except Exception as error:  # noqa: BLE001 - the author's database, or its outbox; told, and tried again
+                self._tell(f"can't be read: {error!r}")
+                await asyncio.sleep(AGAIN.delay(failures, 0.5))
+                failures += 1
+                continue
+            failures = 0
+            if sent or self._lanes.has_more or await self._nudge_within(SOON.delay(looks, 1.0)):
                 looks = 0
             else:
                 looks = min(looks + 1, 20)
@@ -62,32 +65,32 @@ class Relay:
 
     async def finish(self, within: float) -> bool:
         """Relay what is committed, for so many seconds; False: some of it is still there, and waits for the next start."""
+        self._lanes.release()
         try:
             async with asyncio.timeout(within):
-                while (outcome := await self.once())[0]:
-                    if outcome[1]:
-                        return False
-                return not outcome[1]
+                while True:
+                    sent, left = await self.once()
+                    if not left or not (sent or self._lanes.has_more):
+                        return not left
         except TimeoutError:
             return False
-
-    async def once(self) -> tuple[int, bool]:
-        """(how many rows the bus has got, whether something failed). The first failure is told, and when all goes on again."""
-        try:
-            rows = await self._outbox.waiting(MOST)
-            lanes: dict[tuple[str, str | None], list[OutboxRow]] = {}
-            for row in rows:
-                lanes.setdefault((row.topic, row.key), []).append(row)
-            taken = await asyncio.gather(*(self._send(lane) for lane in lanes.values()))
-            sent = [each for lane in taken for each in lane]
-            if sent:
-                await self._outbox.sent(sent)
-        except Exception as error:  # noqa: BLE001 - the author's database, or its outbox; told, and tried again
+        except Exception as error:  # noqa: BLE001 - as in `run`
             self._tell(f"can't be read: {error!r}")
-            return 0, True
+            return False
+
+    async def once(self) -> tuple[int, int]:
+        """(how many rows the bus has got, how many of those that were read wait). The first failure is told, and when all goes on
+        again. Raises what the author's outbox raises."""
+        rows = await self._outbox.waiting(self._lanes.window)
+        lanes = self._lanes.due(rows)
+        taken = await asyncio.gather(*(self._send(lane) for lane in lanes))
+        self._lanes.tried(lanes, map(len, taken))
+        sent = [each for lane in taken for each in lane]
+        if sent:
+            await self._outbox.sent(sent)
         if len(sent) == len(rows):
             self._back()
-        return len(sent), len(sent) < len(rows)
+        return len(sent), len(rows) - len(sent)
 
     async def _send(self, lane: Sequence[OutboxRow]) -> list[str]:
         """Ids of those that the bus has: all before the first that failed."""

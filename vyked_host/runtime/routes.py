@@ -62,7 +62,7 @@ class Route:
     `watch` hears how its calls end, of those that go well where they took `told_s` seconds."""
 
     __slots__ = (
-        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_near", "is_plain", "limit", "pace", "proceed", "result_class", "seconds", "streams", "timeout_s", "told_s", "watch",
+        "_open", "allow", "checks", "closed_reason", "codecs", "counters", "declared", "endpoint", "examined", "handler", "invocation", "is_near", "is_plain", "limit", "mishap", "pace", "proceed", "result_class", "seconds", "streams", "timeout_s", "told_s", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +88,7 @@ class Route:
             watched(endpoint, chain) if has_one_answer and self.invocation is Invocation else (None, chain)
         )
         self.told_s = self.watch.slow_s if self.watch is not None else math.inf
+        self.mishap: BaseException | None = None
         self.proceed = compose(endpoint, "server", chain, innermost)
         self.codecs = bind_all(endpoint, codecs)
         self.declared: Mapping[str, DeclaredError] = declared(endpoint)
@@ -112,9 +113,13 @@ class Route:
         self.is_plain = value and not self.examined and self.timeout_s is None
 
     def tell(self, arguments: Any, elapsed_s: float, error: BaseException | None = None) -> None:
-        """A call has ended: whoever watches hears of it."""
+        """A call has ended: whoever watches hears of it. Raises what that one raises, which is the route's `mishap`."""
         if self.watch is not None:
-            self.watch.ended(arguments, elapsed_s, error)
+            try:
+                self.watch.ended(arguments, elapsed_s, error)
+            except BaseException as mishap:
+                self.mishap = mishap
+                raise
 
     def checked(self, result: Any) -> Any:
         """`result`, where it is of the type that was declared. Raises msgspec.ValidationError."""

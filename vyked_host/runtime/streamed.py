@@ -88,6 +88,7 @@ class Streaming(Invocation, eq=False):
         kind = self.route.endpoint.kind
         STREAMING.set(self)
         try:
+            self.arguments = self.codecs.decode(self.call.body)
             result = await self.route.proceed(self.arguments)
             body = None if kind.streams_out else self.codecs.encode(self.route.checked(result))
         except BaseException as error:

@@ -12,10 +12,9 @@ import logging
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context as Variables
-from functools import partial
 from typing import Any
 
-from ..contracts import Clock, Consumer, Delivery, Event, Middleware, PubSub
+from ..contracts import Clock, Consumer, Delivery, Event, Middleware, PubSub, Settlement
 from ..errors import CallError, DeadlineExceeded, StartError
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
 from ..model.message import SENSITIVE, Subscription, Verdict
@@ -32,6 +31,7 @@ from .outcomes import internal_fault
 from .routes import compose
 from .statistics import BATCH, CallCounters
 from .tasks import TaskScope
+from .telling import Telling
 from .trail import LOST, Delivered, EventTrail
 
 CAUSE_CHARACTERS = 2000
@@ -61,22 +61,23 @@ class Subscriber:
         self._now = clock.now
         self._handler_s, self._scale = handler_s, scale
         name = f"{description.service}.{description.event}"
-        self._endpoint = EndpointDescription(
+        self.endpoint = EndpointDescription(
             service=consumer, version=f"{consumer_major}", name=description.handler, kind=Kind.UNARY,
             arguments=description.payload, timeout_s=handler_s, summary=f"on {name}",
         )  # fmt: skip
-        self._decoders = {
+        self.decoders = {
             content_type: codecs.bind(description.payload, serializer).decode
             for content_type, serializer in serializers.items()
         }
-        self._proceed = compose(self._endpoint, "consumer", chain, handler)
-        self.path = self._endpoint.path
+        self._proceed = compose(self.endpoint, "consumer", chain, handler)
+        self.path = self.endpoint.path
         """``consumer.handler``."""
         self.counters = CallCounters("consumer")
         self._seconds = self.counters.tally.seconds
         self.gaps = 0
         self._delivers = trail.deliveries(self._topic, self.path, group)
         self._task_name = f"event {self.path}"
+        self._telling = Telling(tasks, self._task_name, self.path, log)
         # in one turn of the loop as many are begun as may run at once: what else there is to do has its turn in between
         loop = asyncio.get_running_loop()
         self._start = self._alone if apart else Arrivals(loop, self._begin, description.concurrency, share).start
@@ -149,7 +150,7 @@ class Subscriber:
         counters.in_flight += 1
         try:
             try:
-                run.payload = payload = self._decoders.get(event.content_type, _unknown)(event.body)
+                run.payload = payload = self.decoders.get(event.content_type, _unknown)(event.body)
             except ValueError as error:
                 verdict = self._refused(event, error, entry)
             else:
@@ -170,12 +171,14 @@ class Subscriber:
         try:
             settled = delivery.settle(verdict)
             if settled is not SETTLED:
-                if isinstance(settled, asyncio.Future):
-                    self._keep(settled, event.id, verdict)
+                if isinstance(settled, Settlement):
+                    self._telling.follow(settled, event.id, verdict)
+                elif isinstance(settled, asyncio.Future):
+                    self._telling.keep(settled, event.id, verdict)
                 else:
                     await settled
         except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
-            self._not_told(event.id, verdict, error)
+            self._telling.failed(event.id, verdict, error)
         run.ended = True
 
     def _failed(self, entry: Delivered, verdict: Verdict | None) -> None:
@@ -183,23 +186,6 @@ class Subscriber:
         self._trail.failed(entry, LOST if verdict is None else verdict.action)
         if verdict is not None:
             self.counters.fault(verdict.action.upper(), entry.seconds)
-
-    def _keep(self, settled: asyncio.Future[None], event_id: str, verdict: Verdict) -> None:
-        """The bus is being told: a part of the host's work for which no task waits."""
-        self._tasks.keep(settled, self._task_name)
-        settled.add_done_callback(partial(self._is_told, event_id, verdict))
-
-    def _is_told(self, event_id: str, verdict: Verdict, told: asyncio.Future[None]) -> None:
-        self._tasks.let_go(told)
-        error = None if told.cancelled() else told.exception()
-        if error is not None:
-            self._not_told(event_id, verdict, error)
-
-    def _not_told(self, event_id: str, verdict: Verdict, error: BaseException) -> None:
-        self._log.error(
-            "%s: the bus could not be told %s of event %s, which may come again: %r",
-            self.path, verdict.action, event_id, error,
-        )  # fmt: skip
 
     @staticmethod
     def _seen(metadata: Mapping[str, str]) -> bytes | None:
@@ -218,7 +204,7 @@ class Subscriber:
         if isinstance(error, Reject):
             entry.cause = str(error)
             return Verdict(action="reject", cause=_plain(str(error)))
-        fault = internal_fault(self._endpoint, error, self._log)
+        fault = internal_fault(self.endpoint, error, self._log)
         entry.cause = f"{raised_at(error)}, in the log under {fault.details['id']}"
         seconds = _REDELIVERY.delay(delivery.count - 1, random.random()) * self._scale
         return self._again(delivery, seconds, f"{error!r} {fault.details}")
@@ -238,7 +224,7 @@ class Subscriber:
         return Verdict(action="retry", seconds=seconds, cause=_plain(cause))
 
     def _refused(self, event: Event, error: ValueError, entry: Delivered) -> Verdict:
-        if event.content_type in self._decoders:
+        if event.content_type in self.decoders:
             entry.cause = "the payload does not fit the type that the handler takes"
             cause = f"the payload does not fit: {error}"
         else:

@@ -1,7 +1,8 @@
 """Sees a blocked event loop from outside: a thread that looks whether the loop still turns, and logs where it is stuck.
 
 The loop itself can't tell: what blocks it also blocks every timer. The stack is logged once per blockage, a second after it
-began, with the line that blocks on top.
+began, with the line that blocks on top. Where the whole process stood still nothing in it is to blame, and that is said instead: the
+watching thread itself came late, and hardly a processor was used meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import traceback
 
 BLOCKED_S = 1.0
 _LOOK_S = 0.25
+STILL_SHARE = 0.1
+"""Of a processor: what used less while even the watching thread had no turn did not compute."""
 
 
 class Watchdog:
@@ -46,11 +49,20 @@ class Watchdog:
         self._timer = asyncio.get_running_loop().call_later(_LOOK_S, self._turn)
 
     def _watch(self) -> None:
-        told = False
+        told, came_back = False, 0.0
+        looked, used = time.monotonic(), time.process_time()
         while not self._stop.wait(_LOOK_S):
-            late = time.monotonic() - self._turned
+            gap, spent = time.monotonic() - looked, time.process_time() - used
+            looked, used = looked + gap, used + spent
+            late = looked - max(self._turned, came_back)
             if late < self._blocked_s:
                 told = False
+            elif not told and late - (gap - _LOOK_S) < self._blocked_s and spent < STILL_SHARE * gap:
+                came_back = looked  # if the loop is blocked beside, it is so from here
+                self._log.error(
+                    "this process stood still for %.1f s: it was stopped (SIGSTOP, a debugger, a suspended machine), or the machine "
+                    "gave it no processor", gap,
+                )  # fmt: skip
             elif not told:
                 told = True
                 self._log.error("the event loop is blocked for %.1f s by:\n%s", late, self._where())

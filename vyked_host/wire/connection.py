@@ -1,4 +1,4 @@
-"""One connection without its socket: bytes to packets, packets to bytes, and the rules of who may say what when.
+"""One connection without its socket: bytes to packets, packets to bytes (:mod:`speaking`), and the rules of who may say what when.
 
 Rules: (1) the packets that come out depend on the bytes alone, never on how they were cut into chunks; (2) what breaks the
 rules is found at the header, before its payload is waited for; (3) a peer at fault ends the stream of packets with one
@@ -9,52 +9,52 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..errors import LocalProtocolError, RemoteProtocolError
-from ..model.description import Surface
-from ..model.message import Fault
+from ..errors import RemoteProtocolError
 from ..model.settings import LimitsTable
 from . import packets
-from .control import encode
-from .faults import write_fault
 from .foreign import TLS, unexpected
 from .framing import Leftover
-from .hello import Challenge, Goaway, Hello, NewSurface, Proof, Reject, Welcome, bounded, cap
-from .metadata import CallMeta, join, split
-from .packets import HEADER, HEADER_BYTES, HOT, META, NEXT, PARTED, RECEIVES, SENDS, Packet, Role, State, kind_name
+from .hello import cap
+from .metadata import CallMeta, split
+from .packets import HEADER, HEADER_BYTES, HOT, META, PARTED, RECEIVES, Packet, Role, State, kind_name
 from .payloads import CAPS, ENDS_PIECES, READ, SIGNED, STRANGERS
-from .pieces import Assembly, Fields, Payload
+from .pieces import Assembly
 from .proof import framed
-from .table import table
+from .speaking import Speaking
 
-_REQUEST, _RESPONSE, _ITEM, _PIECE = packets.REQUEST, packets.RESPONSE, packets.ITEM, packets.PIECE
-_unpack, _pack = HEADER.unpack_from, HEADER.pack
+_REQUEST, _PIECE = packets.REQUEST, packets.PIECE
+_unpack = HEADER.unpack_from
 _unpack_paired, _ATTEMPTS, _BESIDE = packets.PAIRED.unpack_from, 255, packets.BESIDE
 
 AT_ONCE_BYTES: Final = 16 << 10
 """A body up to here is one packet that waits for nothing; what is larger takes its turn in an :class:`outbox.Outbox`."""
 
 
-class Connection:
-    """Both roles. `state`: how far it is; `sendable`: the most that the peer takes as one payload, `at_once`: the most that does not wait for its
-    turn; `incomplete`: part of a frame has arrived and the rest has not; `closed`: nothing more is said or heard, it was rejected, or somebody
-    broke the rules; `transcript` is what a proof of the mesh secret signs: the payloads of HELLO and CHALLENGE as they travelled."""
+class Connection(Speaking):
+    """Both roles. `at_once`: the most that does not wait for its turn; `incomplete`: part of a frame has arrived and the rest has not. It is `closed`
+    once it was rejected, or somebody broke the rules."""
 
     __slots__ = (
-        "_assembly", "_hello_cap", "_hot", "_left", "_message_cap", "_receives", "_sends", "at_once", "closed", "incomplete",
-        "role", "sendable", "state", "transcript",
-    )  # fmt: skip
+        "_assembly",
+        "_hello_cap",
+        "_hot",
+        "_left",
+        "_message_cap",
+        "_most",
+        "_receives",
+        "at_once",
+        "incomplete",
+    )
 
     def __init__(self, role: Role, limits: LimitsTable) -> None:
-        self.role = role
-        self.state = State.FRESH
-        self.sendable, self.at_once = packets.LARGEST, AT_ONCE_BYTES
+        self.at_once = AT_ONCE_BYTES
         self._hello_cap = cap(limits.hello)
         self._message_cap = cap(limits.message)
+        self._most = HEADER_BYTES + self._message_cap
         self._left = Leftover()
-        self.incomplete = self.closed = False
+        self.incomplete = False
         self._assembly = Assembly(self._message_cap)
-        self.transcript = b""
-        self._enter(State.FRESH)
+        super().__init__(role)
 
     @property
     def hears_tls(self) -> bool:
@@ -64,8 +64,15 @@ class Connection:
     # ---- in ----------------------------------------------------------------------------------------------------------
     def receive(self, data: bytes) -> list[Packet]:
         """The packets that `data` completes, in order. After a BROKEN one there are no more, ever."""
-        if self.closed:
-            return []
+        # one hot packet and nothing else, as calls come that are made one by one
+        if not self.incomplete and len(data) >= HEADER_BYTES:
+            length, call_id, endpoint, caller, kind, attempt, value = _unpack_paired(data)
+            if len(data) == HEADER_BYTES + length <= self._most and kind in self._hot and attempt <= _ATTEMPTS:
+                return [(kind, call_id, endpoint, caller, attempt, value, None, data[HEADER_BYTES:])]
+        return [] if self.closed else self._cut(data)
+
+    def _cut(self, data: bytes) -> list[Packet]:
+        """The same of any bytes."""
         if self.incomplete:
             joined = self._left.join(data)
             if joined is None:
@@ -165,136 +172,14 @@ class Connection:
             self.at_once = min(self.sendable, AT_ONCE_BYTES)
         self._follow(kind)
 
-    # ---- state -------------------------------------------------------------------------------------------------------
     def _enter(self, state: State) -> None:
-        self.state = state
-        self._sends, self._receives = SENDS[self.role, state], RECEIVES[self.role, state]
+        super()._enter(state)
+        self._receives = RECEIVES[self.role, state]
         self._hot = self._receives & HOT
-        self.closed = state is State.CLOSED
         if self.closed:
             self._left.clear()
             self.incomplete = False
             self._assembly.clear()
 
-    def _follow(self, kind: int) -> None:
-        following = NEXT.get((self.state, kind))
-        if following is not None:
-            self._enter(following)
 
-    def _misuse(self, kind: int) -> LocalProtocolError:
-        what = f"{kind_name(kind)} can't be sent by a {self.role.value}"
-        return LocalProtocolError(f"{what} while the connection is {self.state.value}")
-
-    # ---- out: calls --------------------------------------------------------------------------------------------------
-    def request(
-        self, call_id: int, endpoint: int, caller: int, attempt: int, remaining_ms: int, body: bytes,
-        meta: CallMeta | None = None,
-    ) -> bytes:  # fmt: skip
-        """A REQUEST. `caller` is an index into the callers of the HELLO, 0: none; 1 <= `attempt` <= 255."""
-        if _REQUEST not in self._sends:
-            raise self._misuse(_REQUEST)
-        if meta is None:
-            return packets.pack_request(len(body), call_id, endpoint, caller, _REQUEST, attempt, remaining_ms) + body
-        payload = join(meta, body, self.sendable)
-        return _pack(len(payload), call_id, endpoint, caller, _REQUEST, META, attempt, 0, remaining_ms) + payload
-
-    def response(self, call_id: int, body: bytes) -> bytes:
-        """A RESPONSE; empty where the answer was a stream."""
-        if _RESPONSE not in self._sends:
-            raise self._misuse(_RESPONSE)
-        return packets.pack_answer(len(body), call_id, packets.ANSWER) + body
-
-    def item(self, call_id: int, body: bytes) -> bytes:
-        """An ITEM of a stream, in either direction."""
-        if _ITEM not in self._sends:
-            raise self._misuse(_ITEM)
-        return _pack(len(body), call_id, 0, 0, _ITEM, 0, 0, 0, 0) + body
-
-    def large_request(
-        self, call_id: int, endpoint: int, caller: int, attempt: int, remaining_ms: int, body: bytes,
-        meta: CallMeta | None = None,
-    ) -> Payload:  # fmt: skip
-        """A REQUEST, to be sent in pieces."""
-        flags, prefix = (0, b"") if meta is None else (META, join(meta, b"", self.sendable - len(body)))
-        return self.large((call_id, endpoint, caller, _REQUEST, flags, attempt, remaining_ms), body, prefix)
-
-    def large(self, fields: Fields, body: bytes, prefix: bytes = b"") -> Payload:
-        """A packet with `fields`, to be sent in pieces."""
-        for kind in (_PIECE, fields[3]):
-            if kind not in self._sends:
-                raise self._misuse(kind)
-        return Payload(fields, body, prefix)
-
-    def fault(self, call_id: int, fault: Fault) -> bytes:
-        """A FAULT. Details over 64 KiB or beyond JSON are left out, and its message says so."""
-        return self._packet(packets.FAULT, call_id, 0, write_fault(fault))
-
-    def cancel(self, call_id: int) -> bytes:
-        """A CANCEL: the client no longer wants the answer."""
-        return self._packet(packets.CANCEL, call_id, 0)
-
-    def end(self, call_id: int) -> bytes:
-        """An END: the client's stream is complete."""
-        return self._packet(packets.END, call_id, 0)
-
-    def credit(self, call_id: int, items: int) -> bytes:
-        """A CREDIT for `items` more items of the stream that comes this way."""
-        return self._packet(packets.CREDIT, call_id, items)
-
-    def ping(self, value: int) -> bytes:
-        """A PING; its PONG has the same value."""
-        return self._packet(packets.PING, 0, value)
-
-    def pong(self, value: int) -> bytes:
-        """The PONG for a PING."""
-        return self._packet(packets.PONG, 0, value)
-
-    # ---- out: control ------------------------------------------------------------------------------------------------
-    def hello(self, hello: Hello) -> bytes:
-        """The HELLO: the first thing that a client sends."""
-        return self._packet(packets.HELLO, 0, 0, encode(hello))
-
-    def welcome(self, welcome: Welcome) -> bytes:
-        """The WELCOME: the connection is open from here on."""
-        return self._packet(packets.WELCOME, 0, 0, bounded(encode(welcome)))
-
-    def challenge(self, challenge: Challenge) -> bytes:
-        """The CHALLENGE: prove the mesh secret first."""
-        return self._packet(packets.CHALLENGE, 0, 0, encode(challenge))
-
-    def proof(self, proof: bytes) -> bytes:
-        """The PROOF that was asked for."""
-        return self._packet(packets.PROOF, 0, 0, encode(Proof(proof=proof.hex())))
-
-    def reject(self, reject: Reject) -> bytes:
-        """A REJECT: the last thing that a server sends."""
-        return self._packet(packets.REJECT, 0, 0, encode(reject))
-
-    def surface(self, surface: Surface) -> bytes:
-        """A SURFACE: the whole endpoint table, again."""
-        payload = encode(NewSurface(revision=surface.revision, endpoints=table(surface)))
-        return self._packet(packets.SURFACE, 0, 0, bounded(payload))
-
-    def goaway(self, last: int, code: str, message: str) -> bytes:
-        """A GOAWAY: `last` is the highest call id that may run."""
-        payload = encode(Goaway(code=code, message=message[:_GOAWAY_TEXT]))
-        return self._packet(packets.GOAWAY, last, 0, payload)
-
-    def farewell(self, error: RemoteProtocolError) -> bytes:
-        """The GOAWAY for a peer that broke the rules; the connection is closed from here on. It is sent in every state."""
-        payload = encode(Goaway(code="protocol_error", message=str(error)[:_GOAWAY_TEXT]))
-        self._enter(State.CLOSED)
-        return _pack(len(payload), 0, 0, 0, packets.GOAWAY, 0, 0, 0, 0) + payload
-
-    def _packet(self, kind: int, call_id: int, value: int, payload: bytes = b"") -> bytes:
-        if kind not in self._sends:
-            raise self._misuse(kind)
-        packet = _pack(len(payload), call_id, 0, 0, kind, 0, 0, 0, value) + payload
-        if kind in SIGNED:
-            self.transcript += framed(payload)
-        self._follow(kind)
-        return packet
-
-
-_GOAWAY_TEXT = 1000
 _PEER = {Role.CLIENT: "server", Role.SERVER: "client"}

@@ -57,18 +57,18 @@ class Watch:
 class Subscription:
     """What one `subscribe` gave."""
 
-    __slots__ = ("_connection", "_number")
+    __slots__ = ("_connection", "number")
 
     def __init__(self, connection: Connection, number: bytes) -> None:
-        self._connection, self._number = connection, number
+        self._connection, self.number = connection, number
 
     def stop(self) -> None:
         """Nothing new; what is on its way still comes."""
-        self._connection.send(b"UNSUB %b\r\n" % self._number)
+        self._connection.send(b"UNSUB %b\r\n" % self.number)
 
     def forget(self) -> None:
         """What still comes goes to nobody."""
-        self._connection.heard.pop(self._number, None)
+        self._connection.heard.pop(self.number, None)
 
     def unsubscribe(self) -> None:
         """Nothing more."""
@@ -128,6 +128,10 @@ class Connection(asyncio.Protocol):
         self.heard[number] = heard
         self.send(b"SUB %b %b\r\n" % (subject.encode(*ANY), number))
         return Subscription(self, number)
+
+    def take_ahead(self, ahead: Callable[[bytes], int]) -> None:
+        """Let `ahead` see what comes before it is taken apart (:class:`parser.Parser`)."""
+        self._parser.ahead = ahead
 
     def ping(self, returned: Returned) -> None:
         """`returned` is called when the server has taken all that was sent before."""

@@ -39,6 +39,8 @@ class Parser:
         self, heard: Mapping[bytes, Heard], control: Callable[[bytes], None], failed: Callable[[], None]
     ) -> None:
         self._heard, self._control, self._failed = heard, control, failed
+        self.ahead: Callable[[bytes], int] | None = None
+        """Who may take whole messages that stand at the beginning, many at once; answers how far they were."""
         self._kept: list[bytes] = []
         self._missing = 0
 
@@ -57,7 +59,7 @@ class Parser:
 
     def _taken(self, data: bytes) -> int:
         """Give away whatever of it is whole; how far that was. So many bytes are `_missing` then, at least."""
-        at, who, match = 0, self._heard.get, _MESSAGE.match
+        at, who, match = 0 if self.ahead is None else self._ahead(self.ahead, data), self._heard.get, _MESSAGE.match
         while True:
             if (line := match(data, at)) is None:
                 if (end := data.find(CRLF, at)) < 0:
@@ -85,6 +87,13 @@ class Parser:
         if len(data) - at > LONGEST_LINE + 1:  # one byte of its end may be there
             raise unreadable(data[at:])
         return at
+
+    def _ahead(self, take: Callable[[bytes], int], data: bytes) -> int:
+        try:
+            return take(data)
+        except Exception:  # noqa: BLE001 - told, as of one message
+            self._failed()
+            return 0
 
     def _say(self, line: bytes) -> None:
         if len(line) > LONGEST_LINE or line.startswith(_MESSAGES):

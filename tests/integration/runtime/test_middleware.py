@@ -223,6 +223,27 @@ async def test_where_the_one_who_is_told_fails_the_caller_is_answered(
             await ends.gone()
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_one_who_is_told_of_a_call_and_fails_is_not_told_of_his_own_failure(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[type[BaseException] | None] = []
+
+    def fails(_line: Line, _arguments: Any, _elapsed_s: float, error: BaseException | None) -> None:
+        told.append(error and type(error))
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(Line, "ended", fails)
+    async with Host(Ends, text=EVERY.format(way=way)) as host:
+        ends = host.client(Ends)
+        for call in (ends.well, ends.later):
+            with pytest.raises(RemoteFailure):
+                await call("a")
+        with pytest.raises(Gone):
+            await ends.gone()
+    assert told == [None, None, Gone]
+
+
 async def test_the_outermost_is_told_and_those_within_wrap() -> None:
     log: list[str] = []
 

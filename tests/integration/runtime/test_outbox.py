@@ -12,7 +12,9 @@ import pytest
 from msgspec import Struct
 
 from vyked_host import OutboxRow, Service, SqliteOutbox, api, enqueue, publish, subscribe, work
-from vyked_host.errors import RemoteFailure, TooLarge, Unavailable, UsageError
+from vyked_host.errors import Overloaded, RemoteFailure, TooLarge, Unavailable, UsageError
+from vyked_host.routing.backoff import Backoff
+from vyked_host.runtime import lanes
 from vyked_host.testing import eventually, running
 
 
@@ -171,6 +173,39 @@ async def test_a_bus_that_is_away_holds_up_its_lane_in_order(path, monkeypatch, 
         await eventually(lambda: mesh.instance(Books).noted == ["tea", "salt"], 15)
         assert sum("the bus is away" in each.getMessage() for each in caplog.records) == 1  # not at each try
         caplog.clear()
+
+
+def refuse(monkeypatch, publisher, name: str) -> list[str]:
+    """Let the bus take no event of this name; the ids that it refused."""
+    refused, relay = [], publisher.relay
+
+    async def relay_others(message):
+        if message.name != name:
+            return await relay(message)
+        refused.append(message.id)
+        raise Overloaded("too many dead letters of it", executed="not_executed")
+
+    monkeypatch.setattr(publisher, "relay", relay_others)
+    return refused
+
+
+@pytest.mark.parametrize("keys", ["one", "many"])
+async def test_what_a_bus_refuses_of_one_event_holds_up_no_other(keys, path, monkeypatch, caplog):
+    caplog.set_level(logging.CRITICAL)
+    monkeypatch.setattr(lanes, "AGAIN", Backoff(first=3600.0, most=3600.0))
+    async with running(Shop, Books, Store, options=shop(path)) as mesh:
+        seller, refused = mesh.instance(Shop), refuse(monkeypatch, mesh.host.node.publisher, "work-pack")
+        with seller.db as db:
+            for at in range(5 * lanes.MOST):
+                seller.pack.using(key=str(at) if keys == "many" else None).through(seller.outbox, db)("book")
+            seller.sold.through(seller.outbox, db)("tea")
+        await eventually(lambda: mesh.instance(Books).noted == ["tea"])
+        assert len(refused) == len(set(refused)) == (lanes.MOST if keys == "many" else 1)  # all that follow wait
+        await mesh.client(Shop).sell(["salt"])
+        await eventually(lambda: mesh.instance(Books).noted == ["tea", "salt"])
+        await mesh.client(Shop).sell(["bread"])
+        mesh.host.node.hosted[0]._relays._cancel[0]()  # what is left to do is for the end
+    assert left(path) == ["store.work-pack@1"] * (5 * lanes.MOST + 2)
 
 
 async def test_two_processes_with_one_database_do_not_relay_at_once(path):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vyked_host.errors import DeadlineExceeded, HeldUp, Overloaded, Unavailable
+from vyked_host.errors import DeadlineExceeded, HeldUp, InvalidPayload, Overloaded, Unavailable
 from vyked_host.model.message import Call
 from vyked_host.model.tables import RetryTable
 from vyked_host.service.clients import CallOptions
@@ -261,3 +261,14 @@ async def test_a_connection_that_is_gone_or_closed_is_not_called_again() -> None
     with pytest.raises(Unavailable, match="is closed"):
         await buy()
     assert shops.asked == [3]
+
+
+async def test_an_answer_that_does_not_fit_ends_each_call_alike_and_names_who_gave_it() -> None:
+    shops = Shops(lambda call, sink: sink.respond(call, b"\xa3two"))
+    bound = shops.bind(idempotent=True)
+    for _ in "the first one looks everything up", "the next one finds it":
+        with pytest.raises(InvalidPayload, match=r"the answer of shop\.buy does not fit: Expected `int`") as raised:
+            await bound()
+        assert (raised.value.instance, raised.value.executed) == ("n0", "executed")
+    assert shops.asked == [2]
+    assert shops.left == (0, 0)

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -27,3 +30,38 @@ async def test_a_loop_that_turns_is_left_alone(caplog: pytest.LogCaptureFixture)
         await asyncio.sleep(0.01)
     watchdog.stop()
     assert not caplog.records
+
+
+WATCHED = """
+import asyncio, logging, time
+from vyked_host.runtime.watchdog import Watchdog
+
+async def main():
+    logging.basicConfig(format="%(message)s")
+    watchdog = Watchdog(logging.getLogger("vyked"))
+    watchdog.start()
+    print("watched", flush=True)
+    began = time.monotonic()
+    while time.monotonic() - began < 2.5:
+        await asyncio.sleep(0.05)
+    {then}
+    watchdog.stop()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("then", ["pass", "time.sleep(2.0)"])
+def test_where_the_whole_process_stood_still_nothing_in_it_is_blamed(then: str) -> None:
+    """SIGSTOP: the loop was late, and so was everything else. What blocks the loop afterwards is to blame as ever."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCHED.format(then=then)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "watched\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.0)  # what the test is about: so long it stands still
+        process.send_signal(signal.SIGCONT)
+        _, told = process.communicate(timeout=30)
+    assert "this process stood still for " in told
+    assert ("the event loop is blocked" in told) == (then != "pass"), told

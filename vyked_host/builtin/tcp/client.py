@@ -26,6 +26,7 @@ from .shapes import CONTROL
 _RESPONSE: Final = packets.RESPONSE
 ID_RESERVE: Final = 1 << 20
 """A channel retires this many call ids before they would run out: ids are never used twice on a connection."""
+_LAST: Final = LARGEST - ID_RESERVE
 
 
 class ClientLink(SendingLink):
@@ -62,15 +63,21 @@ class ClientLink(SendingLink):
         self._sent(handed_over)
 
     def _emit_last(self, packet: bytes) -> None:
-        handed_over = not self._over
-        SendingLink._emit_last(self, packet)
-        self._sent(handed_over)
+        if self._out or self._over:
+            self._out.append(packet)
+            self._flush()
+            return
+        self._transport.write(packet)
+        self._written = self._last
+        if self._full or self._last > _LAST:
+            self._weigh()
+            self._sent(handed_over=True)
 
     def _sent(self, handed_over: bool) -> None:
         """What was collected went to the socket, unless that is closed."""
         if handed_over:
             self._written = self._last
-        if self._last > LARGEST - ID_RESERVE:
+        if self._last > _LAST:
             self._retire(not_sent("UNAVAILABLE", "this connection has used up its call ids"))
 
     def _lost(self, exc: Exception | None) -> None:

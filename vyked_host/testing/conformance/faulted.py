@@ -4,6 +4,7 @@ Part of the suite for buses: left out where the fixtures `faults` and `peek` are
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -106,6 +107,19 @@ class ServerFaults:
                 self._server.thaw()
 
 
+async def befall(faults: Faults, fault: Fault) -> None:
+    """Let it happen to the server. Raises AssertionError where the fixture is not what it has to be."""
+    begun = getattr(faults, fault, _absent)()
+    assert inspect.isawaitable(begun), (
+        f"the fixture `faults` gave a {type(faults).__name__}, whose {fault!r} is no `async def`: see vyked_host.testing.Faults"
+    )
+    await begun
+
+
+def _absent() -> None:
+    """In the place of a method that was not written."""
+
+
 class Tried(NamedTuple):
     """A bus on bad days, and what it is given."""
 
@@ -171,17 +185,29 @@ class UnderFaults(Suite):
         await tried.bus.subscribe(to("g" if tried.given.at_least_once else None, "m"), inbox)
         first = await tried.publish()
         await eventually(lambda: first.id in inbox.ids)
-        await getattr(faults, fault)()
         try:
-            for _ in range(
-                2
-            ):  # the first may be on its way when the loss is found out, the other waits for a connection
-                with pytest.raises(CallError):
-                    async with asyncio.timeout(NOT_LONGER_S + WITHIN_S):
-                        await tried.publish(NOT_LONGER_S)
+            await befall(faults, fault)
+            # the first may be on its way when the loss is found out, the other waits for a connection
+            for _ in range(2):
+                assert not await self._is_taken(tried), (
+                    f"an event was accepted after `faults.{fault}`: the server can still be reached, or the bus says that it has what it has not"
+                )
         finally:
             await faults.restore()
         await self._goes_on(tried, inbox)
+
+    async def _is_taken(self, tried: Tried) -> bool:
+        """Whether the bus takes an event, which it has to say in time."""
+        try:
+            async with asyncio.timeout(NOT_LONGER_S + WITHIN_S):
+                await tried.publish(NOT_LONGER_S)
+        except CallError:
+            return False
+        except TimeoutError:
+            pytest.fail(
+                f"a publisher that gave the bus {NOT_LONGER_S:g} s heard nothing for {NOT_LONGER_S + WITHIN_S:g} s"
+            )
+        return True
 
     async def _goes_on(self, tried: Tried, inbox: Inbox) -> None:
         """What is accepted from now on comes; for everybody, once they are all back, and whoever missed something was told."""
@@ -208,8 +234,10 @@ class UnderFaults(Suite):
 
         burst = asyncio.gather(*(publish() for _ in range(10)))
         await eventually(lambda: len(accepted) >= KILLED_AT)
-        await faults.kill()
-        await faults.restore()
+        try:
+            await befall(faults, "kill")
+        finally:
+            await faults.restore()
         await burst
         await self._settled(inbox, set(accepted))
         firsts = Counter(each.event.id for each in inbox.deliveries if each.count == 1)
@@ -233,10 +261,12 @@ class UnderFaults(Suite):
         for _ in range(3):
             await tried.publish()
         await eventually(lambda: len(inbox.ids) == 3)
-        assert await peek.waiting(tried.env, group) == 3
+        told = await peek.waiting(tried.env, group)
+        assert told == 3, f"`peek.waiting` says {told!r} while 3 events are delivered and none is acknowledged"
         for left in (2, 1, 0):
             await inbox.deliveries[left].settle(ACK)
-            assert await peek.waiting(tried.env, group) == left
+            told = await peek.waiting(tried.env, group)
+            assert told == left, f"`peek.waiting` says {told!r} once {3 - left} of 3 are acknowledged: {left} wait"
 
     @asks_for("peek")
     async def test_what_is_no_event_ends_nothing_and_is_kept_where_dead_letters_are(
@@ -261,4 +291,5 @@ async def _boxes(bus: DeadLetters, wanted: int) -> None:
         async with asyncio.timeout(WITHIN_S):
             while sum(count for _, count in await bus.letterboxes()) != wanted:  # noqa: ASYNC110 - nobody tells of them
                 await asyncio.sleep(0.01)
-    assert sum(count for _, count in await bus.letterboxes()) == wanted
+    found = sum(count for _, count in await bus.letterboxes())
+    assert found == wanted, f"{found} dead letters, where `peek.put` has put {wanted} things that are no event"

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from ...contracts import Change, Environment, Generation, Instance, NodeRecord, Provider, Registry, Taken
@@ -197,7 +198,17 @@ class RegistryConformance(RegistryUnderFaults):
             max_examples=self.examples, stateful_step_count=self.steps, deadline=None, database=None, derandomize=True,
             phases=[Phase.generate], suppress_health_check=list(HealthCheck),
         )  # fmt: skip
-        await asyncio.to_thread(run_state_machine_as_test, machine, settings=rules)  # it runs a loop of its own
+        try:
+            await asyncio.to_thread(run_state_machine_as_test, machine, settings=rules)  # it runs a loop of its own
+        except Flaky as flaky:
+            found: tuple[Exception, ...] = getattr(
+                flaky, "exceptions", ()
+            )  # with hypothesis before 6.108 there is only a text
+            if self.virtual_time or not found:
+                raise
+            first = found[0]
+            first.add_note("time is real for this registry, and the same steps went well when they were taken again")
+            raise first from None
 
     async def test_closing_ends_watches_and_refuses_what_comes_later(
         self, registry: Registry, env: Environment

@@ -19,8 +19,8 @@ from ..leftovers import leaks
 from ..waiting import eventually
 from .cases import asks_for
 from .company import Company, Member, company
-from .faulted import Fault, Faults
-from .registry_machine import Observer
+from .faulted import Fault, Faults, befall
+from .observer import Observer
 from .suite import Suite
 
 TIMING = TimingTable(heartbeat=0.4, lease=2.4, sweep=0.1, gone_after=1.0, dial=2.0, ping=0.6, pong=1.0)
@@ -107,8 +107,8 @@ class RegistryUnderFaults(Suite):
         one, two, late = [await nodes.join(each) for each in ("one", "two", "late")]
         watcher, there = Observer(late, 2 * waiting.WITHIN_S), [Announced(each, "shop") for each in (one, two)]
         await eventually(lambda: watcher.sees("one", "two"))
-        await getattr(faults, fault)()
         try:
+            await befall(faults, fault)
             await asyncio.gather(_passes(late, AWAY_S), _told_in_time(late))
         finally:
             await faults.restore()
@@ -129,8 +129,8 @@ class RegistryUnderFaults(Suite):
         there = [Announced(each, "shop") for each in members]
         watcher = Observer(members[0], 2 * waiting.WITHIN_S)
         await eventually(lambda: watcher.sees("one", "two", "three"))
-        await getattr(faults, fault)()
         try:
+            await befall(faults, fault)
             await there[1].die()
         finally:
             await faults.restore()
@@ -146,8 +146,10 @@ class RegistryUnderFaults(Suite):
         watcher = Observer(other, 2 * waiting.WITHIN_S)
         old = await announced(one.registry, one.record("shop"))
         await eventually(lambda: watcher.sees("one"))
-        await faults.kill()
-        await faults.restore()
+        try:
+            await befall(faults, "kill")
+        finally:
+            await faults.restore()
         new = await _within(announced(one.registry, one.record("cart")))
         assert new.generation != old.generation
         await eventually(lambda: old.lost.done(), 2 * waiting.WITHIN_S)
@@ -160,10 +162,12 @@ class RegistryUnderFaults(Suite):
     async def test_the_server_has_whom_was_announced_and_nobody_else(self, peek: RegistryPeek, nodes: Company) -> None:
         one, two = await nodes.join("one"), await nodes.join("two")
         leases = [await announced(each.registry, each.record("shop")) for each in (one, two)]
-        assert await peek.nodes(nodes.mesh) == {"one", "two"}
+        told = await peek.nodes(nodes.mesh)
+        assert told == {"one", "two"}, f"`peek.nodes` says {told!r} where 'one' and 'two' are announced"
         for lease, left in zip(leases, ({"two"}, set()), strict=True):
             await lease.withdraw()
-            assert await peek.nodes(nodes.mesh) == left
+            told = await peek.nodes(nodes.mesh)
+            assert told == left, f"`peek.nodes` says {told!r} where {left or 'nobody'} is left"
 
     @asks_for("peek")
     async def test_what_is_no_record_is_nobody_and_ends_nothing(self, peek: RegistryPeek, nodes: Company) -> None:

@@ -3,66 +3,37 @@
 Nodes are announced, updated, withdrawn, killed, made mute, and speak for lives that are over; the registry starts anew. A node
 that is there may be doubted, but never be gone from a view; a view never goes back; and once all is quiet every view shows exactly
 who is there, without a doubt.
+
+Where time is real nothing is taken for a fault that a slow machine explains: what has to come is waited for as long as `eventually` waits,
+and a node whose process had no processor for a heartbeat counts as one that fell silent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ...catalog.view import View, merge
-from ...contracts import Change, Lease, NodeRecord, Provider, Registry, Taken
+from ...contracts import Lease, NodeRecord, Provider, Registry, Taken
 from ...errors import Unavailable
+from .. import waiting
 from ..virtual_time import virtual_time
 from .company import QUICK, Company, Member
+from .observer import QUIET_S, Observer
 
 NAMES = ("a", "b", "c", "d")
-QUIET_S = 5 * QUICK.lease
 A_MOMENT_S = 0.15
+LOOK_S = 0.02
 BACK_IN = 8
 """Moments, which are two leases."""
 
 nodes = st.sampled_from(NAMES)
 services = st.sets(st.sampled_from(["shop", "cart"]), min_size=1).map(sorted)
-
-
-class Observer:
-    """Follows a watch of everything, as a host does, and checks that it keeps the rules. `gone`: who was known and was not at some moment
-    after; `warm_up_s`: seconds for which a registry that began anew need not know whom the one before knew."""
-
-    def __init__(self, member: Member, warm_up_s: float = QUIET_S) -> None:
-        self.view, self._member, self._warm_up_s = View(), member, warm_up_s
-        self._seen: dict[int, int] = {}
-        self.broken = ""
-        self.gone: set[str] = set()
-        self.stop = member.env.tasks(self._follow(member.registry), "observer")
-
-    async def _follow(self, registry: Registry) -> None:
-        async for change in registry.watch(None):
-            self._check(change)
-            before = set(self.view.nodes)
-            self.view = merge(self.view, change, self._member.env.clock.now(), self._warm_up_s)
-            self.gone |= before - set(self.view.nodes)
-
-    def sees(self, *node_ids: str) -> bool:
-        """Are exactly these there, without a doubt?"""
-        known = self.view.nodes.items()
-        return sorted(node_ids) == sorted(node for node, each in known if each.until is None and not each.doubt)
-
-    def _check(self, change: Change) -> None:
-        last = self._seen.get(change.epoch)
-        if last is None and not change.snapshot:
-            self.broken = f"epoch {change.epoch} began without a snapshot"
-        elif last is not None and change.revision <= last and not (change.snapshot and change.revision == last):
-            self.broken = f"revision {change.revision} came after {last}"
-        elif self.view.epoch != change.epoch and last is not None:
-            self.broken = f"epoch {change.epoch} came again"
-        self._seen[change.epoch] = change.revision
 
 
 class RegistryMachine(RuleBasedStateMachine):
@@ -82,6 +53,10 @@ class RegistryMachine(RuleBasedStateMachine):
         self.muted: set[str] = set()  # in the life that runs
         self.returning: set[str] = set()  # were silent since all was quiet last, so may have been removed
         self.ghosts: set[str] = set()  # died in silence: it may take long until they are given up
+        self.known: set[str] = set()  # were known after the last step, in the life that runs
+        # ---- where time is real
+        self._pulse: asyncio.Task[None] | None = None
+        self._beat_at = self._starved_s = 0.0
 
     def _run(self, work: Any) -> Any:
         return self._loop.run_until_complete(work)
@@ -99,6 +74,8 @@ class RegistryMachine(RuleBasedStateMachine):
         for name in (*NAMES, "watcher"):
             self._members[name] = await self._company.join(name)
         self._observer = Observer(self._members["watcher"])
+        if not self._virtual:
+            self._pulse = asyncio.ensure_future(self._beat())
         await asyncio.sleep(A_MOMENT_S)
 
     # ---- what can happen ---------------------------------------------------------------------------------------------
@@ -110,6 +87,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     async def _announce(self, node: str, record: NodeRecord) -> None:
         lease = await self._members[node].registry.announce(record)
+        self.known.discard(node)
         if node in self.leases:
             self.over.append((node, self.leases[node]))
         self.leases[node], self.there[node] = lease, record
@@ -140,10 +118,12 @@ class RegistryMachine(RuleBasedStateMachine):
             self._run(self.leases[node].withdraw())
             self._forget(node)
             self._run(asyncio.sleep(A_MOMENT_S))
+            self._run(self._comes(lambda: node not in self._observer.view.nodes))
             assert node not in self._observer.view.nodes, f"{node} was withdrawn and is still known"
 
     def _forget(self, node: str) -> None:
         self.over.append((node, self.leases.pop(node)))
+        self.known.discard(node)
         del self.there[node]
 
     @precondition(lambda self: self.leases)
@@ -226,6 +206,7 @@ class RegistryMachine(RuleBasedStateMachine):
             await asyncio.sleep(QUIET_S / 10)
             if not patient and not self._wrong():  # real seconds: only at the end all of them are waited for
                 break
+        await self._comes(lambda: not self._wrong())
         wrong = self._wrong()
         assert not wrong, wrong
         self.returning.clear()
@@ -254,14 +235,40 @@ class RegistryMachine(RuleBasedStateMachine):
         self._run(asyncio.sleep(A_MOMENT_S))
         self._run(self._tend())
         missing = self._missing()
+        self.returning |= self._starved()
+        lost = missing & self.known
+        assert lost <= self.returning, f"{sorted(lost - self.returning)} are there and not known any more"
+        self._run(self._comes(lambda: self._missing() <= self.returning))
+        missing = self._missing()
         assert missing <= self.returning, f"{sorted(missing - self.returning)} are there and not known"
         moments = BACK_IN if missing else 0  # one that was removed for its silence is told of a moment after its return
         for _ in range(moments):
             self._run(self._tend())
             self._run(asyncio.sleep(A_MOMENT_S))
+        self._run(self._comes(lambda: not self._missing()))
         missing = self._missing()
         assert not missing, f"{sorted(missing)} are heard again and not known"
+        self.known = {node for node in self.there if not self._members[node].seat.mute}
         assert not self._observer.broken, self._observer.broken
+
+    async def _comes(self, is_true: Callable[[], bool]) -> None:
+        """Real time: wait until it is, as long as `eventually` does. What waits has to be asserted all the same."""
+        until = self._loop.time() + (0.0 if self._virtual else waiting.WITHIN_S)
+        while not is_true() and self._loop.time() < until:
+            await self._tend()
+            await asyncio.sleep(LOOK_S)
+
+    async def _beat(self) -> None:
+        """Real time: how long this process had no turn, between two steps too, in which no node says a word."""
+        while True:
+            self._beat_at = self._loop.time()
+            await asyncio.sleep(LOOK_S)
+            self._starved_s = max(self._starved_s, self._loop.time() - self._beat_at - LOOK_S)
+
+    def _starved(self) -> set[str]:
+        """Who may have been silent since the last step for want of a processor."""
+        seconds, self._starved_s = self._starved_s, 0.0
+        return set(self.there) if seconds >= QUICK.heartbeat else set()
 
     def _missing(self) -> set[str]:
         heard = {node for node in self.there if not self._members[node].seat.mute}
@@ -278,6 +285,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def _end(self) -> None:
         try:
+            if self._pulse is not None:
+                self._pulse.cancel()
             self._run(self._company.aclose())
         finally:
             self._time.close()

@@ -37,7 +37,7 @@ from .letters import Letters
 from .lookout import Lookout
 from .member import Member
 from .names import Names
-from .past import Loss, Past
+from .past import Past
 from .presence import Presence
 from .queues import Queues
 from .reader import Reader
@@ -64,15 +64,15 @@ class JetStreamBus(PubSub, Asking):
         self.servers = servers = Servers(options, env, TABLE)
         self.names = Names(options.prefix, env.namespace)
         self.api = Api(env.timing.dial)
-        self._past = Past(self.api, self.names, env.log, self._lost)
+        self._ack_wait_s = options.ack_wait * env.timing.scale
+        self._settling = Settling(env.clock, self._ack_wait_s, servers.place)
+        self._past = Past(self.api, self.names, env.log, self._settling.lost)
         self.store = Store(self.api, self.names, options, self._past)
         self._letters = Letters(self.api, self.store, self.names)
         # of whoever asks and waits for the answer, while what the bus does by itself goes on when the server is back
         self._questions = Api(env.timing.dial, away_s=env.timing.dial)
         self._asked_store = Store(self._questions, self.names, options)
         self.letters = Letters(self._questions, self._asked_store, self.names)
-        self._ack_wait_s = options.ack_wait * env.timing.scale
-        self._settling = Settling(env.clock, self._ack_wait_s, servers.place)
         self._queues = Queues(self.api, self.store, self.names, env, self._ack_wait_s, self._server)
         self._groups = Groups(self._questions, self.names, self.letters, env.clock)
         self._presence = Presence(self._questions)
@@ -80,8 +80,10 @@ class JetStreamBus(PubSub, Asking):
         self._trimmer = Trimmer(self.api, self.store, self._past, self.names, self._groups, env, options.keep)
         self._lookout = Lookout(self.names, self._groups, self._presence, env)
         self._listening = Keeper("bus, listening", servers, env, joined=self._joined, left=self._left, told=_ignore)
+        self._stored = Stored(self.names.events, self._absent, self._past.kept)
+        told = self._stored.told
         self._publishing = Keeper(
-            "bus, publishing", servers, env, joined=self._can_publish, left=self._can_not, told=_ignore
+            "bus, publishing", servers, env, joined=self._can_publish, left=self._can_not, told=told
         )
         self._open: Line | None = None
         self._why_not = ""
@@ -90,7 +92,7 @@ class JetStreamBus(PubSub, Asking):
         self._stop_upkeep: list[Callable[[], None]] = []
         self._outbox = Outbox(
             options.outbox, env.clock, lambda: self._open, lambda: self._why_not or self._publishing.away,
-            Stored(self._absent, self._past.kept), TABLE, LETTER_ROOM,
+            self._stored, TABLE, LETTER_ROOM,
         )  # fmt: skip
         self._members: list[Member] = []
         self._later: set[Later] = set()
@@ -123,9 +125,6 @@ class JetStreamBus(PubSub, Asking):
         await self._made()
         self._settling.joined(line)
 
-    def _lost(self, loss: Loss) -> None:
-        self._settling.lost(loss)
-
     def _left(self, cause: str) -> None:
         self._stop_resuming()
         self.api.left(cause)
@@ -150,6 +149,7 @@ class JetStreamBus(PubSub, Asking):
     def _can_not(self, _cause: str) -> None:
         self._stop_opening()
         self._open, self._why_not = None, ""
+        self._stored.lost()
 
     async def _opening(self, line: Line) -> None:
         """Nothing goes out before there is a stream to take it."""

@@ -5,13 +5,14 @@ place they had there, so that doing it twice makes one. Whoever takes jobs of th
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from vyked_host import CallError
 from vyked_host.contracts import Consumer, Environment, MalformedEnvelope, unpack
 
 from ..message import Message
 from .api import Api, Refused
-from .delivery import ID, place_of
+from .delivery import ACK, ID, place_of
 from .member import Member, nak
 from .names import Names, Topic, consumer_of_later
 from .queues import Queues
@@ -60,7 +61,7 @@ class Later:
 
     def _hold(self, message: Message, seconds: float) -> None:
         until = self._env.clock.now() + self._ack_wait_s
-        self._settling.say(self._consumer, message.reply, nak(seconds), until)
+        self._settling.say(self._consumer, message.answer_to, nak(seconds), until)
 
     async def _due_now(self, message: Message) -> None:
         try:
@@ -75,7 +76,7 @@ class Later:
     async def _move(self, message: Message) -> None:
         sequence = place_of(message.reply).sequence
         await self._api.publish(self._names.kept(self.topic), message.data, {ID: f"later:{sequence}"})
-        await self._settling.say(self._consumer, message.reply, b"+ACK")
+        await self._settling.say(self._consumer, message.answer_to, ACK, inf)
         await self._api.ask(f"STREAM.MSG.DELETE.{self._names.events}", {"seq": sequence, "no_erase": True})
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
+from math import inf
 from typing import Any
 
 from vyked_host import CallError, Unavailable, UsageError
 from vyked_host.contracts import (
     Delivery,
     Environment,
-    Event,
     MalformedEnvelope,
     Subscription,
     Verdict,
@@ -28,13 +28,13 @@ from vyked_host.contracts import (
 from ..kinds import Kinds
 from ..message import Message
 from .api import NO_CONSUMER, Api, Refused
-from .delivery import GroupDelivery, Place, place_of
+from .delivery import GroupDelivery, Word, first_of, place_of
 from .durables import DOUBT, SERVER, of_group
 from .letters import Letters
 from .names import Names, Topic, consumer_of
 from .past import Past
 from .reader import Reader
-from .settling import Settling, Told
+from .settling import Promise, Settling
 from .store import NS, Store
 
 BEATS = 3
@@ -57,25 +57,23 @@ class Member:
     ) -> None:  # fmt: skip
         self.topic, self.group = Topic(wanted.service, wanted.major, wanted.name), str(wanted.group)
         self._names, self._api, self._settling, self._past = names, api, settling, past
+        self._tell = settling.tell
         self._letters, self._env, self._log, self._server, self._left = letters, env, env.log, server, left
         self._start, self._deliver, self._concurrency, self._ack_wait_s = start, deliver, wanted.concurrency, ack_wait_s
         self._now, self._late_s = env.clock.now, min(LATE_S, ack_wait_s / 4)
         self._kinds = Kinds(*self.topic)
         self.consumer = consumer_of(self.topic, self.group)
-        self._unsettled: dict[str, GroupDelivery] = {}
+        self._is_first_here = first_of(names.events, self.consumer).fullmatch
+        self._unsettled: dict[bytes, GroupDelivery] = {}
+        self._came = past.came
+        self._is_first: Callable[[bytes], object] = _unknown
         self._doubt = self.malformed = 0
         self._paused = self._ended = self._beating = False
-        self._doing: set[Told] = set()
+        self._doing: set[Promise] = set()
         self._held: list[float] = []
         self.reader = Reader(
-            f"{self.group} on {self.topic}",
-            names.events,
-            store,
-            env,
-            prepare=self._prepare,
-            room=self._room,
-            got=self._got,
-        )
+            f"{self.group} on {self.topic}", names.events, store, env, prepare=self._prepare, room=self._room, got=self._got
+        )  # fmt: skip
 
     # ---- the consumer at the server ----------------------------------------------------------------------------------------
     async def _prepare(self) -> str:
@@ -90,6 +88,7 @@ class Member:
         if said.get(SERVER) != here or found["config"]["ack_wait"] != int(self._ack_wait_s * NS):
             said = await self._noted(found["config"], here, said)
         self._doubt = int(said.get(DOUBT, 0))
+        self._is_first = _unknown if self._doubt else self._is_first_here
         return self.consumer
 
     async def _made(self, here: str) -> Any:
@@ -98,10 +97,10 @@ class Member:
         if self.reader.entered.done():
             self._log.warning("group %s of %s is gone at the server and is made anew", self.group, self.topic)
             start, doubt = {"deliver_policy": "all"}, await self._last()
-        config = of_group(
-            self._names, self.topic, self.group, self._ack_wait_s, start, server=here, doubt=doubt
-        )  # fmt: skip
-        return await self._create(config)
+        wait_s = self._ack_wait_s
+        return await self._create(
+            of_group(self._names, self.topic, self.group, wait_s, start, server=here, doubt=doubt)
+        )
 
     async def _noted(self, config: dict[str, Any], here: str, said: dict[str, str]) -> dict[str, str]:
         if said.get(SERVER) != here:
@@ -122,40 +121,52 @@ class Member:
         return self._concurrency - len(self._unsettled)
 
     def _got(self, message: Message) -> None:
-        reply = message.reply
-        place = place_of(reply)
-        self._past.saw(place.sequence, reply)
-        if self._paused or (len(self._unsettled) >= self._concurrency and reply not in self._unsettled):
-            self._say(reply, nak(0.0), self._now() + self._ack_wait_s)
+        answer_to, unsettled = message.answer_to, self._unsettled
+        if self._is_first(answer_to):
+            count, self._came[self.consumer] = 1, answer_to
+        else:
+            count = self._count(answer_to)
+        if self._paused or (len(unsettled) >= self._concurrency and answer_to not in unsettled):
+            self._say(answer_to, nak(0.0), self._now() + self._ack_wait_s)
             return
-        event = self._event(message, place)
-        if event is None:
+        try:
+            event = unpack(message.data)
+            kind = event.service, event.version, event.name
+            if not (kind in self._kinds or self._kinds.takes(kind)):
+                text = f"an event of {event.service}.{event.name} {event.version} that was published as {self.topic}"
+                self._refuse(message, text)
+                return
+        except MalformedEnvelope as error:
+            self._refuse(message, str(error))
             return
-        now = self._now()
-        count = place.deliveries + (place.sequence <= self._doubt)
-        delivery = GroupDelivery(event, reply, place.sequence, count, now + self._ack_wait_s, self._settle)
-        self._unsettled[reply] = delivery
+        unsettled[answer_to] = delivery = GroupDelivery(
+            answer_to=answer_to, member=self, event=event, count=count, fresh_until=self._now() + self._ack_wait_s
+        )
         try:
             self._deliver(delivery)
         except Exception:  # noqa: BLE001 - told; the event comes again
             self._log.exception("a consumer could not take event %s of %s", event.id, self.topic)
-            self._unsettled.pop(reply, None)
+            unsettled.pop(answer_to, None)
 
-    def _event(self, message: Message, place: Place) -> Event | None:
-        """The event in a message; what is none becomes a dead letter."""
-        try:
-            event = unpack(message.data)
-            kind = event.service, event.version, event.name
-            if kind in self._kinds or self._kinds.takes(kind):
-                return event
-            cause = f"an event of {event.service}.{event.name} {event.version} that was published as {self.topic}"
-        except MalformedEnvelope as error:
-            cause = str(error)
+    def _count(self, answer_to: bytes) -> int:
+        """How often it was delivered, where that takes a closer look. First deliveries come in the order of their places, so nothing is in
+        doubt any more behind one that is not."""
+        reply = answer_to.decode()
+        place = place_of(reply)
+        self._past.saw(place.sequence, reply)
+        if place.sequence <= self._doubt:
+            return place.deliveries + 1
+        if place.deliveries == 1:
+            self._is_first = self._is_first_here
+        return place.deliveries
+
+    def _refuse(self, message: Message, cause: str) -> None:
+        """It is no event of the topic, and becomes a dead letter."""
         self.malformed += 1
         if self.malformed == 1:
             self._log.error("what is no event of %s becomes a dead letter: %s", self.topic, cause)
-        self._do(self._bury(message.reply, place.deliveries, cause, message.data))
-        return None
+        deliveries = place_of(message.reply).deliveries
+        self._do(self._bury(message.answer_to, deliveries, cause, message.data))
 
     def _hold(self, until: float) -> None:
         self._held.append(until)
@@ -170,64 +181,68 @@ class Member:
         return len(self._held)
 
     # ---- settling ----------------------------------------------------------------------------------------------------------
-    def _settle(self, delivery: GroupDelivery, verdict: Verdict) -> Awaitable[None]:
-        now = self._now()
-        if verdict.action == "extend":
+    def settle(self, delivery: GroupDelivery, verdict: Verdict) -> Awaitable[None]:
+        """The consumer has decided. Raises UsageError when it had before."""
+        now, action = self._now(), verdict.action
+        if action == "extend":
             delivery.held_until = now + (verdict.seconds or self._ack_wait_s)
             return self._beat(delivery)
         if delivery.settled:
             raise UsageError(f"event {delivery.event.id} was settled before")
         delivery.settled = True
-        self._unsettled.pop(delivery.reply, None)
-        if not self._paused:
+        self._unsettled.pop(delivery.answer_to, None)
+        if not self.reader.is_asked:
             self.reader.wake()
         is_late = now > delivery.fresh_until - self._late_s
-        if verdict.action == "ack":
-            acked = self._say(delivery.reply, b"+ACK")
-            return self._do(self._late(acked, delivery)) if is_late else acked
+        if action == "ack":
+            self._tell(self.consumer, delivery)
+            return self._do(self._late(delivery)) if is_late else delivery
         if is_late:  # somebody else has it, and decides
-            return _done()
-        if verdict.action == "retry":
+            delivery.confirm()
+            return delivery
+        if action == "retry":
             self._hold(now + verdict.seconds)
-            return self._say(delivery.reply, nak(verdict.seconds), delivery.fresh_until)
+            delivery.payload, delivery.until = nak(verdict.seconds), delivery.fresh_until
+            self._tell(self.consumer, delivery)
+            return delivery
         return self._do(self._reject(delivery, verdict.cause))
 
-    def _say(self, reply: str, payload: bytes, until: float = float("inf")) -> Told:
-        return self._settling.say(self.consumer, reply, payload, until)
+    def _say(self, answer_to: bytes, payload: bytes, until: float = inf) -> Word:
+        return self._settling.say(self.consumer, answer_to, payload, until)
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> Told:
+    def _do(self, work: Coroutine[Any, Any, None]) -> Promise:
         """Runs whether anybody awaits it or not, and to its end; whoever awaits it is told within the ack wait."""
-        told = self._settling.promise()
-        self._doing.add(told)
-        told.add_done_callback(self._doing.discard)
-        self._env.tasks(_told(work, told), f"nats: settle for {self.group}")
-        return told
+        promise = self._settling.promise()
+        self._doing.add(promise)
+        promise.add_done_callback(self._doing.discard)
+        self._env.tasks(promise.follow(work), f"nats: settle for {self.group}")
+        return promise
 
     async def _reject(self, delivery: GroupDelivery, cause: str) -> None:
-        await self._bury(delivery.reply, delivery.count, cause, pack(delivery.event))
+        await self._bury(delivery.answer_to, delivery.count, cause, pack(delivery.event))
 
-    async def _bury(self, reply: str, deliveries: int, cause: str, packed: bytes) -> None:
+    async def _bury(self, answer_to: bytes, deliveries: int, cause: str, packed: bytes) -> None:
         subject = self._names.dead(self.topic, self.group)
         try:
-            await self._letters.bury(subject, reply, deliveries, cause, packed)
+            await self._letters.bury(subject, answer_to.decode(), deliveries, cause, packed)
         except (Refused, CallError) as error:
             self._log.error("an event of %s can't become a dead letter, and comes again: %s", self.topic, error)
-            await self._say(reply, nak(FULL_S), self._now() + self._ack_wait_s)
+            await self._say(answer_to, nak(FULL_S), self._now() + self._ack_wait_s)
             return
-        await self._say(reply, b"+TERM")
+        await self._say(answer_to, b"+TERM")
 
-    async def _late(self, acked: Told, delivery: GroupDelivery) -> None:
+    async def _late(self, delivery: GroupDelivery) -> None:
         """It was given to somebody else meanwhile, who may have given it up: it was handled, and is no dead letter."""
-        await acked
+        await delivery
         await self._letters.take_back(self._names.dead(self.topic, self.group), delivery.reply)
 
     # ---- more time ---------------------------------------------------------------------------------------------------------
-    def _beat(self, delivery: GroupDelivery) -> Told:
+    def _beat(self, delivery: GroupDelivery) -> Word:
         delivery.fresh_until = self._now() + self._ack_wait_s
         if not self._beating:
             self._beating = True
             self._env.clock.at(self._now() + self._ack_wait_s / BEATS, self._beat_all)
-        return self._say(delivery.reply, b"+WPI", delivery.fresh_until)
+        return self._say(delivery.answer_to, b"+WPI", delivery.fresh_until)
 
     def _beat_all(self) -> None:
         self._beating = False
@@ -265,22 +280,10 @@ class Member:
         await self.reader.aclose(self._env.timing.pong)
         unsettled, self._unsettled = list(self._unsettled.values()), {}
         for each in unsettled:
-            self._say(each.reply, nak(0.0), each.fresh_until)
+            self._say(each.answer_to, nak(0.0), each.fresh_until)
         self._left(self)
         await self.settled()
         await self._settling.flush(self._env.timing.pong)
-
-
-async def _told(work: Coroutine[Any, Any, None], told: Told) -> None:
-    try:
-        await work
-    except (Refused, CallError) as error:
-        if not told.done():
-            told.set_exception(error)
-            told.exception()  # whoever does not await it hears of no failure: the event comes again
-    finally:
-        if not told.done():
-            told.set_result(None)
 
 
 def nak(seconds: float) -> bytes:
@@ -288,7 +291,5 @@ def nak(seconds: float) -> bytes:
     return b"-NAK" if seconds <= 0 else b"-NAK " + json.dumps({"delay": int(seconds * NS)}).encode()
 
 
-def _done() -> Told:
-    done: Told = asyncio.get_running_loop().create_future()
-    done.set_result(None)
-    return done
+def _unknown(_answer_to: bytes) -> None:
+    """Each delivery is looked at closely."""

@@ -51,6 +51,8 @@ class Past:
         self._read, self._mark = 0, ""
         self._published, self._known_by = 0, ""
         self.losses: list[Loss] = []
+        self.came: dict[str, bytes] = {}
+        """By consumer, the subject to acknowledge the last by that came from it for the first time: looked at when somebody asks."""
 
     # ---- what was seen -----------------------------------------------------------------------------------------------------
     def saw(self, sequence: int, reply: str) -> None:
@@ -71,11 +73,15 @@ class Past:
     def forget(self) -> None:
         """It is another stream."""
         self._read = self._published = 0
+        self.came.clear()
 
     # ---- and whether it is still there -------------------------------------------------------------------------------------
     @property
     def seen(self) -> Seen:
         """How far it has been seen to reach, to be asked for before the server is."""
+        for answer_to in self.came.values():
+            reply = answer_to.decode()
+            self.saw(place_of(reply).sequence, reply)
         return Seen(self._read, self._mark, self._published, self._known_by)
 
     async def look(self, seen: Seen, state: dict[str, Any]) -> None:

@@ -59,8 +59,10 @@ class Reader:
         self._handle: Subscription | None = None
         self._consumer = self._inbox = ""
         self._number = self._left_over = 0
-        self._heard_at = 0.0
-        self._is_asked = self._is_due = self._paused = self._is_ready = self._is_watched = False
+        self._silent = 0
+        self.is_asked = False
+        """Does a request wait at the server?"""
+        self._is_due = self._paused = self._is_ready = self._is_watched = False
         self._forget_watch: Callable[[], None] = _nothing
         self._stop_entering: Callable[[], None] = _nothing
 
@@ -79,11 +81,11 @@ class Reader:
         """There is none."""
         self._stop_entering()
         self._line = self._handle = None
-        self._is_asked = self._is_ready = False
+        self.is_asked = self._is_ready = False
 
     def enter_again(self) -> None:
         """The consumer is gone."""
-        self._is_asked = self._is_ready = False
+        self.is_asked = self._is_ready = False
         if self._line is not None:
             self._enter()
 
@@ -130,14 +132,14 @@ class Reader:
 
     def _ask(self) -> None:
         self._is_due = False
-        if self._line is None or self._is_asked or self._paused or not self._is_ready:
+        if self._line is None or self.is_asked or self._paused or not self._is_ready:
             return
         room = min(self._room(), MOST_AT_ONCE)
         if room <= 0:
             return
-        self._is_asked, self._left_over = True, room
+        self.is_asked, self._left_over = True, room
         self._number += 1
-        self._heard_at = self._env.clock.now()
+        self._silent = 0
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         wanted = {"batch": room, "expires": int(EXPIRES_S * NS), "idle_heartbeat": int(self._beat_s * NS)}
         body, reply = json.dumps(wanted).encode(), f"{self._inbox}.{self._number}"
@@ -147,27 +149,29 @@ class Reader:
 
     def _watch(self) -> None:
         self._is_watched = True
-        self._forget_watch = self._env.clock.expire(self._heard_at + SILENT_BEATS * self._beat_s, self._look)
+        self._forget_watch = self._env.clock.expire(self._env.clock.now() + self._beat_s, self._look)
 
     def _look(self) -> None:
+        """Has anything come since the last look, a beat ago?"""
         self._is_watched = False
-        if not self._is_asked:
+        if not self.is_asked:
             return
-        if self._env.clock.now() - self._heard_at < SILENT_BEATS * self._beat_s:
+        self._silent += 1
+        if self._silent <= SILENT_BEATS:
             self._watch()
         else:
-            self._is_asked = False  # what still comes of it is taken all the same
+            self.is_asked = False  # what still comes of it is taken all the same
             self.wake()
 
     # ---- what comes --------------------------------------------------------------------------------------------------------
     def _heard(self, message: Message) -> None:
-        self._heard_at = self._env.clock.now()
+        self._silent = 0
         if message.answer_to.startswith(ACK):
             # it has the subject that it was published to, so nobody can say of which request it comes: of the last, but for one
             # that was given up and had only been slow
             self._left_over -= 1
             if self._left_over <= 0:
-                self._is_asked = False
+                self.is_asked = False
                 self.wake()
             self._got(message)
         elif message.head and message.subject == f"{self._inbox}.{self._number}":
@@ -181,7 +185,7 @@ class Reader:
             self._log.warning("%s: the consumer is gone at the server: %s", self.what, why or "nobody answers")
             self.enter_again()
         else:  # it has expired, or moved to another server
-            self._is_asked = False
+            self.is_asked = False
             self.wake()
 
     # ---- the end -----------------------------------------------------------------------------------------------------------

@@ -9,33 +9,66 @@ end of its stream never answers what is said of an event in there. After that ti
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from vyked_host import PermissionDenied, Unavailable
+from vyked_host import CallError, PermissionDenied, Unavailable
 from vyked_host.contracts import Clock, Patience
 
-from ..connection import publication
 from ..line import Line, NoAnswer
 from ..message import STATUS, Message
-from .api import NO_RESPONDERS
+from .api import NO_RESPONDERS, Refused
+from .delivery import ACK, Word
 from .past import Loss
 
 AGAIN_S = 0.1
 """Until what nobody took is said again: a consumer that changes its place, or is made anew, hears nothing meanwhile."""
 
-Told = asyncio.Future[None]
+
+class Promise(asyncio.Future[None]):
+    """Of what takes more than one word."""
+
+    def fail(self, make: Callable[[], Exception]) -> None:
+        """Tell whoever waits, unless it is over."""
+        if not self.done():
+            self.set_exception(make())
+            self.exception()  # whoever does not await it hears of no failure: the event comes again
+
+    async def follow(self, work: Coroutine[Any, Any, None]) -> None:
+        """It is over when `work` is."""
+        try:
+            await work
+        except (Refused, CallError) as error:
+            self.fail(partial(_same, error))
+        finally:
+            if not self.done():
+                self.set_result(None)
+
+    def waited(self) -> list[asyncio.Future[None]]:
+        """What is to be waited for."""
+        return [self]
 
 
-class _Word(msgspec.Struct, eq=False):
-    """One thing to say. `until`: after this time (monotonic) it would be misunderstood."""
+class Batch(msgspec.Struct, eq=False):
+    """What is said of one consumer in one turn of the loop."""
 
-    subject: str
-    payload: bytes
-    until: float
-    told: Told
+    words: list[Word]
+
+    def done(self) -> bool:
+        """Is nothing of it waited for any more?"""
+        return all(word.is_over for word in self.words)
+
+    def fail(self, make: Callable[[], Exception]) -> None:
+        """Tell whoever said what is not over, each with an error of its own."""
+        for word in self.words:
+            word.fail(make())
+
+    def waited(self) -> list[asyncio.Future[None]]:
+        """What is to be waited for."""
+        return [word.future() for word in self.words if not word.is_over]
 
 
 class _Asked(NamedTuple):
@@ -43,7 +76,7 @@ class _Asked(NamedTuple):
 
     line: Line
     reply: bytes
-    words: list[_Word]
+    batch: Batch
 
 
 class Settling:
@@ -53,93 +86,121 @@ class Settling:
         self._clock, self._ack_wait_s, self._place = clock, ack_wait_s, place
         self._line: Line | None = None
         self._away = "not connected yet"
-        self._words: dict[str, list[_Word]] = {}
+        self._said: dict[str, Batch] = {}
+        """In this turn of the loop, by consumer."""
+        self._held: list[tuple[str, Batch]] = []
+        """Before, while there was no connection."""
         self._asked: dict[int, _Asked] = {}
         self._number = 0
-        self._patience = Patience[Told](clock.now, clock.expire, ack_wait_s, self._not_told)
+        self._patience = Patience[Batch | Promise](clock.now, clock.expire, ack_wait_s, self._not_told)
         self._losses: list[Loss] = []
-        self._untaken: list[tuple[str, _Word]] = []
+        self._untaken: list[tuple[str, Word]] = []
         self._is_due = self._closed = False
 
-    def say(self, consumer: str, subject: str, payload: bytes, until: float = float("inf")) -> Told:
+    def say(self, consumer: str, answer_to: bytes, payload: bytes, until: float) -> Word:
         """Say `payload` of a delivery. Awaiting: the server has dealt with it. Raises Unavailable, within the ack wait, and
         PermissionDenied."""
-        told = self.promise()
-        if not told.done() and not self._is_lost(subject, told):
-            self._put(consumer, _Word(subject, payload, until, told))
-        return told
+        word = Word(answer_to=answer_to, payload=payload, until=until)
+        self.tell(consumer, word)
+        return word
+
+    def tell(self, consumer: str, word: Word) -> None:
+        """Say it at the end of this turn of the loop."""
+        if self._closed:
+            word.fail(_closed())
+        elif self._losses and self._is_lost(word):
+            return
+        elif (batch := self._said.get(consumer)) is not None:
+            batch.words.append(word)
+        else:
+            self._put(consumer, word)
 
     def lost(self, loss: Loss) -> None:
         """The server has lost events: of those nothing is said, for it would be said of what has their places now."""
         self._losses.append(loss)
-        for words in self._words.values():
-            words[:] = [word for word in words if not self._is_lost(word.subject, word.told)]
+        for _, batch in (*self._said.items(), *self._held):
+            batch.words = [word for word in batch.words if not self._is_lost(word)]
 
-    def _is_lost(self, subject: str, told: Told) -> bool:
-        if not (self._losses and any(each.has(subject) for each in self._losses)):
+    def _is_lost(self, word: Word) -> bool:
+        reply = word.reply
+        if not any(each.has(reply) for each in self._losses):
             return False
-        if not told.done():
-            text = f"{self._place} has lost the event with the end of its stream: nothing can be said of it, and it does not come again"
-            _fail(told, Unavailable(text, executed="not_executed"))
+        text = f"{self._place} has lost the event with the end of its stream: nothing can be said of it, and it does not come again"
+        word.fail(Unavailable(text, executed="not_executed"))
         return True
 
-    def promise(self) -> Told:
-        """For what takes more than one word: whoever awaits it is told within the ack wait. Set it when that is done, unless it is."""
-        told: Told = asyncio.get_running_loop().create_future()
+    def promise(self) -> Promise:
+        """For what takes more than one word: whoever awaits it is told within the ack wait. It follows that."""
+        promise = Promise()
         if self._closed:
-            _fail(told, _closed())
+            promise.fail(_closed)
         else:
-            self._patience.watch(told)
-        return told
+            self._patience.watch(promise)
+        return promise
 
-    def _put(self, consumer: str, word: _Word) -> None:
-        self._words.setdefault(consumer, []).append(word)
+    def _put(self, consumer: str, word: Word) -> None:
+        batch = self._said.get(consumer)
+        if batch is not None:
+            batch.words.append(word)
+            return
+        batch = self._said[consumer] = Batch([word])
+        self._patience.watch(batch)
         if not self._is_due:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._send)
 
     def _send(self) -> None:
-        self._is_due = False
-        if self._line is None:
+        self._is_due, line = False, self._line
+        said, self._said = self._said, {}
+        if line is None:
+            self._held += said.items()
             return
-        words, self._words = self._words, {}
-        for consumer, batch in words.items():
-            self._line.client.send_all([publication(word.subject, word.payload) for word in batch[:-1]])
-            self._number += 1
-            answered = partial(self._answered, self._number, consumer)
-            reply = self._line.ask(batch[-1].subject, batch[-1].payload, answered)
-            self._asked[self._number] = _Asked(self._line, reply, batch)
+        for consumer, batch in said.items():
+            if words := batch.words:
+                self._number += 1
+                reply = line.expect(words[-1].answer_to, partial(self._answered, self._number, consumer))
+                self._asked[self._number] = _Asked(line, reply, batch)
+                line.client.send(spoken(words, reply))
 
     def _answered(self, number: int, consumer: str, answer: Message | NoAnswer) -> None:
-        now = self._clock.now()
-        is_taken = isinstance(answer, Message) and answer.headers.get(STATUS) != str(NO_RESPONDERS)
-        for word in self._asked.pop(number).words:
-            if word.told.done():
-                continue
-            if is_taken:
-                word.told.set_result(None)
-            elif isinstance(answer, Message):
+        words = self._asked.pop(number).batch.words
+        if isinstance(answer, NoAnswer):
+            self._not_answered(consumer, words, answer)
+        elif answer.head and answer.headers.get(STATUS) == str(NO_RESPONDERS):
+            for word in words:
                 self._not_taken(consumer, word)
-            elif answer.denied:
-                _fail(word.told, PermissionDenied(answer.cause, executed="not_executed"))
+        else:
+            for word in words:
+                word.is_over = True
+                if word.waiter is not None:
+                    word.confirm()
+
+    def _not_answered(self, consumer: str, words: list[Word], answer: NoAnswer) -> None:
+        now = self._clock.now()
+        for word in words:
+            if word.is_over:
+                continue
+            if answer.denied:
+                word.fail(PermissionDenied(answer.cause, executed="not_executed"))
             elif now < word.until and not self._closed:
                 self._put(consumer, word)
             else:
-                _fail(word.told, Unavailable(f"{answer.cause}: the event comes again", executed="unknown"))
+                word.fail(Unavailable(f"{answer.cause}: the event comes again", executed="unknown"))
 
-    def _not_taken(self, consumer: str, word: _Word) -> None:
+    def _not_taken(self, consumer: str, word: Word) -> None:
         """There is no such consumer at present. Whoever waits is told so when the ack wait is over."""
-        if not self._untaken:
-            asyncio.get_running_loop().call_later(AGAIN_S, self._say_again)
-        self._untaken.append((consumer, word))
+        if not word.is_over:
+            if not self._untaken:
+                asyncio.get_running_loop().call_later(AGAIN_S, self._say_again)
+            self._untaken.append((consumer, word))
 
     def _say_again(self) -> None:
         untaken, self._untaken = self._untaken, []
         for consumer, word in untaken:
-            if not word.told.done():
+            if not word.is_over:
                 self._put(consumer, word)
 
-    def _not_told(self, late: list[Told]) -> None:
+    def _not_told(self, late: list[Batch | Promise]) -> None:
         """The ack wait is over for these. What has not gone out yet is said all the same when there is a connection."""
         if self._line is None:
             why = f"{self._away}, for longer than ack_wait, {self._ack_wait_s:g} s"
@@ -149,10 +210,10 @@ class Settling:
                 "that it had given it out"
             )
         text = f"{why}. The event comes again if it is not lost there; look whether the server was restarted or is overloaded"
-        for told in late:
-            _fail(told, Unavailable(text, executed="unknown"))
+        for each in late:
+            each.fail(partial(Unavailable, text, executed="unknown"))
         for number, asked in list(self._asked.items()):
-            if all(word.told.done() for word in asked.words):
+            if asked.batch.done():
                 del self._asked[number]
                 asked.line.forget(asked.reply)
 
@@ -160,14 +221,15 @@ class Settling:
     def joined(self, line: Line) -> None:
         """There is a connection: what waits goes out, where it still means something."""
         self._line = line
-        now, waiting, self._words = self._clock.now(), self._words, {}
-        for consumer, words in waiting.items():
-            for word in words:
+        now, waiting = self._clock.now(), [*self._held, *self._said.items()]
+        self._held, self._said = [], {}
+        for consumer, batch in waiting:
+            for word in batch.words:
                 if now < word.until:
                     self._put(consumer, word)
-                elif not word.told.done():
+                else:
                     text = f"{self._away}: what became of an event could not be said in time; it comes again"
-                    _fail(word.told, Unavailable(text, executed="not_executed"))
+                    word.fail(Unavailable(text, executed="not_executed"))
 
     def left(self, cause: str) -> None:
         """There is none."""
@@ -175,20 +237,30 @@ class Settling:
 
     async def flush(self, within: float) -> None:
         """Wait until everything is answered, for as long as there is somebody to tell."""
-        waited = self._patience.open()
+        waited = [future for each in self._patience.open() for future in each.waited()]
         if waited and self._line is not None:
             await asyncio.wait(waited, timeout=within)
 
     def close(self) -> None:
         """Whoever waits still is told that it will not be answered."""
         self._closed = True
-        for told in self._patience.close():
-            _fail(told, _closed())
+        for each in self._patience.close():
+            each.fail(_closed)
 
 
-def _fail(told: Told, error: Exception) -> None:
-    told.set_exception(error)
-    told.exception()  # whoever does not await it hears of no failure: the event comes again
+def spoken(words: list[Word], reply: bytes) -> bytes:
+    """What says them all, in order; the answer to the last goes to `reply`."""
+    last = words[-1]
+    before = [word.answer_to for word in words if word.payload is ACK]
+    if len(before) == len(words):  # nearly always
+        before[-1] += b" " + reply
+        return b"PUB " + b" 4\r\n+ACK\r\nPUB ".join(before) + b" 4\r\n+ACK\r\n"
+    said = [b"PUB %b %d\r\n%b\r\n" % (word.answer_to, len(word.payload), word.payload) for word in words[:-1]]
+    return b"%bPUB %b %b %d\r\n%b\r\n" % (b"".join(said), last.answer_to, reply, len(last.payload), last.payload)
+
+
+def _same(error: Exception) -> Exception:
+    return error
 
 
 def _closed() -> Unavailable:
