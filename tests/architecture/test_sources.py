@@ -14,7 +14,7 @@ TASK_PLACES = {
     "vyked_host/runtime/tasks.py": "the task scope: named, awaited in drain, failures logged",
     "vyked_host/runtime/ahead.py": "tasks for handlers that are begun at once, each kept until it begins, and by a handler that waits",
     "vyked_host/runtime/runners.py": "one task per handler, or for those that came together; kept until it begins, then in `running`",
-    "vyked_host/runtime/publisher.py": "the awaitable of a publish; its failure is logged even when nobody awaits it",
+    "vyked_host/runtime/answered.py": "the awaitable of a publish; its failure is logged even when nobody awaits it",
     "vyked_host/assembly/run.py": "a drain that races with the second signal; both tasks are ended before it returns",
     "vyked_host/cli/load.py": "the callers of a load, in a group that waits for them",
     "vyked_host/testing/proxy.py": "it stands between hosts, in no host: its tasks end with it",

@@ -153,10 +153,10 @@ class Publisher(Ledger):
 
     def said(self, receipt: Receipt) -> Published:
         """What whoever awaited it gets."""
-        return self.published_as(receipt.entry)
+        return Published(id=receipt.entry.event_id, durability=self.guarantees.durability)
 
     def published_as(self, entry: Entry) -> Published:
-        """The same, by its entry."""
+        """The same, of what has no receipt."""
         return Published(id=entry.event_id, durability=self.guarantees.durability)
 
     def succeeded(self, entry: Entry) -> None:

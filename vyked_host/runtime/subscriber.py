@@ -170,12 +170,13 @@ class Subscriber:
                 self._failed(entry, verdict)
         try:
             settled = delivery.settle(verdict)
-            if isinstance(settled, Settlement):
-                self._telling.follow(settled, event.id, verdict)
-            elif isinstance(settled, asyncio.Future):
-                self._telling.keep(settled, event.id, verdict)
-            elif settled is not SETTLED:
-                await settled
+            if settled is not SETTLED:
+                if isinstance(settled, Settlement):
+                    self._telling.follow(settled, event.id, verdict)
+                elif isinstance(settled, asyncio.Future):
+                    self._telling.keep(settled, event.id, verdict)
+                else:
+                    await settled
         except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
             self._telling.failed(event.id, verdict, error)
         run.ended = True

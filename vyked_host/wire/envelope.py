@@ -48,9 +48,12 @@ _number = msgspec.msgpack.Decoder(_Numbered).decode
 
 def pack(event: Event) -> bytes:
     """`event` as bytes."""
-    if type(event.metadata) is not dict:
-        event = msgspec.structs.replace(event, metadata=dict(event.metadata))
-    return _encode(event)
+    try:
+        return _encode(event)
+    except TypeError:
+        if type(event.metadata) is dict:
+            raise
+        return _encode(msgspec.structs.replace(event, metadata=dict(event.metadata)))
 
 
 def unpack(packed: bytes) -> Event:
