@@ -180,8 +180,7 @@ class Subscriber:
         event, verdict = delivery.event, None
         metadata = self._seen(event.metadata) if event.metadata else None
         run.call = call = Call(0, 0, "object", None, run.began + self._handler_s, None, metadata, delivery.count)
-        # before anything else, for the task may have run another handler before
-        CURRENT.set(Context(call, self._description, self._now, Told(run)))
+        CURRENT.set(Context(call, self._description, self._now, Told(run)))  # its task may have run others before
         entry = self._delivers(event.id, delivery.count)
         counters.in_flight += 1
         try:
