@@ -3,6 +3,7 @@ name, reflected on or wrapped again after it."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from ..runtime.dispatcher import Dispatcher
 from ..runtime.failures import FailureLog
 from ..runtime.health import Health
 from ..runtime.hosted import Attached, Hosted
+from ..runtime.inside import Share
 from ..runtime.lag import LoopLag
 from ..runtime.links import Link
 from ..runtime.membership import Membership
@@ -172,7 +174,7 @@ class Composition:
         """Every subscription of every service."""
         scale = self.settings.timing.scale
         content_types = {each.content_type: name for name, each in self.workshop.serializers.items()}
-        groups = Groups()
+        groups, share = Groups(), Share(asyncio.get_running_loop())
         return [
             Subscriber(
                 description=each,
@@ -188,6 +190,7 @@ class Composition:
                 clock=self.workshop.clock,
                 log=self.log,
                 handler_s=guarantees.ack_wait_s * scale,
+                share=share,
                 scale=scale,
                 trail=self.trail,
                 apart=self.settings.host.runner == "task",

@@ -64,6 +64,7 @@ from .kinds import (
     WatchesCalls,
 )
 from .provider import SPI_VERSION, NoOptions, Provider
+from .receipts import Ledger, Receipt, accepted
 from .settlement import Settlement
 from .trust import Trust
 
@@ -72,10 +73,10 @@ __all__ = [
     "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
-    "KnowsGroups", "KnowsLag", "Lease", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
-    "NoOptions", "NodeRecord", "ObservesOutcomes", "Patience", "Peer", "Proceed", "Provider", "PubSub", "Record", "Registry",
+    "KnowsGroups", "KnowsLag", "Lease", "Ledger", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
+    "NoOptions", "NodeRecord", "ObservesOutcomes", "Patience", "Peer", "Proceed", "Provider", "PubSub", "Receipt", "Record", "Registry",
     "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Settlement", "Sightings", "Sink", "Standing",
     "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Unfit", "Value",
-    "Verdict", "WatchesCalls", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",
+    "Verdict", "WatchesCalls", "accepted", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",
     "queue_group", "queue_refusal", "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

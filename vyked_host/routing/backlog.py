@@ -86,8 +86,12 @@ class Backlog:
             self._keep(event)
             return
         self._pumping = True
+        self._room -= 1
+        delivery = FanOutDelivery(self, event, 0)
         try:
-            self._hand_over(event, 0)
+            self._deliver(delivery)
+        except Exception:  # noqa: BLE001 - as in _hand_over
+            self._not_taken(delivery)
         finally:
             self._pumping = False
         if self._events:  # they came within deliver()

@@ -32,6 +32,8 @@ class Begun(Protocol):
         """It goes on in `task`, which is its own."""
 
 
+current: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = _current_tasks.get
+"""The task that is current in a loop, without asking which loop that is."""
 B = TypeVar("B", bound=Begun)
 Work = Callable[["Rest"], Generator[Any, Any, None]]
 """The body of a task, which is sent one call after the other, each for a yield of `ENDED`, and ends once the task is kept by one."""
@@ -100,6 +102,36 @@ class Ahead(Generic[B]):
                 del _current_tasks[loop]
             else:
                 _current_tasks[loop] = caller
+
+    def start_alone(self, run: B) -> None:
+        """The same, while no task is current: no other first step is half through, and the task that was used last is free."""
+        loop, spares = self._loop, self.spares
+        if not spares:
+            spares.append(Spare(self, loop))
+        spare = spares[-1]
+        task = spare.task
+        if (
+            task.is_touched
+            or getrefcount(task) != spare.references
+            or getweakrefcount(task) != spare.weak
+            or len(spare.context) > 1
+        ):
+            spares[-1] = spare = Spare(self, loop)
+            task = spare.task
+        _current_tasks[loop] = task
+        try:
+            awaited = spare.step(run)
+        except BaseException as error:  # noqa: BLE001 - as in start
+            spares.remove(spare)
+            spare.rest.error = error
+            del spare, task, run
+        else:
+            if awaited is not ENDED:
+                spares.remove(spare)
+                spare.rest.keep(awaited)
+                run.started(task)
+        finally:
+            del _current_tasks[loop]
 
     def _make(self) -> bool:
         """One more task, if there may be one more."""

@@ -29,30 +29,18 @@ class Come(Run, Protocol):
     began: float
 
 
-class Inside:
-    """Of one loop. `at_once` begins a call now, within the first steps of at most `DEEPEST` others, and `in_turn` in the next turn.
-    `steps`, as many at most, take the first steps of calls that are composed (:mod:`nearby`), where that can be done."""
+class Share:
+    """What may be begun at once in one turn of a loop, by all who ask this one."""
 
-    __slots__ = ("_at_once", "_in_turn", "_is_armed", "_loop", "steps", "until")
+    __slots__ = ("_is_armed", "_loop", "until")
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None],
-        steps: Ahead[FirstStep] | None = None,
-    ) -> None:  # fmt: skip
-        self._loop, self._at_once, self._in_turn, self.steps = loop, at_once, in_turn, steps
-        self._is_armed = False
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._is_armed = loop, False
         self.until = -math.inf
         """From then on it has to be asked whether this turn `has_room`."""
 
-    def start(self, run: Come) -> None:
-        """Begin it."""
-        if run.began >= self.until and not self.has_room(run.began):
-            self._in_turn(run)
-        else:
-            self._at_once(run)
-
     def has_room(self, now: float) -> bool:
-        """May a call that comes at `now`, which is not before `until`, begin in this turn of the loop? It may where it is the first."""
+        """May what comes at `now`, which is not before `until`, begin in this turn of the loop? It may where it is the first."""
         if self._is_armed:
             return False
         self._is_armed, self.until = True, now + LONGEST_S
@@ -61,3 +49,24 @@ class Inside:
 
     def _turned(self) -> None:
         self._is_armed, self.until = False, -math.inf
+
+
+class Inside(Share):
+    """Of one loop. `at_once` begins a call now, within the first steps of at most `DEEPEST` others, and `in_turn` in the next turn.
+    `steps`, as many at most, take the first steps of calls that are composed (:mod:`nearby`), where that can be done."""
+
+    __slots__ = ("_at_once", "_in_turn", "steps")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None],
+        steps: Ahead[FirstStep] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(loop)
+        self._at_once, self._in_turn, self.steps = at_once, in_turn, steps
+
+    def start(self, run: Come) -> None:
+        """Begin it."""
+        if run.began >= self.until and not self.has_room(run.began):
+            self._in_turn(run)
+        else:
+            self._at_once(run)

@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from os import urandom
 from typing import Any
 
-from ..contracts import Clock, PubSub
+from ..contracts import Clock, Ledger, PubSub, Receipt
 from ..errors import NotSupported, TooLarge
 from ..model.description import EventDescription
 from ..model.message import SENSITIVE, Event, Guarantees
 from ..service.context import CURRENT
 from ..service.endpoints import Published
+from .answered import Followed
 from .codecs import Codecs
 from .trail import EventTrail
 from .trail import Published as Entry
@@ -24,71 +27,18 @@ TIMEOUT_S = 10.0
 ID_BYTES = 16
 IDS = 64
 """So many ids are made at once."""
+_AN_ID = re.compile(f".{{{2 * ID_BYTES}}}")
 _NONE: Mapping[str, str] = {}
-
-
-class Answer(asyncio.Future[None]):
-    """Of a bus that answers out of a coroutine: who gives up does not wait until that one has taken notice."""
-
-    def __init__(self, accepted: asyncio.Task[None]) -> None:
-        super().__init__()
-        self._accepted = accepted
-        accepted.add_done_callback(self._told)
-
-    def _told(self, accepted: asyncio.Task[None]) -> None:
-        if self.done():
-            return
-        if accepted.cancelled():
-            super().cancel()
-        elif (error := accepted.exception()) is not None:
-            self.set_exception(error)
-            self.exception()  # whoever waits for it or not: it is logged
-        else:
-            self.set_result(None)
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Nobody waits any more."""
-        self._accepted.cancel(msg)
-        return super().cancel(msg)
-
-
-class Receipt:
-    """What `publish` gives. `answer` is the bus's own; who gives up waiting for it takes the event back at once, where it has not gone
-    out."""
-
-    __slots__ = ("_answer", "_publisher", "entry")
-
-    def __init__(self, publisher: Publisher, answer: Awaitable[None], entry: Entry) -> None:
-        self._publisher, self._answer, self.entry = publisher, answer, entry
-
-    def __await__(self) -> Generator[Any, None, Published]:
-        """Wait for what the bus says itself: `settled` is told of it first."""
-        yield from self._answer.__await__()
-        return Published(id=self.entry.event_id, durability=self._publisher.guarantees.durability)
-
-    def settled(self, accepted: asyncio.Future[None]) -> None:
-        """The bus has said what became of the event."""
-        publisher, entry = self._publisher, self.entry
-        publisher.outstanding.discard(accepted)
-        try:
-            error = accepted.exception()
-        except asyncio.CancelledError:
-            publisher.failure(entry, "nobody waited for the bus to accept it")
-            return
-        if error is not None:
-            publisher.failure(entry, str(error) or type(error).__name__)
-            return
-        publisher.published += 1
-        entry.outcome, entry.seconds = "", publisher.unix() - entry.at
 
 
 class Publishing:
     """One event as one host publishes it: `service.endpoints.Publish`, composed once."""
 
-    __slots__ = ("_encode", "_event", "_most", "_publisher", "_sensitive")
+    __slots__ = ("_encode", "_event", "_most", "_publisher", "_sensitive", "_topic")
 
     def __init__(self, publisher: Publisher, event: EventDescription, encode: Callable[[Any], Any]) -> None:
         self._publisher, self._event, self._encode = publisher, event, encode
+        self._topic = event.service, event.version, event.name
         self._most = publisher.guarantees.max_message_bytes
         self._sensitive = {SENSITIVE: ",".join(event.sensitive)} if event.sensitive else _NONE
 
@@ -104,26 +54,19 @@ class Publishing:
         self, payload: Any, key: str | None, id: str | None, delay: float | None, not_before: float | None
     ) -> Event:  # fmt: skip
         """One event as it travels. Raises TooLarge, NotSupported."""
-        publisher, event = self._publisher, self._event
-        body = self._encode(payload)
+        publisher, body = self._publisher, self._encode(payload)
         if len(body) > self._most:
-            text = f"{event.service}.{event.name}: {len(body)} bytes; the bus takes {self._most}"
+            text = f"{self._event.service}.{self._event.name}: {len(body)} bytes; the bus takes {self._most}"
             raise TooLarge(text, executed="not_sent")
         outer = CURRENT.get(None)
+        metadata = self._sensitive if outer is None else {**outer.inherited, **self._sensitive}
+        service, version, name = self._topic
+        not_before = None if delay is None and not_before is None else self._due(delay, not_before)
         return Event(
-            id=id or next(publisher.new_ids),
-            service=event.service,
-            version=event.version,
-            name=event.name,
-            source=publisher.node_id,
-            body=body,
-            content_type=publisher.content_type,
-            key=key,
-            metadata=self._sensitive if outer is None else {**outer.inherited, **self._sensitive},
-            published_unix_s=publisher.unix(),
-            named=id is not None,
-            not_before_unix_s=None if delay is None and not_before is None else self._due(delay, not_before),
-        )
+            id=id or next(publisher.new_ids), service=service, version=version, name=name, source=publisher.node_id, body=body,
+            content_type=publisher.content_type, key=key, metadata=metadata, published_unix_s=publisher.unix(),
+            named=id is not None, not_before_unix_s=not_before,
+        )  # fmt: skip
 
     def _due(self, delay: float | None, not_before: float | None) -> float | None:
         event, publisher = self._event, self._publisher
@@ -134,7 +77,7 @@ class Publishing:
         return publisher.unix() + delay if delay is not None else not_before
 
 
-class Publisher:
+class Publisher(Ledger):
     """The events of one host."""
 
     def __init__(
@@ -142,13 +85,14 @@ class Publisher:
         node_id: str, log: logging.Logger, trail: EventTrail,
     ) -> None:  # fmt: skip
         self.trail, self._publishes = trail, trail.published.append
-        self._pubsub, self.guarantees, self._codecs = pubsub, guarantees, codecs
+        self._give, self.guarantees, self._codecs = pubsub.publish, guarantees, codecs
         self._serializer, self.content_type = serializer, content_type
         self.unix, self._now, self.node_id, self._log = clock.unix, clock.now, node_id, log
         self.new_ids = _new_ids()
         self._composed: dict[tuple[str, str, str], Publishing] = {}
         self.published = self.failed = 0
-        self.outstanding: set[asyncio.Future[None]] = set()
+        self.outstanding = 0
+        self._quiet: asyncio.Future[None] | None = None
 
     def of(self, event: EventDescription) -> Publishing:
         """What publishes `event`."""
@@ -171,31 +115,84 @@ class Publisher:
         """Give it to the bus, which has `timeout` seconds."""
         entry = Entry(message.id, message.service, message.version, message.name, message.published_unix_s)
         self._publishes(entry)
-        accepted = answer = self._pubsub.publish(message, deadline=self._now() + timeout)
-        if not isinstance(accepted, asyncio.Future):
-            accepted = asyncio.ensure_future(accepted)
-            answer = Answer(accepted)
-        receipt = Receipt(self, answer, entry)
-        self.outstanding.add(accepted)
-        accepted.add_done_callback(receipt.settled)
-        return receipt
+        answer = self._give(message, deadline=self._now() + timeout)
+        self.outstanding += 1
+        if not isinstance(answer, Receipt):
+            return Followed(self, answer, entry)
+        answer.entry, answer.ledger = entry, self
+        if answer.is_over:
+            self._is_over_already(answer)
+        return answer
 
-    def failure(self, entry: Entry, cause: str) -> None:
-        """The bus has not accepted it, as far as is known."""
+    def _is_over_already(self, receipt: Receipt) -> None:
+        """The bus knew at once."""
+        if receipt.error is None:
+            self.succeeded(receipt.entry)
+        else:
+            self.failure(receipt.entry, receipt.error)
+
+    # ---- what became of them: contracts.Ledger --------------------------------------------------------------------
+    def accepted(self, receipts: Sequence[Receipt]) -> None:
+        """The back end has these."""
+        now, count = self.unix(), 0
+        for each in receipts:
+            if each.is_over:
+                continue
+            each.is_over = True
+            count += 1
+            entry = each.entry
+            entry.outcome, entry.seconds = "", now - entry.at
+            if (waiter := each.waiter) is not None and not waiter.done():
+                waiter.set_result(None)
+        self.published += count
+        self._settled(count)
+
+    def not_accepted(self, receipt: Receipt, error: BaseException) -> None:
+        """The back end has not accepted it, as far as is known."""
+        self.failure(receipt.entry, error)
+
+    def said(self, receipt: Receipt) -> Published:
+        """What whoever awaited it gets."""
+        return self.published_as(receipt.entry)
+
+    def published_as(self, entry: Entry) -> Published:
+        """The same, by its entry."""
+        return Published(id=entry.event_id, durability=self.guarantees.durability)
+
+    def succeeded(self, entry: Entry) -> None:
+        """The bus has accepted one event."""
+        self.trail.settled(entry, "")
+        self.published += 1
+        self._settled(1)
+
+    def failure(self, entry: Entry, error: BaseException) -> None:
+        """The bus has not accepted it, as far as is known; of a cancellation: nobody knows any more."""
+        gave_up = isinstance(error, asyncio.CancelledError)
+        cause = "nobody waited for the bus to accept it" if gave_up else str(error) or type(error).__name__
         self.failed += 1
         self.trail.settled(entry, cause)
         what = f"{entry.service}.{entry.name} {entry.event_id}"
         self._log.warning("event %s: it is not known to be published: %s", what, cause)
+        self._settled(1)
+
+    def _settled(self, count: int) -> None:
+        self.outstanding -= count
+        if not self.outstanding and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
 
     async def flush(self) -> None:
         """Wait until each event so far is accepted or has failed."""
         while self.outstanding:
-            await asyncio.wait(set(self.outstanding))
+            if self._quiet is None or self._quiet.done():
+                self._quiet = asyncio.get_running_loop().create_future()
+            await asyncio.wait({self._quiet})
 
 
 def _new_ids() -> Iterator[str]:
     """Of events: random, as many at a time as one look into the system's source of it pays for."""
+    return chain.from_iterable(_some_ids())
+
+
+def _some_ids() -> Iterator[list[str]]:
     while True:
-        some = urandom(ID_BYTES * IDS).hex()
-        for at in range(0, len(some), 2 * ID_BYTES):
-            yield some[at : at + 2 * ID_BYTES]
+        yield _AN_ID.findall(urandom(ID_BYTES * IDS).hex())

@@ -15,7 +15,7 @@ from contextvars import Context
 from typing import Any
 
 from ..errors import UsageError
-from .ahead import Ahead
+from .ahead import Ahead, current
 from .first_step import FirstStep, first_steps
 from .inside import DEEPEST, Inside
 from .turns import Run, Turn
@@ -47,6 +47,15 @@ def by_turn(loop: asyncio.AbstractEventLoop) -> Start:
 def eagerly(loop: asyncio.AbstractEventLoop) -> Start:
     """Begun at once."""
     return Ahead[Run](loop).start if sys.version_info < (3, 12) else Eager(loop).start
+
+
+current_task = asyncio.current_task if sys.version_info >= (3, 12) else current
+"""Of a loop."""
+
+
+def alone(loop: asyncio.AbstractEventLoop) -> Start:
+    """The same of what begins while no task is current."""
+    return Ahead[Run](loop).start_alone if sys.version_info < (3, 12) else Eager(loop).start
 
 
 def at_once(loop: asyncio.AbstractEventLoop, deepest: int, otherwise: Start) -> Start:

@@ -14,21 +14,19 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context as Variables
 from typing import Any
 
-import msgspec
-
 from ..contracts import Clock, Consumer, Delivery, Event, Middleware, PubSub, Settlement
 from ..errors import CallError, DeadlineExceeded, StartError
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
-from ..model.message import SENSITIVE, Call, Fault, Subscription, Verdict
+from ..model.message import SENSITIVE, Subscription, Verdict
 from ..routing.backlog import SETTLED
 from ..routing.backoff import Backoff
-from ..service.context import CURRENT, Context, Reject, Retry
-from ..service.context import Delivery as Told
+from ..service.context import CURRENT, Reject, Retry
 from ..wire import metadata as headers
 from .arrivals import Arrivals
 from .codecs import Codecs
 from .failures import raised_at
-from .inside import Come
+from .handling import Handling
+from .inside import Come, Share
 from .outcomes import internal_fault
 from .routes import compose
 from .statistics import BATCH, CallCounters
@@ -45,53 +43,15 @@ _REDELIVERY = Backoff(first=1.0, most=120.0, factor=5.0)
 ACK = Verdict(action="ack")
 
 
-class Handling(msgspec.Struct, eq=False):
-    """One delivery on its way through its handler: `inside.Come`. One that is cancelled before its first line is the bus's again.
-    `began`: when it came, in monotonic seconds; `call`: what the handler sees of it."""
-
-    subscriber: Subscriber
-    delivery: Delivery
-    began: float
-    ended: bool = False
-    reason: Fault | None = None
-    call: Call | None = None
-
-    def run(self) -> Coroutine[Any, Any, None]:
-        """The handler, and what the bus is told."""
-        return self.subscriber.handle(self)
-
-    # ---- service.context.Handled -------------------------------------------------------------------------------------
-    @property
-    def event_id(self) -> str:
-        """The event's."""
-        return self.delivery.event.id
-
-    @property
-    def count(self) -> int:
-        """How often it was delivered, at least."""
-        return self.delivery.count
-
-    async def extend(self) -> None:
-        """The handler is still at it."""
-        await self.subscriber.extend(self)
-
-    def started(self, task: asyncio.Task[None]) -> None:
-        """It goes on in a task of the host's events."""
-        self.subscriber.goes_on(task)
-
-    def abandoned(self, task: asyncio.Task[None]) -> None:
-        """It was not settled, so the bus brings it again, where it keeps events."""
-
-
 class Subscriber:
     """One @subscribe or @xsubscribe handler of one service at this node. `handler_s`: the time that a handler has for one event
-    before the bus may deliver it again (docs/semantics.md, events); `scale` is that of [timing]; `apart`: each event has a task of its
+    before the bus may deliver it again (docs/semantics.md, events); `share`: what all handlers may begin at once; `scale` is that of [timing]; `apart`: each event has a task of its
     own, as ``[host] runner = "task"`` has it for calls."""
 
     def __init__(
         self, *, description: SubscriptionDescription, consumer: str, consumer_major: int, group: str | None, member: str,
         handler: Callable[[Any], Any], chain: Sequence[Middleware], codecs: Codecs, serializers: Mapping[str, str],
-        tasks: TaskScope, clock: Clock, log: logging.Logger, trail: EventTrail, handler_s: float, scale: float = 1.0,
+        tasks: TaskScope, clock: Clock, log: logging.Logger, trail: EventTrail, handler_s: float, share: Share, scale: float = 1.0,
         apart: bool = False,
     ) -> None:  # fmt: skip
         self._trail = trail
@@ -120,7 +80,7 @@ class Subscriber:
         self._telling = Telling(tasks, self._task_name, self.path, log)
         # in one turn of the loop as many are begun as may run at once: what else there is to do has its turn in between
         loop = asyncio.get_running_loop()
-        self._start = self._alone if apart else Arrivals(loop, self._begin, description.concurrency).start
+        self._start = self._alone if apart else Arrivals(loop, self._begin, description.concurrency, share).start
         self._consumer: Consumer | None = None
         self.subscription = Subscription(
             service=description.service, major=description.major, name=description.event,
@@ -162,7 +122,12 @@ class Subscriber:
             self._log.warning(
                 "%s missed %s events before this one", self.path, delivery.gap if delivery.gap > 0 else "some"
             )
-        self._start(Handling(self, delivery, self._now()))
+        began = self._now()
+        self._start(
+            Handling(
+                None, self._description, self._now, subscriber=self, taken=delivery, began=began, deadline=began + self._handler_s
+            )
+        )  # fmt: skip
 
     def _alone(self, run: Come) -> None:
         self._begin(run.run())
@@ -176,16 +141,16 @@ class Subscriber:
 
     async def handle(self, run: Handling) -> None:
         """One delivery, to its end."""
-        delivery, counters = run.delivery, self.counters
+        CURRENT.set(run)  # before anything else, for the task may have run another handler before
+        delivery, counters = run.taken, self.counters
         event, verdict = delivery.event, None
-        metadata = self._seen(event.metadata) if event.metadata else None
-        run.call = call = Call(0, 0, "object", None, run.began + self._handler_s, None, metadata, delivery.count)
-        CURRENT.set(Context(call, self._description, self._now, Told(run)))  # its task may have run others before
+        if event.metadata:
+            run.packed = self._seen(event.metadata)
         entry = self._delivers(event.id, delivery.count)
         counters.in_flight += 1
         try:
             try:
-                call.body = payload = self.decoders.get(event.content_type, _unknown)(event.body)
+                run.payload = payload = self.decoders.get(event.content_type, _unknown)(event.body)
             except ValueError as error:
                 verdict = self._refused(event, error, entry)
             else:
@@ -247,11 +212,10 @@ class Subscriber:
         """Tell the bus that the handler is still at it. Raises DeadlineExceeded."""
         if self._now() >= run.began + HELD_S * self._scale:
             hours = HELD_S / 3600
-            text = f"{self.path} has had event {run.delivery.event.id} for {hours:g} h: others may get it now"
+            text = f"{self.path} has had event {run.event_id} for {hours:g} h: others may get it now"
             raise DeadlineExceeded(text, executed="unknown")
-        await run.delivery.settle(Verdict(action="extend", seconds=self._handler_s))
-        assert run.call is not None  # its handler asks
-        run.call.deadline = self._now() + self._handler_s
+        await run.taken.settle(Verdict(action="extend", seconds=self._handler_s))
+        run.until(self._now() + self._handler_s)
 
     def _again(self, delivery: Delivery, seconds: float, cause: str) -> Verdict:
         if delivery.count >= self._description.max_deliveries:

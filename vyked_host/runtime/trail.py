@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,13 +37,19 @@ class Published(msgspec.Struct, gc=False):
         return f"{self.service}.{self.name}@{parse(self.version).major}"
 
 
+class Consumer(NamedTuple):
+    """A handler here: of which topic it is, what it is called, and for which group."""
+
+    topic: str
+    handler: str
+    group: str | None
+
+
 class Delivered(msgspec.Struct, gc=False):
     """One delivery to a handler here; `verdict` is `RUNNING` until it ends. `cause` quotes no payload."""
 
     event_id: str
-    topic: str
-    handler: str
-    group: str | None
+    consumer: Consumer
     count: int
     at: float
     verdict: str = RUNNING
@@ -64,10 +71,10 @@ class EventTrail:
 
     def deliveries(self, topic: str, handler: str, group: str | None) -> Callable[[str, int], Delivered]:
         """What is told, with the event's id and the number of the delivery, when this handler begins."""
-        unix, keep = self._clock.unix, self.delivered.append
+        unix, keep, consumer = self._clock.unix, self.delivered.append, Consumer(topic, handler, group)
 
         def delivers(event_id: str, count: int) -> Delivered:
-            found = Delivered(event_id, topic, handler, group, count, unix())
+            found = Delivered(event_id, consumer, count, unix())
             keep(found)
             return found
 
@@ -79,8 +86,8 @@ class EventTrail:
         if verdict in ("retry", "reject"):
             self._failures.delivered(
                 FailedDelivery(
-                    event_id=entry.event_id, at=self._clock.unix(), node=self._node_id, topic=entry.topic, handler=entry.handler,
-                    group=entry.group, count=entry.count, verdict=verdict, cause=entry.cause, seconds=entry.seconds,
+                    event_id=entry.event_id, at=self._clock.unix(), node=self._node_id, topic=entry.consumer.topic,
+                    handler=entry.consumer.handler, group=entry.consumer.group, count=entry.count, verdict=verdict, cause=entry.cause, seconds=entry.seconds,
                 )
             )  # fmt: skip
 
@@ -107,6 +114,6 @@ class EventTrail:
     def _delivery(self, each: Delivered) -> DeliveryReport:
         seconds = each.seconds if each.verdict != RUNNING else self._clock.unix() - each.at
         return DeliveryReport(
-            event_id=each.event_id, at=each.at, node=self._node_id, topic=each.topic, handler=each.handler,
-            group=each.group, count=each.count, verdict=each.verdict, cause=each.cause, seconds=seconds,
+            event_id=each.event_id, at=each.at, node=self._node_id, topic=each.consumer.topic, handler=each.consumer.handler,
+            group=each.consumer.group, count=each.count, verdict=each.verdict, cause=each.cause, seconds=seconds,
         )  # fmt: skip

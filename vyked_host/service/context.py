@@ -102,13 +102,13 @@ class Delivery:
 
 
 class Context(msgspec.Struct):
-    """The call that runs now. `now` is the host's monotonic clock, in seconds; `delivery` is set for events; `made`: the call itself, where
+    """The call that runs now. `now` is the host's monotonic clock, in seconds; `told` is set for events; `made`: the call itself, where
     it is there already."""
 
     made: Call | None
     description: EndpointDescription | SubscriptionDescription
     now: Callable[[], float]
-    delivery: Delivery | None = None
+    told: Delivery | None = None
     headers: dict[str, str] | None = None
     trace: dict[str, str] | None = None
     packed_trace: bytes | None = None
@@ -119,6 +119,11 @@ class Context(msgspec.Struct):
         if self.made is None:
             self.made = self.make()
         return self.made
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """What is known of it as a delivery; None: it is no event."""
+        return self.told
 
     @property
     def deadline(self) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from types import MethodType
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 import msgspec
@@ -165,7 +166,7 @@ class Publishes(Protocol):
 class OwnEvent(BoundEvent[P]):
     """An event of one's own instance."""
 
-    __slots__ = ("_event", "_id", "_instance", "_key", "_publish", "_timeout")
+    __slots__ = ("_build", "_event", "_id", "_instance", "_is_plain", "_key", "_publish", "_timeout")
 
     def __init__(
         self, event: Event[P, Any], instance: Publishes, key: str | None = None, id: str | None = None,
@@ -173,13 +174,17 @@ class OwnEvent(BoundEvent[P]):
     ) -> None:  # fmt: skip
         self._event, self._instance = event, instance
         self._key, self._id, self._timeout = key, id, timeout
+        self._is_plain = key is None and id is None and timeout is None
+        self._build: Callable[P, Any] = MethodType(event.body, instance)
         self._publish: Publish | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[Published]:
         """Build the payload and publish it."""
-        payload = self._event.body(self._instance, *args, **kwargs)
+        payload = self._build(*args, **kwargs)
         if self._publish is None:
             self._publish = self._instance.__publisher__(self._event.name)
+        if self._is_plain:
+            return self._publish(payload)
         return self._publish(payload, key=self._key, id=self._id, timeout=self._timeout)
 
     def through(self, outbox: Outbox[Tx, R], transaction: Tx, /) -> Stored[P, R]:
@@ -187,7 +192,7 @@ class OwnEvent(BoundEvent[P]):
         return Stored(self._row, self._instance.__put__, outbox, transaction)
 
     def _row(self, *args: Any, **kwargs: Any) -> OutboxRow:
-        payload = self._event.body(self._instance, *args, **kwargs)
+        payload = self._build(*args, **kwargs)
         return self._instance.__row__(
             self._event.name, payload, key=self._key, id=self._id, delay=None, not_before=None
         )

@@ -6,6 +6,8 @@ import asyncio
 import nats
 import pytest
 from vyked_nats.jetstream.bus import JetStreamBus
+from vyked_nats.jetstream.delivery import Word
+from vyked_nats.jetstream.settling import spoken
 from vyked_nats.options import JetStreamOptions
 
 from vyked_host import Unavailable
@@ -64,6 +66,18 @@ def left_over(bus):
     asked = bus._listening.line._asked if bus._listening.line is not None else {}
     acks = [each.subject for each in asked.values() if each.subject.startswith(b"$JS.ACK")]
     return acks, bus._settling._asked, bus._settling._patience.open()
+
+
+def test_acks_of_one_turn_are_one_write_and_only_the_last_is_answered():
+    words = [Word(answer_to=b"a"), Word(answer_to=b"b"), Word(answer_to=b"c")]
+    assert spoken(words, b"_IN.1") == b"PUB a 4\r\n+ACK\r\nPUB b 4\r\n+ACK\r\nPUB c _IN.1 4\r\n+ACK\r\n"
+    assert spoken(words[:1], b"_IN.1") == b"PUB a _IN.1 4\r\n+ACK\r\n"
+
+
+@pytest.mark.parametrize("last", [b"+ACK", b"-NAK"])
+def test_what_else_is_said_stands_between_them_in_its_order(last):
+    words = [Word(answer_to=b"a"), Word(answer_to=b"b", payload=b"+WPI"), Word(answer_to=b"c", payload=last)]
+    assert spoken(words, b"_IN.1") == b"PUB a 4\r\n+ACK\r\nPUB b 4\r\n+WPI\r\nPUB c _IN.1 4\r\n%b\r\n" % last
 
 
 @pytest.mark.parametrize("said", VERDICTS)

@@ -74,11 +74,9 @@ class NatsBus(PubSub):
         packed, line = pack(event), self._publishing.line
         if line is None:
             self._publishing.begin()
-            most = LARGEST + ENVELOPE_BYTES
-        else:
-            most = line.client.info.max_payload
-        if len(packed) > most or len(packed) > LARGEST < len(event.body):
-            text = f"event {name} has {len(event.body)} bytes, {len(packed)} with its headers; this bus takes {LARGEST}"
+        size, most = len(packed), LARGEST + ENVELOPE_BYTES if line is None else line.client.max_payload
+        if size > most or size > LARGEST < len(event.body):
+            text = f"event {name} has {len(event.body)} bytes, {size} with its headers; this bus takes {LARGEST}"
             return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
         return self._outbox.publish(name, to, packed, deadline)
 

@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.transport, self._watch, self.connected_url = wire.transport, watch, url
         self._told = told
-        self.info = self._read(told)
+        self._know(told)
         self.heard: dict[bytes, Heard] = {}
         self._parser = Parser(self.heard, self._said, self._failed)
         self._subscribed = self.chunks = 0
@@ -107,11 +107,6 @@ class Connection(asyncio.Protocol):
         self.eof_received()
         self.transport.abort()
         self.connection_lost(error)
-
-    @property
-    def max_payload(self) -> int:
-        """Bytes that the server takes in one message, headers included."""
-        return self.info.max_payload
 
     # ---- out ---------------------------------------------------------------------------------------------------------
     def publish(
@@ -245,16 +240,17 @@ class Connection(asyncio.Protocol):
             self._told |= json.loads(rest)
         except (ValueError, TypeError, RecursionError):
             raise NotNats(f"the server tells of itself what is no JSON object: {rest[:60]!r}") from None
-        self.info = self._read(self._told)
+        self._know(self._told)
         if self.info.ldm:
             self._watch.retires()
 
-    @staticmethod
-    def _read(told: dict[str, Any]) -> Info:
+    def _know(self, told: dict[str, Any]) -> None:
         try:
-            return msgspec.convert(told, Info)
+            self.info = msgspec.convert(told, Info)
         except msgspec.ValidationError as error:
             raise NotNats(f"the server tells of itself what can't be: {error}") from None
+        self.max_payload = self.info.max_payload
+        """Bytes that the server takes in one message, headers included."""
 
     def _failed(self) -> None:
         """In an except block: one of ours could not take a message."""

@@ -6,14 +6,14 @@ How an event goes out and what confirms it is the carrier's: core NATS confirms 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import islice
 from math import inf
-from typing import Any, Protocol
+from typing import Protocol
 
 from vyked_host import CallError, DeadlineExceeded, Overloaded, PermissionDenied, TooLarge, Unavailable
-from vyked_host.contracts import Clock
+from vyked_host.contracts import Clock, Receipt, accepted
 
 from .line import DENIED, Line
 
@@ -25,27 +25,23 @@ AT_ONCE = 4096
 (https://docs.nats.io/running-a-nats-service/configuration, max_buffered_msgs: 10,000)."""
 
 
-class Outgoing(asyncio.Future[None]):
-    """One event, from publish() to the server's confirmation, which is awaited. `to` is the subject, in bytes; `cost` is in bytes; `maybe`: it was out, and nobody knows whether it arrived."""
+class Outgoing(Receipt, eq=False):
+    """One event, from publish() to the server's confirmation, which is awaited. `to` is the subject, in bytes; `cost` is in bytes;
+    `number` tells which came first; `maybe`: it was out, and nobody knows whether it arrived."""
 
-    __slots__ = ("_outbox", "cost", "deadline", "id", "maybe", "name", "number", "packed", "to")
+    outbox: Outbox
+    name: str
+    to: bytes
+    packed: bytes
+    deadline: float
+    id: str
+    cost: int
+    number: int
+    maybe: bool = False
 
-    def __init__(self, outbox: Outbox, name: str, to: bytes, packed: bytes, deadline: float, event_id: str) -> None:
-        super().__init__()
-        self._outbox, self.name, self.to, self.packed = outbox, name, to, packed
-        self.deadline, self.id, self.maybe = deadline, event_id, False
-        self.cost, self.number = len(packed) + EVENT_BYTES, 0
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Its publisher has gone: where it has not gone out, it does not."""
-        self._outbox.withdrawn(self)
-        return super().cancel(msg)
-
-    def fail(self, error: CallError) -> None:
-        """Tell the publisher, unless it knows already or has gone."""
-        if not self.done():
-            self._outbox.withdrawn(self)
-            self.set_exception(error)
+    def withdrawn(self) -> None:
+        """Its publisher knows, or has gone: where it has not gone out, it does not."""
+        self.outbox.withdrawn(self)
 
 
 class Carrier(Protocol):
@@ -80,13 +76,13 @@ class Outbox:
 
     def publish(self, name: str, to: bytes, packed: bytes, deadline: float, event_id: str = "") -> Awaitable[None]:
         """Hand over one event. Awaiting raises Overloaded, Unavailable, DeadlineExceeded, PermissionDenied, TooLarge."""
-        event = Outgoing(self, name, to, packed, deadline, event_id)
-        used = self._used + event.cost
+        cost, self._count = len(packed) + EVENT_BYTES, self._count + 1
+        event = Outgoing(self, name, to, packed, deadline, event_id, cost, self._count)
+        used = self._used + cost
         if used > self._most:
             event.fail(self._overloaded(name))
             return event
         self._used = used
-        self._count = event.number = self._count + 1
         self._waiting[event] = None
         if deadline < self._look_at:
             self._look_again(deadline)
@@ -127,7 +123,11 @@ class Outbox:
         if self._came_back:  # what was out before comes first again
             ordered = sorted(self._waiting, key=lambda event: event.number)
             self._waiting, self._came_back = dict.fromkeys(ordered), False
-        batch = list(islice(self._waiting, room))
+        # who has given up in this very turn takes it back when it has its turn
+        some = islice(self._waiting, room)
+        batch = [event for event in some if (waiter := event.waiter) is None or not waiter.done()]
+        if not batch:
+            return
         if not self._sent:
             self._crowd = 0
         self._sent.update(dict.fromkeys(batch))
@@ -140,13 +140,14 @@ class Outbox:
         self._carrier.carry(line, batch, self)
         line.client.flush()
 
-    def confirmed(self, batch: Iterable[Outgoing]) -> None:
+    def confirmed(self, batch: Sequence[Outgoing]) -> None:
         """The server has them."""
+        sent, used = self._sent, self._used
         for event in batch:
-            del self._sent[event]
-            self._used -= event.cost
-            if not event.done():
-                event.set_result(None)
+            del sent[event]
+            used -= event.cost
+        self._used = used
+        accepted(batch)
         self._settled()
 
     def refused(self, event: Outgoing, error: CallError) -> None:
@@ -160,7 +161,7 @@ class Outbox:
         """It goes out once more, over the next connection or when the bus says; `maybe`: it may have arrived."""
         del self._sent[event]
         event.maybe = event.maybe or maybe
-        if event.done():
+        if not event.is_wanted:
             self._used -= event.cost
             self._settled()
         else:
@@ -211,7 +212,7 @@ class Outbox:
             return
         now, first = self._clock.now(), inf
         for event in [*self._waiting, *self._sent]:
-            if event.done():
+            if event.is_over:
                 continue
             if event.deadline <= now:
                 self._expire(event)

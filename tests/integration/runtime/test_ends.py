@@ -298,7 +298,7 @@ async def test_events_of_on_stop_are_accepted_or_reported_before_the_end() -> No
     host = await Host(Source, text=LOCAL).start()
     publisher = host.node.publisher
     await host.stop()
-    assert (publisher.published + publisher.failed, publisher.outstanding) == (3, set())
+    assert (publisher.published + publisher.failed, publisher.outstanding) == (3, 0)
 
 
 class Sink(Service, name="sink", version="1.0.0"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vyked_host.runtime.arrivals import Arrivals
-from vyked_host.runtime.inside import LONGEST_S
+from vyked_host.runtime.inside import LONGEST_S, Share
 from vyked_host.runtime.tasks import TaskScope
 from vyked_host.runtime.turns import Begin
 
@@ -44,12 +44,13 @@ class Run:
 class Under:
     """What is under test, and what happened."""
 
-    def __init__(self, most: int = 16) -> None:
+    def __init__(self, most: int = 16, share: Share | None = None) -> None:
         self.begun: list[str] = []
         self.ended: list[str] = []
         self.scope = TaskScope(logging.getLogger("vyked.test"))
         begin: Begin = self._begin
-        self.arrivals = Arrivals(asyncio.get_running_loop(), begin, most)
+        loop = asyncio.get_running_loop()
+        self.arrivals = Arrivals(loop, begin, most, share or Share(loop))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return contextvars.Context().run(self.scope.begin, work, "events")
@@ -157,6 +158,24 @@ async def test_a_turn_is_not_held_up_for_longer_than_its_share() -> None:
     await brought(step)
     await under.over(3)
     assert under.begun == ["one", "two", "three"]
+
+
+async def test_all_handlers_together_hold_a_turn_up_for_no_longer_than_their_share() -> None:
+    share = Share(asyncio.get_running_loop())
+    one, other = Under(share=share), Under(share=share)
+
+    async def long() -> None:
+        time.sleep(LONGEST_S)  # noqa: ASYNC251 - it computes
+
+    def step() -> None:
+        one.come("one", long)
+        other.come("two")
+        assert (one.begun, other.begun) == (["one"], [])
+
+    await brought(step)
+    await other.over(1)
+    await brought(lambda: other.come("three"))
+    assert other.ended == ["two", "three"]
 
 
 async def test_what_a_first_step_raises_is_told_and_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
