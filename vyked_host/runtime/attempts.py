@@ -10,7 +10,6 @@ from typing import Any
 
 from ..contracts import Channel
 from ..errors import CallError, HeldUp
-from ..model.description import EndpointDescription
 from ..model.message import Call, Fault
 from ..routing.candidates import another
 from ..routing.outliers import speaks_against
@@ -22,8 +21,9 @@ from .hedging import race
 from .instances import Instance
 from .links import Ends, Way
 from .outcomes import unsendable
-from .outgoing import HOP_S, LEAST_S, Outgoing, Tried
+from .outgoing import HOP_S, LEAST_S, Outgoing
 from .statistics import BATCH
+from .tried import Tried, results_at, served
 
 
 class Attempts(Outgoing):
@@ -31,15 +31,19 @@ class Attempts(Outgoing):
 
     async def call(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Any:
         """One call: its attempts, one after the other."""
-        if options is not None:
-            return await self._with_options(arguments, options)
-        now, answer = self._now(), None
-        deadline, metadata, outer = now + self.timeout, None, CURRENT.get(None)
-        if outer is not None:
-            deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
-        call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)
+        now, answer, ends = self._now(), None, None
+        if options is None:
+            deadline, metadata, outer = now + self.timeout, None, CURRENT.get(None)
+            if outer is not None:
+                deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
+            call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)
+        elif options.hedge_after is not None:
+            return await race(self, arguments, options, options.hedge_after)
+        else:
+            call = self._new(options, now)
+        is_usual = call.deadline - now >= LEAST_S and (options is None or not options.instance)
         try:
-            instance = self._target.choose(call) if deadline - now >= LEAST_S else self._choose(call, None, now)
+            instance = self._target.choose(call) if is_usual else self._choose(call, options, now)
             way = instance.link.best if self.is_plain else instance.link.least_busy(self._only, self._count)
             if (ends := way.ends.get(self)) is not None:
                 answer = self._sent(call, arguments, instance, ends, now)
@@ -49,15 +53,13 @@ class Attempts(Outgoing):
                 except (ValueError, TypeError) as error:
                     raise answer.misfit(error) from error
         except BaseException as error:
-            asked = ends[0] if answer is not None and ends is not None else None
-            self._over(answer, error, call, None, 0.0)
-            tried, pause = self._next(error, call, None, None, asked)
+            tried, pause = self._after(answer, error, call, options, ends[0] if ends is not None else None)
             answer = None
             if pause is None:
                 raise
         else:
             if answer is None:  # of a connection that has to be dialled, or was just now
-                return await self._attempts(call, arguments, None, None, instance)
+                return await self._attempts(call, arguments, options, None, instance)
             answer.running = None  # as in `_succeeded`
             elapsed, seconds = self._now() - now, self._seconds
             instance.in_flight -= 1
@@ -66,32 +68,36 @@ class Attempts(Outgoing):
             if len(seconds) >= BATCH or instance.failures or self._observer is not None:
                 self._told(instance, elapsed)
             return result
-        if pause > 0.0:
-            await asyncio.sleep(pause)
-        return await self._attempts(call, arguments, None, tried)
-
-    async def _with_options(self, arguments: Any, options: CallOptions) -> Any:
-        """A call that is to be made in another way than its client's."""
-        if options.hedge_after is not None:
-            return await race(self, arguments, options, options.hedge_after)
-        return await self._attempts(self._new(options, self._now()), arguments, options, None)
+        return await self._again(call, arguments, options, tried, pause)
 
     async def going_on(self, call: Call, arguments: Any, answer: Answer) -> Any:
         """The rest of a call whose first attempt has been begun inside this process: `answer` waits for it."""
         try:
             result = answer.result(await answer.future)
         except BaseException as error:
-            self._over(answer, error, call, None, 0.0)
-            tried, pause = self._next(error, call, None, None, answer.instance.link.best.channel)
+            tried, pause = self._after(answer, error, call, None, answer.instance.link.best.channel)
             del answer  # as in `_attempts`
             if pause is None:
                 raise
         else:
             self._succeeded(answer)
             return result
+        return await self._again(call, arguments, None, tried, pause)
+
+    def _after(
+        self, answer: Answer | None, error: BaseException, call: Call, options: CallOptions | None, asked: Channel | None
+    ) -> tuple[Tried | None, float | None]:  # fmt: skip
+        """Account for a first attempt that failed; what comes next, as `_next` says it."""
+        self._over(answer, error, call, None, 0.0)
+        return self._next(error, call, options, None, asked)
+
+    async def _again(
+        self, call: Call, arguments: Any, options: CallOptions | None, tried: Tried | None, pause: float
+    ) -> Any:  # fmt: skip
+        """The attempts after the first."""
         if pause > 0.0:
             await asyncio.sleep(pause)
-        return await self._attempts(call, arguments, None, tried)
+        return await self._attempts(call, arguments, options, tried)
 
     async def beside(self, arguments: Any, options: CallOptions, tried: Tried) -> Any:
         """The same call where more attempts run beside these: `tried` is theirs, too."""
@@ -285,14 +291,3 @@ class Attempts(Outgoing):
         tried.nodes.append(chosen.node_id)
         call.attempt = len(tried.nodes)
         return chosen
-
-
-def served(channel: Channel, call: Call) -> EndpointDescription | None:
-    """The endpoint of `call` as the node says it serves it, which it tells who connects."""
-    endpoints = channel.surface.endpoints
-    return endpoints[call.endpoint] if call.endpoint < len(endpoints) else None
-
-
-def results_at(offered: EndpointDescription | None, call: Call) -> str:
-    """The store where the node keeps what `call` gives under its idempotency key; "" where it has none, or the call no key."""
-    return offered.results if offered is not None and call.idempotency_key is not None else ""

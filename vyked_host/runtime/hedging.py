@@ -12,7 +12,8 @@ import msgspec
 
 from ..errors import CallError
 from ..service.clients import CallOptions
-from .outgoing import PLAIN, Tried
+from .outgoing import PLAIN
+from .tried import Tried
 
 if TYPE_CHECKING:
     from .attempts import Attempts

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..contracts import Channel
-from ..errors import CallError, DeadlineExceeded, NotConnected, Unavailable
+from ..errors import DeadlineExceeded, NotConnected, Unavailable
 from ..model.description import EndpointDescription, Kind
 from ..model.message import Call
 from ..routing.candidates import another
@@ -29,28 +29,6 @@ AGAIN_S = 0.05
 """Between two dials of a call that waits for a transport; those that wait themselves are not held up by it."""
 PLAIN = CallOptions()
 """Of a call without options."""
-
-
-class Tried:
-    """Whom one call has asked so far, in all of its attempts. `is_over`: it has its answer, what still runs is given up. `doubt`: an
-    attempt that may have run, under the call's idempotency key: others are only for instances that share its store, `results`.
-    `idempotent`: who was asked says that the method may run twice."""
-
-    __slots__ = ("doubt", "idempotent", "is_over", "nodes", "results")
-
-    def __init__(self, *nodes: str) -> None:
-        self.nodes, self.is_over, self.idempotent = list(nodes), False, False
-        self.results = ""
-        self.doubt: CallError | None = None
-
-    def counts(self, error: BaseException) -> bool:
-        """Is `error` how an attempt ended that somebody waits for? Not one more that could not be made."""
-        return not self.is_over and error is not self.doubt
-
-    def instead(self, error: BaseException) -> CallError | None:
-        """What the caller hears when the last attempt ended with `error`: that the call may have run, where one may have."""
-        refused = isinstance(error, CallError) and error.executed in ("not_sent", "not_executed")
-        return self.doubt if refused and self.doubt is not error else None
 
 
 class Outgoing:
