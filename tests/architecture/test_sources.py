@@ -20,6 +20,7 @@ TASK_PLACES = {
     "vyked_host/testing/proxy.py": "it stands between hosts, in no host: its tasks end with it",
     "vyked_host/runtime/resolving.py": "tries of one dial side by side, all ended before it returns",
     "vyked_host/testing/conformance/middlewares.py": "the kit stands in the host's place: each call runs in a task of its own",
+    "vyked_host/testing/conformance/registry_machine.py": "the kit drives a loop by itself: the pulse of one history, which ends with it",
     "vyked_host/runtime/links.py": "one dial shared by the calls that wait for it",
 }
 STARTS_ONE = {"create_task", "ensure_future", "Task", "OwnTask"}
