@@ -54,15 +54,16 @@ class Watchdog:
         while not self._stop.wait(_LOOK_S):
             gap, spent = time.monotonic() - looked, time.process_time() - used
             looked, used = looked + gap, used + spent
-            late = looked - max(self._turned, came_back)
-            if late < self._blocked_s:
-                told = False
-            elif not told and late - (gap - _LOOK_S) < self._blocked_s and spent < STILL_SHARE * gap:
+            late, own = looked - max(self._turned, came_back), gap - _LOOK_S
+            is_for_own = own >= self._blocked_s or (late >= self._blocked_s and own > late / 2)
+            if is_for_own and spent < STILL_SHARE * gap:
                 came_back = looked  # if the loop is blocked beside, it is so from here
                 self._log.error(
                     "this process stood still for %.1f s: it was stopped (SIGSTOP, a debugger, a suspended machine), or the machine "
                     "gave it no processor", gap,
                 )  # fmt: skip
+            elif late < self._blocked_s:
+                told = False
             elif not told:
                 told = True
                 self._log.error("the event loop is blocked for %.1f s by:\n%s", late, self._where())
