@@ -144,8 +144,7 @@ class Subscriber:
         CURRENT.set(run)  # before anything else, for the task may have run another handler before
         delivery, counters = run.taken, self.counters
         event, verdict = delivery.event, None
-        if event.metadata:
-            run.packed = self._seen(event.metadata)
+        run.packed = self._seen(event.metadata) if event.metadata else None
         entry = self._delivers(event.id, delivery.count)
         counters.in_flight += 1
         try:
