@@ -106,7 +106,7 @@ async def test_a_delivery_counts_and_can_be_extended() -> None:
 
     handled = Second()
     delivery = Delivery(handled)
-    found = Context(call(attempt=1), SUBSCRIPTION, lambda: 0.0, delivery=delivery)
+    found = Context(call(attempt=1), SUBSCRIPTION, lambda: 0.0, told=delivery)
     assert (found.id, found.endpoint, found.attempt, found.idempotency_key) == ("e1", "identity.created@2", 2, "e1")
     assert delivery.redelivered
     await delivery.in_progress()
