@@ -27,6 +27,8 @@ PUBLISHERS = 64
 APART_S = 0.005
 FLOORS = {"redis": 2.0, "redis-streams": 2.0, "nats": 0.5, "nats-jetstream": 0.8}
 """Of the client library's throughput, at least (issue: Redis and NATS under load-bearing guarantees, speed)."""
+OF_FASTSTREAM, ONE_WAY = 5.0, 1.3
+"""The same of FastStream's, and of the client library's time one way, at most."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +83,10 @@ def run(settings: Settings) -> report.Report:
             for name, peer in peers.items():
                 rounds[f"{bus} {name}"].append(measured(bus, peer, settings))
     answer = report.Report("brokers", msgspec.to_builtins(settings), msgspec.to_builtins(rounds))
-    middle = {name: report.median(found) for name, found in rounds.items()}
     print(answer.heading())
     print(report.table(
-        ("bus, peer", "events/s", "of bare", "floor", "p50 us", "of bare"),
-        [_row(bus, name, middle) for bus, peers in compared.items() for name in peers],
+        ("bus, peer", "events/s", "of bare", "floor", "of FastStream", "floor", "p50 us", "of bare", "floor"),
+        [_row(bus, name, rounds) for bus, peers in compared.items() for name in peers],
     ))  # fmt: skip
     return answer
 
@@ -97,11 +98,16 @@ def _peers(bus: str) -> dict[str, Peer]:
     return found
 
 
-def _row(bus: str, name: str, middle: dict[str, Speed]) -> list[str]:
-    own, bare = middle[f"{bus} {name}"], middle[f"{bus} bare"]
-    floor = f"{FLOORS[bus]}" if name == "ours" else "-"
-    shares = (f"{own.per_second / bare.per_second:.2f}", f"{own.p50_us / bare.p50_us:.2f}")
-    return [f"{bus} {name}", f"{own.per_second:,.0f}", shares[0], floor, f"{own.p50_us:,.0f}", shares[1]]
+def _row(bus: str, name: str, rounds: dict[str, list[Speed]]) -> list[str]:
+    own, bare = rounds[f"{bus} {name}"], rounds[f"{bus} bare"]
+    floors = (f"{FLOORS[bus]}", f"{OF_FASTSTREAM}", f"{ONE_WAY}") if name == "ours" else ("-", "-", "-")
+    other = rounds.get(f"{bus} faststream")
+    middle = report.median(own)
+    return [
+        f"{bus} {name}", f"{middle.per_second:,.0f}", f"{report.paired(own, bare, 'per_second'):.2f}", floors[0],
+        f"{report.paired(own, other, 'per_second'):.1f}" if other else "-", floors[1],
+        f"{middle.p50_us:,.0f}", f"{report.paired(own, bare, 'p50_us'):.2f}", floors[2],
+    ]  # fmt: skip
 
 
 def measured(bus: str, peer: Peer, settings: Settings) -> Speed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -86,31 +86,37 @@ def of_rpc(settings: Settings) -> list[Figure]:
     found = list[Figure]()
     for figure, case, floor, goal, peers in ECHOES:
         load = rpc.Settings(peers=tuple(peers), rounds=settings.rounds, seconds=settings.seconds, case=case)
-        middle = _medians(rpc.run(load))
-        ratio = middle["vyked"].calls_per_second / middle["grpc"].calls_per_second
+        rounds = rpc.run(load).rounds
+        ratio = report.paired(rounds["vyked"], rounds["grpc"], "calls_per_second")
         found.append(Figure(figure=figure, floor=floor, goal=goal, measured=ratio, command=_command(case)))
-        if "raw" in middle:
-            found += [*_beside_raw(middle), _one_by_one(settings)]
+        if "raw" in rounds:
+            found += [*_beside_raw(rounds), _one_by_one(settings)]
     return found
 
 
 def _one_by_one(settings: Settings) -> Figure:
     """How long a call takes that is made alone. Where its processes find themselves decides of a third of that, so it takes more rounds."""
     load = rpc.Settings(peers=("vyked", "raw"), rounds=3 * settings.rounds, seconds=ALONE_S)
-    middle = _medians(rpc.run(load))
-    measured = middle["vyked"].p50_us / middle["raw"].p50_us
+    rounds = rpc.run(load).rounds
+    measured = report.paired(rounds["vyked"], rounds["raw"], "p50_us")
     return _less("sequential p50, pinned; x the raw echo", 2, 1.5, measured, f"rpc --rounds {load.rounds}")
 
 
-def _beside_raw(middle: Mapping[str, Measured]) -> list[Figure]:
-    ours, raw, grpc = middle["vyked"], middle["raw"], middle["grpc"]
-    throughput = ours.calls_per_second / raw.calls_per_second
+def _beside_raw(rounds: Mapping[str, Sequence[Measured]]) -> list[Figure]:
+    ours = rounds["vyked"]
+    throughput = report.paired(ours, rounds["raw"], "calls_per_second")
     command = _command(Case())
     return [
         Figure(
             figure="the first as a share of the raw echo", floor=0.25, goal=0.40, measured=throughput, command=command
         ),
-        _less("CPU per call as a share of grpc.aio's", 1 / 20, 1 / 32, ours.cpu_us / grpc.cpu_us, command),
+        _less(
+            "CPU per call as a share of grpc.aio's",
+            1 / 20,
+            1 / 32,
+            report.paired(ours, rounds["grpc"], "cpu_us"),
+            command,
+        ),
     ]
 
 
@@ -185,10 +191,6 @@ TAKEN: dict[str, Callable[[Settings], list[Figure]]] = {
 
 def _less(figure: str, floor: float, goal: float, measured: float, command: str) -> Figure:
     return Figure(figure=figure, floor=floor, goal=goal, measured=measured, command=command, more=False)
-
-
-def _medians(found: report.Report) -> dict[str, Any]:
-    return {label: report.median(each) for label, each in found.rounds.items()}
 
 
 def _command(case: Case) -> str:

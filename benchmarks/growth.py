@@ -8,7 +8,6 @@ goes the other way about.
 from __future__ import annotations
 
 import asyncio
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -117,9 +116,7 @@ def of_smallest(rounds: dict[str, list[Measured]]) -> dict[str, float]:
     for label, each in rounds.items():
         if label in SMALLEST:
             smallest = each
-        shares[label] = statistics.median(
-            one.calls_per_second / least.calls_per_second for one, least in zip(each, smallest, strict=True)
-        )
+        shares[label] = report.paired(each, smallest, "calls_per_second")
     return shares
 
 

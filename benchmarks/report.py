@@ -55,6 +55,12 @@ def median(rounds: Sequence[Figures]) -> Figures:
     return kind(**{name: statistics.median(getattr(one, name) for one in rounds) for name in kind.__struct_fields__})
 
 
+def paired(some: Sequence[Any], others: Sequence[Any], field: str) -> float:
+    """`field` of `some` as a share of that of `others` in the same round, the median of all rounds: a shared machine is another one in the next."""
+    shares = (getattr(one, field) / getattr(other, field) for one, other in zip(some, others, strict=True))
+    return float(statistics.median(shares))
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns aligned: the first to the left, the others to the right."""
     lines = [list(headings), *(list(row) for row in rows)]

@@ -37,12 +37,11 @@ def run(settings: Settings) -> report.Report:
     """Measure, print the table, and return every round."""
     rounds = interleaved(settings, {name: (name, settings.case) for name in settings.peers})
     found = report.Report("rpc", msgspec.to_builtins(settings), rounds)
-    medians = {name: report.median(measured) for name, measured in rounds.items()}
     print(found.heading())
     print(
         " ".join(f"{name}={value}" for name, value in msgspec.to_builtins(settings.case).items() if value != "all on")
     )
-    print(report.table(HEADINGS, _rows(medians)))
+    print(report.table(HEADINGS, _rows(rounds)))
     return found
 
 
@@ -93,13 +92,14 @@ def serving(name: str, case: Case = SMALL) -> Iterator[Target]:
             yield Target(name, case, folder, port, server)
 
 
-def _rows(medians: Mapping[str, Measured]) -> Iterator[Sequence[str]]:
-    for name, one in medians.items():
+def _rows(rounds: Mapping[str, Sequence[Measured]]) -> Iterator[Sequence[str]]:
+    for name, each in rounds.items():
+        one = report.median(each)
         yield (
             name,
             f"{one.calls_per_second:,.0f}",
-            _ratio(one, medians.get("grpc")),
-            _ratio(one, medians.get("raw")),
+            _ratio(each, rounds.get("grpc")),
+            _ratio(each, rounds.get("raw")),
             f"{one.cpu_us:.1f}",
             f"{one.server_cpu_us:.1f}",
             f"{one.client_cpu_us:.1f}",
@@ -109,5 +109,5 @@ def _rows(medians: Mapping[str, Measured]) -> Iterator[Sequence[str]]:
         )
 
 
-def _ratio(one: Measured, other: Measured | None) -> str:
-    return f"{one.calls_per_second / other.calls_per_second:.2f}" if other else "-"
+def _ratio(each: Sequence[Measured], other: Sequence[Measured] | None) -> str:
+    return f"{report.paired(each, other, 'calls_per_second'):.2f}" if other else "-"
