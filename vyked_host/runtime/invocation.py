@@ -132,9 +132,9 @@ class Invocation(msgspec.Struct, eq=False):
         self.task = asyncio.current_task()
         return self.run()
 
-    def comes_too_late(self, now: float) -> bool:
-        """Others of its turn held the loop for so long that it is not begun: its time is over, or it has waited for a second.
-        Calls inside this process, and those of the control lane, only end by their time."""
+    def comes_too_late(self, now: float, type: str = HELD_UP) -> bool:
+        """Others held the loop for so long that it is not begun: its time is over, or it has waited for a second; or the line is too long, which the
+        load is the reason of, so that the refusal has no `type`. Calls inside this process, and those of the control lane, only end by their time."""
         path, waited = self.route.endpoint.path, now - self.began
         if now >= self.call.deadline:
             text = f"{path}: its time was over before it began"
@@ -145,7 +145,7 @@ class Invocation(msgspec.Struct, eq=False):
                 code="RESOURCE_EXHAUSTED",
                 message=text,
                 executed="not_executed",
-                type=HELD_UP,
+                type=type,
                 retry_after_s=RETRY_AFTER_S,
             )
             self._fail(late)

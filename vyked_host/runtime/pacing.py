@@ -162,7 +162,7 @@ class Pacing:
         now = self._now()
         self.refused += not is_next
         if not is_next or now >= call.deadline or now - invocation.began >= BLOCKED_S:
-            invocation.comes_too_late(now)
+            invocation.comes_too_late(now, type=HELD_UP if is_next else "")
         return now - begins
 
     # ---- twenty times a second ---------------------------------------------------------------------------------------
