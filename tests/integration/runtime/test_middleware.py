@@ -206,6 +206,17 @@ async def test_the_access_log_says_the_same_where_it_is_told_and_where_it_wraps(
     assert await lines_of_all_ends(way, caplog) == told
 
 
+async def each_caller_is_answered(way: str) -> None:
+    """Where the one who is told of a call fails: a call that went well has failed for him, one that failed stays what it was."""
+    async with Host(Ends, text=EVERY.format(way=way)) as host:
+        ends = host.client(Ends)
+        for call in (ends.well, ends.later):
+            with pytest.raises(RemoteFailure):
+                await call("a")
+        with pytest.raises(Gone):
+            await ends.gone()
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_where_the_one_who_is_told_fails_the_caller_is_answered(
     way: str, monkeypatch: pytest.MonkeyPatch
@@ -214,13 +225,7 @@ async def test_where_the_one_who_is_told_fails_the_caller_is_answered(
         raise RuntimeError("the disk is full")
 
     monkeypatch.setattr(Line, "write", fails)
-    async with Host(Ends, text=EVERY.format(way=way)) as host:
-        ends = host.client(Ends)
-        for call in (ends.well, ends.later):
-            with pytest.raises(RemoteFailure):
-                await call("a")
-        with pytest.raises(Gone):
-            await ends.gone()
+    await each_caller_is_answered(way)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -234,13 +239,7 @@ async def test_the_one_who_is_told_of_a_call_and_fails_is_not_told_of_his_own_fa
         raise RuntimeError("the disk is full")
 
     monkeypatch.setattr(Line, "ended", fails)
-    async with Host(Ends, text=EVERY.format(way=way)) as host:
-        ends = host.client(Ends)
-        for call in (ends.well, ends.later):
-            with pytest.raises(RemoteFailure):
-                await call("a")
-        with pytest.raises(Gone):
-            await ends.gone()
+    await each_caller_is_answered(way)
     assert told == [None, None, Gone]
 
 
