@@ -68,7 +68,7 @@ class LoopLag:
         if self._log is None or not self._untold or now - self._told_at < TOLD_EVERY_S:
             return
         self._log.warning(
-            "the event loop came late %s, by %.2f s at worst: something in it computes or blocks; give such work a "
+            "the event loop came late %s, by %.2f s at worst: something in it computes or blocks, or the process stood still; give such work a "
             "thread (blocking=True) or a process, or the host more processor",
             "once" if self._untold == 1 else f"{self._untold} times", self._worst_untold,
         )  # fmt: skip
