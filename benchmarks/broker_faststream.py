@@ -1,4 +1,9 @@
-"""FastStream beside ours (benchmarks.broker_peers): its own decorators, the row decoded by the same library (its msgspec serializer)."""
+"""FastStream beside ours (benchmarks.broker_peers): its own decorators, the row decoded by the same library (its msgspec serializer).
+
+From JetStream the fastest of its ways that hand a handler one event after another: a push consumer of a queue, which is durable and shared,
+as our groups are. Events per second, medians of 7 interleaved rounds of 6,400: queue 3,556, push that is not durable 3,741 (within what rounds
+differ), pull_sub in batches of 1,000 3,102, of 256 2,485; with max_workers each is slower.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +83,7 @@ async def _jetstream(url: str, handled: Handled) -> AsyncIterator[Publish]:
     async def note(row: Row) -> None:
         handled()
 
-    broker.subscriber(TOPIC, stream=JStream(TOPIC), durable=GROUP)(note)
+    broker.subscriber(TOPIC, queue=GROUP, stream=JStream(TOPIC))(note)
 
     async with _started(broker, lambda: broker.publish(ROW, subject=TOPIC, stream=TOPIC)) as send:
         yield send
