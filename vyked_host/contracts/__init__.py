@@ -36,6 +36,7 @@ from ..wire.envelope import MalformedEnvelope, pack, unpack
 from ..wire.metadata import pack as pack_headers
 from ..wire.metadata import unpack as unpack_headers
 from .calls import Calls, Channel, CreditSink, Entered, Listener, Running, RunsHere, Sink, Transport
+from .confirmation import Confirmation
 from .environment import Clock, Environment, HostView, Net, TaskScope, Tls
 from .hookspecs import hookimpl, hookspec
 from .hub import Desk, Hub, Term
@@ -70,7 +71,7 @@ from .trust import Trust
 
 __all__ = [
     "ABANDONED_S", "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Abandonment", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "CallWatch", "Calls", "Candidate", "Change",
-    "Channel", "Claim", "Clock", "Code", "Codec", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
+    "Channel", "Claim", "Clock", "Code", "Codec", "Confirmation", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
     "KnowsGroups", "KnowsLag", "Lease", "Ledger", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",

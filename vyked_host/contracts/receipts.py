@@ -1,5 +1,5 @@
-"""What a bus may give for an event that it was handed: awaitable, and nothing of asyncio before somebody awaits it. Whoever keeps account
-is told at once, of as many events together as the back end confirmed together: no callback, no turn of the loop for each.
+"""What a bus may give for an event that it was handed: a `Confirmation`. Whoever keeps account is told at once, of as many
+events together as the back end confirmed together: no callback, no turn of the loop for each.
 
 A bus derives what it has to know of one event on its way from `Receipt`.
 """
@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from operator import attrgetter
 from typing import Any
 
-import msgspec
+from .confirmation import Confirmation
 
 
 class Ledger:
@@ -34,17 +34,15 @@ class Ledger:
 NOBODY = Ledger()
 
 
-class Receipt(msgspec.Struct, eq=False, kw_only=True):
-    """Of one event. `entry` is the ledger's own note of it, `waiter` is there once somebody awaits, `error` where it failed."""
+class Receipt(Confirmation, eq=False, kw_only=True):
+    """Of one event. `entry` is the ledger's own note of it."""
 
     ledger: Ledger = NOBODY
     entry: Any = None
-    waiter: asyncio.Future[None] | None = None
-    error: BaseException | None = None
-    is_over: bool = False
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait until it is over. Who gives up takes the event back, where it has not gone out."""
+        # as Confirmation's, in one piece: this runs for each event, and a call each for future and result would cost a third more
         if not self.is_over:
             if self.waiter is None:
                 self.waiter = asyncio.get_running_loop().create_future()
@@ -53,31 +51,22 @@ class Receipt(msgspec.Struct, eq=False, kw_only=True):
             except asyncio.CancelledError:
                 self.fail(asyncio.CancelledError())
                 raise
-        if (error := self.error) is None:
+        if self.error is None:
             return self.ledger.said(self)
         try:
-            raise error
+            raise self.error
         finally:
-            del self, error  # it leads to this frame: a ring, which would wait for the collector
+            del self  # the error leads to this frame: a ring, which would wait for the collector
 
     @property
     def is_wanted(self) -> bool:
         """Has nobody been told the outcome, and has nobody given up waiting for it - in this very turn of the loop, say?"""
         return not self.is_over and (self.waiter is None or not self.waiter.done())
 
-    def fail(self, error: BaseException) -> None:
-        """It is over, unless it was before: whoever waits gets this error."""
-        if self.is_over:
-            return
-        self.is_over, self.error = True, error
+    def has_failed(self, error: BaseException) -> None:
+        """The bus and the ledger are told."""
         self.withdrawn()
-        self.wake()
         self.ledger.not_accepted(self, error)
-
-    def wake(self) -> None:
-        """It is over: who waits goes on."""
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
 
     def withdrawn(self) -> None:
         """The bus's part: nobody waits for it any more, so what has not gone out does not."""

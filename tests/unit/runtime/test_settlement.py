@@ -81,7 +81,7 @@ async def test_its_future_is_done_also_where_it_is_over_before() -> None:
     confirmed.confirm()
     failed.fail(Unavailable("away"))
     for each in (confirmed, failed):
-        assert each.done()
+        assert each.is_over
         await asyncio.wait_for(each.future(), 5)
 
 
