@@ -25,6 +25,15 @@ def arguments(words: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def text_hint(words: Iterable[str], field: str) -> str:
+    """What to type where `field` of a call was given as text and is something else, which is what people type most often; empty where
+    it was given as JSON."""
+    typed = [_PART.fullmatch(word) for word in words]
+    if any(match and match["name"] == field and not match["how"].startswith(":") for match in typed):
+        return f"; {field}=... is text, JSON is given as {field}:=..."
+    return ""
+
+
 def _one(word: str) -> dict[str, Any]:
     match = _PART.fullmatch(word)
     if match is None:

@@ -79,7 +79,7 @@ def command(
         with asyncio.Runner(loop_factory=_loop(reach)) as runner:
             found = runner.run(_measured(reach, method, chosen, seconds, drive))
     except CallError as error:
-        sys.exit(failed(error, output))
+        sys.exit(failed(error, output, words))
     run = Run(load=load, ways={name: figures(each) for name, each in found.items()})
     if kept:
         save(run, kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..contracts import Channel, EndpointDescription
 from ..errors import EXIT_REMOTE, CallError, InvalidPayload, NotFound, Unavailable, UsageError, VykedError
 from ..model import names
 from ..service.clients import CallOptions
-from .arguments import arguments
+from .arguments import arguments, text_hint
 from .client import DIAL_S, aim, as_data, endpoint, nearest_of, reached
 from .failures import say
 from .meshes import Reach, joined, mesh_options, others
@@ -27,8 +27,9 @@ WORTH_ASKING = frozenset({"INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOU
 EPILOG = """\b
 Examples:
   vyked-host call identity.create user_name=ada password=s3cret
-  vyked-host call identity.all page_size:=10            a stream: one JSON value a line
-  vyked-host call identity.load < users.jsonl           items of a stream come from stdin
+  vyked-host call identity.all                          a stream: one JSON value a line
+  vyked-host call orders.place tea=green cups:=2        text, and JSON
+  vyked-host call orders.load < orders.jsonl            items of a stream come from stdin
   vyked-host call accounts.open user_name=ada --address http://127.0.0.1:4501
 """
 
@@ -49,7 +50,7 @@ def command(reach: Reach, target: str, words: tuple[str, ...], timeout: float, o
     try:
         asyncio.run(_call(reach, (service, method), arguments(words), timeout))
     except CallError as error:
-        sys.exit(failed(error, output))
+        sys.exit(failed(error, output, words))
 
 
 async def _call(reach: Reach, path: tuple[str, str], given: dict[str, Any], timeout: float) -> None:
@@ -120,11 +121,12 @@ def _item(number: int, line: str) -> Any:
         raise UsageError(f"line {number} of stdin is no JSON: {error}") from error
 
 
-def failed(error: CallError, output: str) -> int:
-    """Say it, also as JSON where that is asked for; the exit code."""
+def failed(error: CallError, output: str, words: Iterable[str]) -> int:
+    """Say it of a call whose arguments were typed as `words`, also as JSON where that is asked for; the exit code."""
     if output == "json":
         print_line({"error": as_data(error)})
-    say(f"{_words(error)}{_hint(error)}")
+    hint = text_hint(words, error.field) if isinstance(error, InvalidPayload) and "got `str`" in str(error) else ""
+    say(f"{_words(error)}{hint}")
     if error.code in WORTH_ASKING and error.executed != "not_sent" and error.call_id:
         say(f"more about it: vyked-host why call {error.call_id}")
     return error.exit_code or EXIT_REMOTE
@@ -133,10 +135,3 @@ def failed(error: CallError, output: str) -> int:
 def _words(error: VykedError) -> str:
     kind = getattr(error, "type", "") or getattr(error, "code", "")
     return f"{kind}: {error}" if kind else str(error)
-
-
-def _hint(error: CallError) -> str:
-    """Text where a number was wanted is what people type most often."""
-    if isinstance(error, InvalidPayload) and "got `str`" in str(error):
-        return f"; {error.field or 'NAME'}=... is text, JSON is given as {error.field or 'NAME'}:=..."
-    return ""

@@ -57,7 +57,7 @@ def command(
     try:
         failed = asyncio.run(_publish(reach, topic, arguments(words), (count, rate, key), event_id))
     except InvalidPayload as error:
-        sys.exit(call_failed(error, "text"))
+        sys.exit(call_failed(error, "text", words))
     if failed:
         sys.exit(EXIT_REMOTE)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from vyked_host.cli.arguments import arguments
+from vyked_host.cli.arguments import arguments, text_hint
 from vyked_host.errors import UsageError
 
 
@@ -37,3 +37,19 @@ def test_what_is_no_argument_says_how_to_write_it(word, says):
 def test_nothing_is_given_twice():
     with pytest.raises(UsageError, match="a is given twice"):
         arguments(["a=1", "a:=2"])
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "says"),
+    [
+        (["n=5"], "n", "; n=... is text, JSON is given as n:=..."),
+        (["a=x", "n=@five.txt"], "n", "; n=... is text, JSON is given as n:=..."),
+        (['n:="5"'], "n", ""),
+        (['{"n": "5"}'], "n", ""),
+        (["n:=@five.json"], "n", ""),
+        (['user:={"n": "5"}', "n=x"], "user.n", ""),
+        (["a=x"], "", ""),
+    ],
+)
+def test_text_where_something_else_was_wanted_is_explained_as_it_was_typed(words, field, says):
+    assert text_hint(words, field) == says
