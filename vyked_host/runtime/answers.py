@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -94,7 +93,7 @@ class Answer(msgspec.Struct, eq=False):
 
 
 class Reply:
-    """A streamed answer. Leaving ``async with`` early, or `aclose`, cancels the handler; iterating to the end needs neither."""
+    """A streamed answer, as whoever brings it sees it; `reading.Stream` is how its caller does."""
 
     def __init__(
         self, endpoint: EndpointDescription, call: Call, start: Callable[[Reply], Awaitable[Running | None]],
@@ -107,21 +106,22 @@ class Reply:
         self.instance = ""
         self.decode: Callable[[Any], Any] = _unset
         self.encode: Callable[[Any], Any] = _unset
-        self._items: deque[Any] = deque()
+        self.items: deque[Any] = deque()
         self._arrived, self._granted = asyncio.Event(), asyncio.Event()
         self._running: Running | None = None
         self._pump: asyncio.Task[None] | None = None
         self._credit, self._taken = INITIAL_CREDIT, 0
-        self._begun = self._over = False
-        self._error: Exception | None = None
+        self.begun = self.over = False
+        self.error: Exception | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._result: Any = None
 
     # ---- sink ------------------------------------------------------------------------------------------------------
     def item(self, call: Call, body: Any) -> bool:
         """One item came."""
-        if not self._over:
+        if not self.over:
             try:
-                self._items.append(self.decode(body))
+                self.items.append(self.decode(body))
             except ValueError as error:
                 self._end(invalid_result(self._endpoint, self.instance, error), "an item does not fit")
             self._arrived.set()
@@ -133,7 +133,7 @@ class Reply:
         if self._endpoint.kind.streams_out:
             if body:
                 self.fail(call, _otherwise(self._endpoint, "no stream, and a stream was expected"))
-        elif not self._over:
+        elif not self.over:
             try:
                 self._result = self.decode(body)
             except (ValueError, TypeError) as error:
@@ -154,9 +154,9 @@ class Reply:
 
     def _end(self, error: Exception | None, cancelled: str = "") -> None:
         """The stream is over; `cancelled` says why the handler has to hear of it."""
-        if self._over:
+        if self.over:
             return
-        self._over, self._error = True, error
+        self.over, self.error = True, error
         if error is not None:
             self._failures.called(
                 self._endpoint, self._call, error, self.instance, waiting_s=perf_counter() - self._began
@@ -170,21 +170,22 @@ class Reply:
             running.cancel(_given_up(cancelled))
 
     # ---- caller ----------------------------------------------------------------------------------------------------
-    async def _begin(self) -> None:
-        self._begun, self._began = True, perf_counter()
+    async def begin(self) -> None:
+        """Send it."""
+        self.begun, self._began, self._loop = True, perf_counter(), asyncio.get_running_loop()
         self._pending.add(self)
         try:
             running = await self._start(self)
         except BaseException as error:
             self._pending.waiting.pop(self, None)
-            self._over = True
+            self.over = True
             self._failures.called(
                 self._endpoint, self._call, error, self.instance, dialling_s=perf_counter() - self._began
             )
             raise
         if running is None:
             return
-        if self._over:
+        if self.over:
             running.cancel(_given_up("the stream was over before it had begun"))
             return
         self._running = running
@@ -198,7 +199,7 @@ class Reply:
                 if not running.item(self.encode(item)):
                     await self._granted.wait()
         except asyncio.CancelledError:
-            if self._over:
+            if self.over:
                 raise
             text = f"the caller's own stream to {self._endpoint.path} was cancelled"
             self._end(to_error(_given_up(text, executed="executed"), self._endpoint, self.instance), text)
@@ -211,63 +212,43 @@ class Reply:
 
     async def result(self) -> Any:
         """The one result of an upload."""
-        if not self._begun and not self._over:
-            await self._begin()
-        while not self._over:
-            await self._more()
-        if self._error is not None:
-            raise self._error
+        if not self.begun and not self.over:
+            await self.begin()
+        while not self.over:
+            await self.more()
+        if self.error is not None:
+            raise self.error
         return self._result
 
-    async def _more(self) -> None:
+    async def more(self) -> None:
         """Wait for what comes next. Who is cancelled meanwhile gives up the stream, as with any other iterator."""
         self._arrived.clear()
         try:
             await self._arrived.wait()
         except asyncio.CancelledError:
-            await self.aclose()
+            self.leave()
             raise
 
-    def __aiter__(self) -> Reply:
-        return self
-
-    async def __anext__(self) -> Any:
-        if not self._begun and not self._over:
-            await self._begin()
-        while not self._items:
-            if self._over:
-                if self._error is not None:
-                    raise self._error
-                raise StopAsyncIteration
-            await self._more()
-        item = self._items.popleft()
-        self._take()
-        return item
-
-    def _take(self) -> None:
+    def take(self) -> None:
+        """An item was taken: what brings them may go on."""
         self._taken += 1
         # where nothing waits any more the sender may be waiting: large items use up their credit before so many have come
-        if (self._taken >= _GRANT or not self._items) and self._running is not None and not self._over:
+        if (self._taken >= _GRANT or not self.items) and self._running is not None and not self.over:
             self._credit += self._taken
             self._running.credit(self._taken)
             self._taken = 0
 
-    async def aclose(self) -> None:
+    def leave(self) -> None:
         """Give up what has not come yet."""
-        if self._begun and not self._over:
+        if self.begun and not self.over:
             self._end(None, "the caller left the stream")
-        self._over = True
-        self._items.clear()
+        self.over = True
+        self.items.clear()
 
-    async def __aenter__(self) -> Reply:
-        if not self._begun and not self._over:
-            await self._begin()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None, /
-    ) -> None:
-        await self.aclose()
+    def let_go(self) -> None:
+        """The same, from wherever the collector is at work: nobody has the stream any more."""
+        if self._loop is not None and not self.over and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.leave)
 
 
 def _given_up(why: str, executed: Executed = "unknown") -> Fault:

@@ -12,6 +12,7 @@ from .answers import Reply
 from .instances import Instance
 from .outcomes import unsendable
 from .outgoing import PLAIN, Outgoing
+from .reading import Stream
 
 TIMEOUT_S = 600.0
 """Of a stream whose method says nothing else."""
@@ -22,14 +23,17 @@ class Streams(Outgoing):
 
     async def upload(self, arguments: Any, inbound: AsyncIterator[Any], options: CallOptions | None) -> Any:
         """A stream to the handler, one answer back."""
-        reply = self.stream(arguments, inbound, options)
+        reply = self._reply(arguments, inbound, options)
         try:
             return await reply.result()
         finally:
-            await reply.aclose()
+            reply.leave()
 
-    def stream(self, arguments: Any, inbound: AsyncIterator[Any] | None, options: CallOptions | None) -> Reply:
+    def stream(self, arguments: Any, inbound: AsyncIterator[Any] | None, options: CallOptions | None) -> Stream:
         """A streamed answer; nothing is sent before it is first waited for."""
+        return Stream(self._reply(arguments, inbound, options))
+
+    def _reply(self, arguments: Any, inbound: AsyncIterator[Any] | None, options: CallOptions | None) -> Reply:
         call = self._new(options or PLAIN, self._now())
 
         async def start(reply: Reply) -> Running | None:

@@ -16,13 +16,13 @@ from vyked_host.model.description import EndpointDescription, Kind, Surface
 from vyked_host.model.message import Call, Fault
 from vyked_host.model.settings import ClientTable, LimitsTable
 from vyked_host.model.topology import NodeRecord
-from vyked_host.runtime.answers import Reply
 from vyked_host.runtime.client import ServiceClient
 from vyked_host.runtime.clock import LoopClock
 from vyked_host.runtime.codecs import Codecs
 from vyked_host.runtime.instances import Instance
 from vyked_host.runtime.links import Link
 from vyked_host.runtime.pending import Pending
+from vyked_host.runtime.reading import Stream
 from vyked_host.runtime.tasks import TaskScope
 
 Size = msgspec.defstruct("Size", [("n", int)], forbid_unknown_fields=True)
@@ -233,7 +233,7 @@ async def test_leaving_early_cancels_the_handler_once(bench: Bench) -> None:
 
 
 async def test_a_consumer_cancelled_while_it_waits_cancels_the_handler(bench: Bench) -> None:
-    async def consume(reply: Reply) -> None:
+    async def consume(reply: Stream) -> None:
         async for _ in reply:
             pass
 
@@ -260,7 +260,7 @@ async def test_arguments_that_do_not_fit_are_refused_before_anything_is_sent(ben
 
 
 async def _first(answer: Any) -> Any:
-    return await (anext(answer) if isinstance(answer, Reply) else answer)
+    return await (anext(answer) if isinstance(answer, Stream) else answer)
 
 
 async def test_items_are_credited_as_they_are_taken(bench: Bench) -> None:

@@ -18,7 +18,8 @@ def find(surface: Surface, wanted: EndpointDescription, node_id: str) -> int:
     ]
     if found:
         return max(found)[1]
-    text = f"{wanted.path} {wanted.version} does not exist at node {node_id}; {_instead(surface, wanted)}"
+    named = f"{wanted.path} {wanted.version}".rstrip()
+    text = f"{named} does not exist at node {node_id}; {_instead(surface, wanted)}"
     raise NotFound(text, service=wanted.service, method=wanted.name, executed="not_executed")
 
 
