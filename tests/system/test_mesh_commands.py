@@ -424,6 +424,9 @@ def test_bench_fails_under_a_share_of_what_it_saved(shops, tmp_path):
     code, out, err = shops(*words, "--in-flight", "8", "--baseline", file)
     assert (code, out) == (2, "")
     assert "was measured otherwise: in_flight 64 there, 8 here" in err
+    code, out, err = shops(*words, "--save", str(tmp_path / "nowhere" / "before.json"))
+    assert (code, out.split()[0]) == (2, "CALLS/S")  # what was measured is seen in any case
+    assert "No such file" in err
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,17 @@ def check(saved: Run, load: Load, ways: tuple[str, ...], path: str) -> None:
         )
         if there != here
     ]
-    missing = [f"no {way!r} there" for way in ways if way not in saved.ways]
-    if different or missing:
-        raise UsageError(f"--baseline {path} was measured otherwise: {'; '.join(different + missing)}")
+    if any(way not in saved.ways for way in ways):
+        different.append(_instead(saved.ways))
+    if different:
+        raise UsageError(f"--baseline {path} was measured otherwise: {'; '.join(different)}")
+
+
+def _instead(there: Mapping[str, Figures]) -> str:
+    """What to measure where only some of these can be compared with."""
+    if ANY in there:
+        return "it was without --compare; leave it out"
+    return f"it has {', '.join(there)}; measure with --compare {','.join(there)}"
 
 
 def shares(saved: Run, ways: Mapping[str, Figures]) -> dict[str, float]:

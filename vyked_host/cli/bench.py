@@ -81,10 +81,10 @@ def command(
     except CallError as error:
         sys.exit(failed(error, output, words))
     run = Run(load=load, ways={name: figures(each) for name, each in found.items()})
-    if kept:
-        save(run, kept)
     compared = shares(before, run.ways) if before is not None else {}
     (_print_json if output == "json" else _print)(run, compared)
+    if kept:
+        save(run, kept)
     sys.exit(_verdict(run, compared, fail_under))
 
 

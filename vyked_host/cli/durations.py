@@ -43,7 +43,9 @@ def moment(text: str, now: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """``0.4 ms``, ``1.25 s``, ``3m``, ``2h``, ``4d``."""
+    """``40 us``, ``0.4 ms``, ``1.25 s``, ``3m``, ``2h``, ``4d``."""
+    if seconds < 1e-4:
+        return f"{seconds * 1e6:.0f} us"
     if seconds < 1:
         return f"{seconds * 1000:.1f} ms"
     if seconds < 120:
