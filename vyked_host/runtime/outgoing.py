@@ -49,12 +49,12 @@ class Outgoing:
 
     def deadline(self, options: CallOptions | None) -> float:
         """When a call that begins now has to be over: its own time, and what is left of the call it is made in."""
-        deadline = self._now() + ((options.timeout if options is not None else None) or self.timeout)
+        deadline = self._now() + (self.timeout if options is None or options.timeout is None else options.timeout)
         outer = CURRENT.get(None)
         return deadline if outer is None else min(deadline, outer.deadline - HOP_S)
 
     def _new(self, options: CallOptions, now: float) -> Call:
-        deadline = now + (options.timeout or self.timeout)
+        deadline = now + (self.timeout if options.timeout is None else options.timeout)
         outer = CURRENT.get(None)
         if outer is None:
             metadata = headers.pack(options.metadata) if options.metadata else None

@@ -195,6 +195,13 @@ async def test_arguments_are_validated_before_the_handler_runs(host: Host) -> No
         await host.client(Lab).limited(9)
 
 
+@pytest.mark.parametrize("left", [0, 0.0, -1.0])
+async def test_a_caller_who_has_no_time_left_sends_nothing(host: Host, left: float) -> None:
+    with pytest.raises(DeadlineExceeded, match="no time was left") as caught:
+        await host.client(Lab).limited.using(timeout=left)(2)
+    assert caught.value.executed == "not_sent"
+
+
 async def test_an_unknown_method_says_which_exist(host: Host) -> None:
     with pytest.raises(NotFound, match=r"lab\.nope does not exist; lab has: .*echo"):
         await host.client("lab").nope()

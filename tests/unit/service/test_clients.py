@@ -119,6 +119,27 @@ async def test_options_are_of_one_call_and_add_up(sums: Sums, loopback: Loopback
     assert loopback.options == [CallOptions(timeout=2.0, entity="ada", metadata={"a": "b"}), None]
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"entity": 5}, "Expected `str | null`, got `int` - at `$.entity`; it takes timeout"),
+        ({"idempotency_key": 5}, "Expected `str | null`, got `int` - at `$.idempotency_key`"),
+        ({"instance": b"n1"}, "at `$.instance`"),
+        ({"timeout": "5"}, "Expected `float | null`, got `str` - at `$.timeout`"),
+        ({"metadata": {"a": 1}}, "Expected `str`, got `int` - at `$.metadata[...]`"),
+        ({"metadata": {1: "a"}}, "Expected `str`, got `int` - at `key` in `$.metadata`"),
+        ({"metadata": ["a"]}, "at `$.metadata`"),
+        ({"entityy": "a"}, "unknown field `entityy`; it takes timeout"),
+    ],
+)
+def test_options_that_are_none_are_refused_where_they_are_given(sums: Sums, given: dict[str, Any], says: str) -> None:
+    for bound, name in (sums.add, "sums.add"), (sums.upto, "sums.upto"):
+        with pytest.raises(TypeError) as caught:
+            bound.using(**given)
+        assert str(caught.value).startswith(f"{name}.using: ")
+        assert says in str(caught.value)
+
+
 async def test_streams_take_options_too(sums: Sums, loopback: Loopback) -> None:
     assert [each async for each in sums.upto.using(instance="n1")(1)] == [0]
     await sums.total.using(timeout=1.0)(numbers())
