@@ -55,9 +55,7 @@ class _Given(msgspec.Struct, forbid_unknown_fields=True):
     priority: Any = None
 
 
-_TAKES = (
-    "it takes timeout and hedge_after in seconds, the texts entity, idempotency_key and instance, metadata: texts by name, and priority"
-)
+_TAKES = "it takes timeout and hedge_after in seconds, the texts entity, idempotency_key and instance, metadata: texts by name, and priority"
 
 
 @runtime_checkable
