@@ -44,8 +44,8 @@ class Away(StartError):
 
 
 class Unfit(StartError):
-    """A back end was reached and is not set as this file asks. `key` is the setting that asks, as a dotted path; `problems` has its place
-    (`config.problems.Problem`) once the host has looked it up."""
+    """A back end that was reached is not set as this file asks, or a service is not as a setting wants it. `key` is that setting, as a
+    dotted path; `problems` has its place (`config.problems.Problem`) once the host has looked it up."""
 
     def __init__(self, message: str, *, key: str, remedy: str, problems: tuple[Any, ...] = ()) -> None:
         super().__init__(message)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..errors import StartError
 from ..model.description import Dependency
 from ..model.settings import ClientTable
 from ..runtime.client import ServiceClient
 from ..runtime.directory import Target
 from ..runtime.warm_up import WarmUp
 from ..service.clients import proxy, unhedgeable
-from .fallbacks import endpoints_of, fallbacks
+from .fallbacks import endpoints_of, fallbacks, unfit
 from .services import Planned
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class Clients:
         return proxy(dependency, self._invoker("", dependency, self.settings(dependency.service)))
 
     def of(self, planned: Planned, fakes: Mapping[str, Any]) -> dict[str, Any]:
-        """Attribute -> what stands behind ``self.identity``: a client, or the fake that was given in its place. Raises StartError
+        """Attribute -> what stands behind ``self.identity``: a client, or the fake that was given in its place. Raises Unfit
         where a table asks of a client what its service can't give."""
         description = planned.description
         caller = f"{description.name}/{description.version}"
@@ -89,5 +88,5 @@ class Clients:
             return
         endpoints = endpoints_of(contract, dependency.service)
         if endpoints and all(unhedgeable(each) for each in endpoints):
-            text = f"[clients.{dependency.service}] hedge_after: {unhedgeable(endpoints[0])}; so it is with all its methods"
-            raise StartError(text)
+            text = f"{unhedgeable(endpoints[0])}, and so it is with all its methods"
+            raise unfit(f"clients.{dependency.service}.hedge_after", text, "leave it out")

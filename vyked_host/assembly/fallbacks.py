@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import formatannotation
 from typing import Any, get_type_hints
 
 import msgspec
 
-from ..errors import StartError
+from ..errors import StartError, Unfit
 from ..model.description import Dependency, EndpointDescription, Kind
 from ..runtime.client import Fallback, ServiceClient
 from ..service.base import Contract
 from ..service.clients import CallOptions, Invoke
 from ..service.inspect import describe
 from .services import Planned
+
+ALIKE = "the two have to be alike"
+ONE = "leave it out"
+
+
+def unfit(key: str, text: str, remedy: str) -> Unfit:
+    """That the setting `key` does not fit the service that it is about."""
+    return Unfit(f"{key}: {text}", key=key, remedy=remedy)
 
 
 def endpoints_of(contract: object, service: str) -> tuple[EndpointDescription, ...]:
@@ -27,16 +36,16 @@ def endpoints_of(contract: object, service: str) -> tuple[EndpointDescription, .
 def fallbacks(
     planned: Planned, dependency: Dependency, table: Mapping[str, str], invokers: Mapping[str, ServiceClient]
 ) -> dict[str, Fallback]:  # fmt: skip
-    """Method -> what is called in its place. `invokers`: attribute -> client of the calling service. Raises StartError."""
+    """Method -> what is called in its place. `invokers`: attribute -> client of the calling service. Raises Unfit."""
     endpoints = {each.name: each for each in endpoints_of(dependency.contract, dependency.service)}
     found: dict[str, Fallback] = {}
     for method, wanted in table.items():
-        where = f"[clients.{dependency.service}.fallback] {method} = {wanted!r}"
+        where = f"clients.{dependency.service}.fallback.{method}"
         if endpoints and method not in endpoints:
-            raise StartError(f"{where}: {dependency.service} has no method {method}; it has: {', '.join(endpoints)}")
+            raise unfit(where, f"{dependency.service} has no method {method}", f"it has: {', '.join(endpoints)}")
         endpoint = endpoints.get(method)
         if endpoint is not None and endpoint.kind is not Kind.UNARY:
-            raise StartError(f"{where}: {endpoint.path} has a stream, and a fallback answers with one result")
+            raise unfit(where, f"{endpoint.path} has a stream, and a fallback answers with one result", ONE)
         service, _, name = wanted.rpartition(".")
         if service:
             found[method] = _of_other(planned, endpoint, where, service, name, invokers)
@@ -52,11 +61,11 @@ def _of_other(
 ) -> Fallback:  # fmt: skip
     there = next((each for each in planned.description.dependencies if each.service == service), None)
     if there is None:
-        text = f"{planned.description.name} has no client of {service}: declare self.{service} = client(...) in it"
-        raise StartError(f"{where}: {text}")
+        remedy = f"declare {service} = client(...) in it, or name another one"
+        raise unfit(where, f"{planned.description.name} has no client of {service}", remedy)
     known = {each.name: each for each in endpoints_of(there.contract, service)}
     if known and name not in known:
-        raise StartError(f"{where}: {service} has no method {name}; it has: {', '.join(known)}")
+        raise unfit(where, f"{service} has no method {name}", f"it has: {', '.join(known)}")
     if endpoint is not None and name in known:
         _compare(endpoint, known[name], where)
     invoker = invokers.get(there.attribute)
@@ -72,12 +81,13 @@ def _of_other(
 
 def _compare(endpoint: EndpointDescription, other: EndpointDescription, where: str) -> None:
     if other.kind is not Kind.UNARY:
-        raise StartError(f"{where}: {other.path} has a stream, and a fallback answers with one result")
+        raise unfit(where, f"{other.path} has a stream, and a fallback answers with one result", ONE)
     ours, theirs = _fields(endpoint), _fields(other)
     if ours != theirs:
-        raise StartError(f"{where}: {endpoint.path} takes {_words(ours)}, {other.path} takes {_words(theirs)}")
+        raise unfit(where, f"{endpoint.path} takes {_words(ours)}, {other.path} takes {_words(theirs)}", ALIKE)
     if endpoint.result != other.result:
-        raise StartError(f"{where}: {endpoint.path} answers {endpoint.result}, {other.path} answers {other.result}")
+        text = f"{endpoint.path} answers {formatannotation(endpoint.result)}, {other.path} answers {formatannotation(other.result)}"
+        raise unfit(where, text, ALIKE)
 
 
 def _fields(endpoint: EndpointDescription) -> dict[str, Any]:
@@ -85,7 +95,7 @@ def _fields(endpoint: EndpointDescription) -> dict[str, Any]:
 
 
 def _words(fields: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}: {getattr(kind, '__name__', kind)}" for name, kind in fields.items()) or "nothing"
+    return ", ".join(f"{name}: {formatannotation(kind)}" for name, kind in fields.items()) or "nothing"
 
 
 # ---- a method of the calling service ---------------------------------------------------------------------------------
@@ -94,7 +104,7 @@ def _of_self(planned: Planned, endpoint: EndpointDescription | None, where: str,
     method = getattr(instance, name, None)
     owner = type(instance).__qualname__
     if not callable(method):
-        raise StartError(f"{where}: {owner} has no method {name}; of another service it would be SERVICE.METHOD")
+        raise unfit(where, f"{owner} has no method {name!r}", "of another service it would be SERVICE.METHOD")
     if endpoint is not None:
         body = getattr(inspect.getattr_static(type(instance), name), "body", None)  # of a decorated one
         _check_own(endpoint, method if body is None else body.__get__(instance), where, f"{owner}.{name}")
@@ -107,12 +117,13 @@ def _check_own(endpoint: EndpointDescription, method: Callable[..., Any], where:
         inspect.signature(method).bind(**fields)
         hints = get_type_hints(method)
     except (TypeError, NameError) as error:
-        raise StartError(f"{where}: {path} is called with {_words(fields)}: {error}") from error
+        raise unfit(where, f"{path} is called with {_words(fields)}: {error}", ALIKE) from error
     wrong = {each: hints[each] for each in fields if each in hints and hints[each] != fields[each]}
     if wrong:
-        raise StartError(f"{where}: {path} takes {_words(wrong)}, {endpoint.path} is given {_words(fields)}")
+        raise unfit(where, f"{path} takes {_words(wrong)}, {endpoint.path} is given {_words(fields)}", ALIKE)
     if hints.get("return", endpoint.result) != endpoint.result:
-        raise StartError(f"{where}: {path} answers {hints['return']}, {endpoint.path} answers {endpoint.result}")
+        text = f"{path} answers {formatannotation(hints['return'])}, {endpoint.path} answers {formatannotation(endpoint.result)}"
+        raise unfit(where, text, ALIKE)
 
 
 def _calling(method: Callable[..., Any]) -> Invoke:

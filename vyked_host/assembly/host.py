@@ -101,7 +101,10 @@ class Host(ClassicHost):
         if self._node is not None:
             raise UsageError("this host runs already: stop it first, or make another one")
         self._made.clear()
-        self._composition, self._node = self._compose()
+        try:
+            self._composition, self._node = self._compose()
+        except Unfit as error:
+            raise self._placed(error) from error
         settings, log = self._composition.settings, self._composition.log
         warn_of_exposure(settings, log)
         warn_of_reach(settings, (each.description for each in self._composition.planned), log)

@@ -9,7 +9,7 @@ import pytest
 
 from vyked_host import Service, api, client, context
 from vyked_host.assembly import Host
-from vyked_host.errors import InvalidPayload, Overloaded, StartError, Unavailable
+from vyked_host.errors import InvalidPayload, Overloaded, Unavailable, Unfit
 from vyked_host.testing.waiting import eventually
 
 from .party import Party
@@ -146,7 +146,7 @@ async def test_what_may_not_run_twice_is_not_hedged(party: Party) -> None:
     caller = await party.host(Shop())
     with pytest.raises(ValueError, match="idempotent"):
         caller.client(Shop).buy.using(hedge_after=0.1)
-    with pytest.raises(StartError, match=r"\[clients.archive\] hedge_after: archive\.buy is not declared"):
+    with pytest.raises(Unfit, match=r":\d+:15  clients\.archive\.hedge_after: archive\.buy is not declared"):
         await party.host(Buyer(), Archive(), more="[clients.archive]\nhedge_after = 0.1\n")
     party.hosts.pop()
 
@@ -210,17 +210,23 @@ async def test_a_fallback_that_can_t_be_reached_either_says_so(party: Party) -> 
     [
         ('buy = "elsewhere.buy"', "buyer has no client of elsewhere"),
         ('buy = "archive.sell"', "archive has no method sell; it has: buy, count"),
-        ('buy = "archive.count"', r"shop\.buy answers list\[str\], archive\.count answers <class 'int'>"),
+        (
+            'buy = "archive.count"',
+            r"shop\.buy answers list\[str\], archive\.count answers int; the two have to be alike",
+        ),
         ('sell = "without"', "shop has no method sell"),
-        ('buy = "nowhere"', "Buyer has no method nowhere"),
+        ('buy = "nowhere"', "Buyer has no method 'nowhere'"),
         ('buy = "wrong"', r"Buyer\.wrong takes item: int, shop\.buy is given item: str"),
-        ('buy = "other"', r"Buyer\.other answers <class 'int'>"),
+        ('buy = "other"', r"Buyer\.other answers int"),
         ('buy = "short"', r"Buyer\.short is called with item: str"),
     ],
 )
 async def test_a_fallback_that_does_not_fit_is_refused_at_start(party: Party, table: str, fault: str) -> None:
-    with pytest.raises(StartError, match=fault):
+    with pytest.raises(Unfit, match=fault) as caught:
         await party.host(Buyer(), Archive(), more=f"[clients.shop]\nfallback = {{ {table} }}\n")
+    (problem,) = caught.value.problems
+    assert problem.source == f"fallback = {{ {table} }}"
+    assert str(caught.value).startswith(f"{problem.place}  clients.shop.fallback.{table[:4].strip()}: ")
     party.hosts.pop()
 
 
