@@ -26,10 +26,10 @@ FORMS = (
     ("SECONDS", r'(?<="seconds":)[\d.]+'),
     (
         "COUNT",
-        r"\b\d{1,3}(?:,\d{3})+\b|(?<![\d.])\b\d{1,3}(?=\s+\d+(?:\.\d+)? m?s\b)",
+        r"\b\d{1,3}(?:,\d{3})+\b|(?<![\d.])\b\d{1,3}(?=\s+\d+(?:\.\d+)? [mu]?s\b)",
     ),  # calls/s, of a slow machine too
     ("SHARE", r"(?<= )\d+\.\d\d$"),
-    ("SPAN", r"\b\d+(?:\.\d+)? (?:ms|s)\b"),
+    ("SPAN", r"\b\d+(?:\.\d+)? (?:us|ms|s)\b"),
     ("AGE", r"\b\d+[smh]\b"),
     ("PORT", r"(?<=127\.0\.0\.1:)\d+"),
 )

@@ -17,6 +17,7 @@ from .base import Contract
 from .calls import BoundEndpoint, BoundStream, Reply
 from .endpoints import BoundEvent
 from .inspect import describe
+from .options import refuse_what_is_none
 from .signatures import misfit, takes_positions
 
 P = ParamSpec("P")
@@ -43,21 +44,6 @@ Invoke = Callable[[Any, Any, CallOptions | None], Any]
 """(arguments, inbound stream or None, options or None) -> a coroutine of the result, or a Reply."""
 
 
-class _Given(msgspec.Struct, forbid_unknown_fields=True):
-    """What `using` takes, to be compared with what it is given: `CallOptions`, and `priority`, which is looked at by itself."""
-
-    timeout: float | None = None
-    entity: str | None = None
-    idempotency_key: str | None = None
-    hedge_after: float | None = None
-    metadata: dict[str, str] | None = None
-    instance: str | None = None
-    priority: Any = None
-
-
-_TAKES = "it takes timeout and hedge_after in seconds, the texts entity, idempotency_key and instance, metadata: texts by name, and priority"
-
-
 @runtime_checkable
 class ByPosition(Protocol):
     """An `Invoke` that takes arguments as they were given, too, where all are, by position: nobody needs their Struct then."""
@@ -81,12 +67,8 @@ class Invoker(Protocol):
 
 
 def merged(endpoint: EndpointDescription, before: CallOptions | None, given: Mapping[str, Any]) -> CallOptions:
-    """`before` with what `using(...)` was given on top; a priority is one of its metadata. Raises TypeError for what is no option - the
-    other end would take it for a breach of the protocol, and end the connection - and ValueError where a method can't be called so."""
-    try:
-        msgspec.convert(given, _Given)
-    except msgspec.ValidationError as error:
-        raise TypeError(f"{endpoint.path}.using: {error}; {_TAKES}") from None
+    """`before` with what `using(...)` was given on top. Raises TypeError for what is no option, ValueError where it does not fit."""
+    refuse_what_is_none(endpoint.path, given)
     if given.get("hedge_after") is not None and (fault := unhedgeable(endpoint)):
         raise ValueError(f"hedge_after: {fault}")
     said = {name: value for name, value in given.items() if value is not None}
