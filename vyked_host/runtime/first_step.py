@@ -9,7 +9,7 @@ from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any
 
 from ..model.message import Call
-from ..service.context import CURRENT, Context
+from ..service.context import Context, enter_context
 from .ahead import Rest
 from .invocation import Invocation
 from .turns import ENDED
@@ -81,7 +81,7 @@ def first_steps(rest: Rest) -> Generator[Any, Any, None]:
     """The body of a task that takes them."""
     while not rest.is_kept:
         step: Any = yield ENDED  # a FirstStep
-        CURRENT.set(step)
+        enter_context(step)
         try:
             nearby = step.nearby
             route = nearby.route

@@ -19,7 +19,7 @@ from ..contracts import Proceed
 from ..errors import VykedError
 from ..model.message import Call
 from ..service.clients import CallOptions
-from ..service.context import CURRENT
+from ..service.context import inherited_context
 from ..service.signatures import takes_positions
 from .answers import Answer
 from .codecs import AS_IS, exactness
@@ -95,7 +95,7 @@ class Nearby:
             or (own := values if self._is_exact(values) else self._copied(values)) is None
         ):
             return await self._otherwise(values, options)
-        deadline, metadata, outer = now + self._timeout, None, CURRENT.get(None)
+        deadline, metadata, outer = now + self._timeout, None, inherited_context(None)
         if outer is not None:
             deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
             if deadline - now < LEAST_S:
