@@ -110,7 +110,7 @@ class Context(msgspec.Struct):
     it is there already."""
 
     made: Call | None
-    description: EndpointDescription | SubscriptionDescription
+    described: EndpointDescription | SubscriptionDescription
     now: Callable[[], float]
     told: Delivery | None = None
     headers: dict[str, str] | None = None
@@ -123,6 +123,11 @@ class Context(msgspec.Struct):
         if self.made is None:
             self.made = self.make()
         return self.made
+
+    @property
+    def description(self) -> EndpointDescription | SubscriptionDescription:
+        """Of the endpoint that runs."""
+        return self.described
 
     @property
     def delivery(self) -> Delivery | None:
