@@ -20,7 +20,7 @@ from ..contracts import Proceed
 from ..errors import VykedError
 from ..model.message import Call
 from ..service.clients import CallOptions
-from ..service.context import inherited_context
+from ..service.context import Context, inherited_context
 from ..service.signatures import takes_positions
 from .ahead import current, current_tasks
 from .answers import Answer
@@ -30,7 +30,6 @@ from .instances import Instance
 from .invocation import Invocation
 from .links import OBJECT, LocalChannel
 from .outgoing import HOP_S, LEAST_S
-from .seats import NOTHING
 from .statistics import BATCH
 from .turns import ENDED
 
@@ -66,8 +65,8 @@ class Nearby:
 
     __slots__ = (
         "_caller", "_codecs", "_counters", "_dispatcher", "_encode", "_index", "_inside", "_instance", "_is_exact", "_limit", "_loop",
-        "_new_id", "_observer", "_only", "_pacing", "_running", "_seats", "_seen", "_served", "_spares", "_tally", "_target", "_timeout",
-        "_values", "_waiting", "arguments", "attempts", "begin", "deliver", "description", "now", "result_class", "route", "seconds", "takes_one", "told_s",
+        "_new_id", "_observer", "_only", "_pacing", "_running", "_seats", "_seen", "_served", "_spares", "_tally", "_target",
+        "_values", "_waiting", "arguments", "attempts", "begin", "deliver", "description", "now", "result_class", "route", "seconds", "takes_one", "timeout", "told_s",
     )  # fmt: skip
 
     def __init__(self, attempts: Attempts, dispatcher: Dispatcher, inside: Inside, seats: Seats) -> None:
@@ -94,7 +93,7 @@ class Nearby:
     async def given(self, values: tuple[Any, ...]) -> Any:
         """The same, with arguments as they stand in their Struct, or as that Struct itself where some have to be named."""
         read, inside, spares = self.now, self._inside, self._spares
-        now, loop = read(), self._loop
+        now, loop, limits = read(), self._loop, None
         if (
             self._target.near is not self._instance
             or not self.route.is_near
@@ -102,47 +101,39 @@ class Nearby:
             or (self._waiting and len(self._waiting) >= self._limit)
             or not (spares or self._seats.one_more())
             or (now >= inside.until and not inside.has_room(now))
+            or ((outer := inherited_context(None)) is not None and (limits := self._within(outer, now)) is None)
             or (own := values if (type(values[0]) is self._only if self.takes_one else self._is_exact(values)) else self._copied(values)) is None
-        ):
+        ):  # fmt: skip
             return await self._otherwise(values)
-        deadline, packed, outer = now + self._timeout, None, inherited_context(None)
-        if outer is not None:
-            deadline, packed = min(deadline, outer.deadline - HOP_S), outer.onward(None)
-            if deadline - now < LEAST_S:
-                return await self._otherwise(values)
         seat = spares.pop()
         seat.nearby, seat.values = self, own
-        seat.began, seat.deadline, seat.packed = now, deadline, packed
-        served = self._served
-        served.in_flight += 1
+        seat.began, seat.limits = now, limits
+        self._served.in_flight += 1
         caller = current(loop)
         current_tasks[loop] = seat.task
         try:
             run = seat.run
             awaited = run(seat.send, own)
         except BaseException as error:  # noqa: BLE001 - its task's, which raises it
-            seat.broken_off(error)
-        else:
-            if awaited is not ENDED:
-                seat.suspended(awaited)
+            awaited = seat.broken_off(error)
         finally:
             if caller is None:
                 del current_tasks[loop]
             else:
                 current_tasks[loop] = caller
-        result = seat.result
-        if result is PENDING:
-            rest = self._rest_of(seat)
+        if awaited is not ENDED or seat.beyond is not None:
+            rest = self._rest_of(seat, awaited)
             del seat, run  # an error leads to this frame, and is kept by what waited for it: a ring
             return await rest
-        served.in_flight -= 1
+        self._served.in_flight -= 1
+        result = seat.result
         if (
             getrefcount(seat.task) == seat.references
             and getweakrefcount(seat.task) == seat.weak
             and getrefcount(seat.about) == seat.of_about
             and getrefcount(seat.variables) == seat.of_variables
         ):
-            seat.result, seat.values = PENDING, NOTHING
+            seat.values = seat.result = None
             spares.append(seat)
         else:
             self._seats.leave(seat)
@@ -150,9 +141,16 @@ class Nearby:
             self._succeeded(self.seconds[-1])
         return result
 
-    def _rest_of(self, seat: Seat) -> Coroutine[Any, Any, Any]:
-        """What waits for the outcome of the call that has it, and goes on without it."""
+    def _within(self, outer: Context, now: float) -> tuple[float, bytes | None] | None:
+        """Deadline and metadata of a call that is made by the handler of `outer`; None: that has no time left for it."""
+        deadline = min(now + self.timeout, outer.deadline - HOP_S)
+        return (deadline, outer.onward(None)) if deadline - now >= LEAST_S else None
+
+    def _rest_of(self, seat: Seat, awaited: Any) -> Coroutine[Any, Any, Any]:
+        """What waits for the outcome of the call that has it, whose handler waits for `awaited`, or failed; and goes on without it."""
         beyond, arguments = seat.goes_on(), seat.arguments
+        if awaited is not ENDED and awaited is not PENDING:
+            seat.suspended(awaited)
         self._seats.leave(seat)
         return self.attempts.going_on(beyond.call, arguments, beyond.answer)
 
@@ -198,7 +196,7 @@ class Nearby:
         self.route, self._codecs, self._served, self._index = route, route.codecs[OBJECT], route.counters, index
         self._tally = self._counters.together(route.counters)
         self.seconds = self._tally.seconds
-        self._new_id, self._timeout, self._instance = way.channel.new_id, timeout, instance
+        self._new_id, self.timeout, self._instance = way.channel.new_id, timeout, instance
         self.description, self.result_class, self.told_s = route.endpoint, route.result_class, route.told_s
         return True
 

@@ -21,25 +21,22 @@ from .first_step import PENDING, FirstStep, NearCall, first_steps
 if TYPE_CHECKING:
     from .nearby import Nearby
 
-NOTHING: tuple[Any, ...] = ()
-
-
 class Seat(Spare):
-    """One of them. Of the call that has it: `values`, what its handler is called with; `began` and `deadline`, in seconds of the host's
-    monotonic clock; `packed`, its metadata; `result`, of one that ended in its first step; `beyond`: what it is since it suspended,
-    failed, or was put off. `about`: all this as its handler sees it."""
+    """One of them. Of the call that has it: `values`, what its handler is called with; `began`, in seconds of the host's monotonic
+    clock; `limits`: deadline and metadata of one that another handler made; `result`, of one that was answered in its first step; `beyond`:
+    what it is since it suspended, failed, or was put off. `about`: all this as its handler sees it."""
 
     __slots__ = (
-        "about", "began", "beyond", "clean", "deadline", "nearby", "of_about", "of_variables", "packed", "result", "run", "send", "values", "variables",
+        "about", "began", "beyond", "clean", "limits", "nearby", "of_about", "of_variables", "result", "run", "send", "values", "variables",
     )  # fmt: skip
 
     def __init__(self, of: Seats, loop: asyncio.AbstractEventLoop) -> None:
         self.about = FirstStep(None, None, of.now, seat=self)
         self.nearby: Nearby
-        self.values = NOTHING
-        self.began = self.deadline = 0.0
-        self.packed: bytes | None = None
-        self.result: Any = PENDING
+        self.values: Any = None
+        self.began = 0.0
+        self.limits: tuple[float, bytes | None] | None = None
+        self.result: Any = None
         self.beyond: NearCall | None = None
         super().__init__(of, loop)
         self.run, self.send = self.context.run, self.rest.body.send
@@ -53,6 +50,16 @@ class Seat(Spare):
     def arguments(self) -> Any:
         """As middlewares, and those who log, see them."""
         return self.nearby.arguments(*self.values)
+
+    @property
+    def deadline(self) -> float:
+        """When its caller gives up, in the same seconds."""
+        return self.began + self.nearby.timeout if self.limits is None else self.limits[0]
+
+    @property
+    def packed(self) -> bytes | None:
+        """Its metadata."""
+        return None if self.limits is None else self.limits[1]
 
     def goes_on(self) -> NearCall:
         """From now on it is a call as any other."""
@@ -81,9 +88,10 @@ class Seat(Spare):
         self.rest.keep(awaited)
         self.goes_on().started(self.task)
 
-    def broken_off(self, error: BaseException) -> None:
+    def broken_off(self, error: BaseException) -> Any:
         """`error` is for more than this call to know: the task raises it."""
         self.rest.error = error
+        return PENDING
 
     # ---- between two calls -------------------------------------------------------------------------------------------
     def is_asked(self) -> None:
@@ -139,7 +147,7 @@ class Seats(Ahead[Any]):
         """A call has left it, and something behind, or goes on in its task."""
         rest = seat.rest
         if not rest.is_kept and rest.error is None and seat.is_free():
-            seat.result, seat.values = PENDING, NOTHING
+            seat.values = seat.result = None
             self.spares.append(seat)
         else:
             seat.retire()
