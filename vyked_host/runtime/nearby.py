@@ -30,6 +30,7 @@ from .instances import Instance
 from .invocation import Invocation
 from .links import OBJECT, LocalChannel
 from .outgoing import HOP_S, LEAST_S
+from .seats import UNKEPT
 from .statistics import BATCH
 from .turns import ENDED
 
@@ -130,8 +131,8 @@ class Nearby:
         if (
             getrefcount(seat.task) == seat.references
             and getweakrefcount(seat.task) == seat.weak
-            and getrefcount(seat.about) == seat.of_about
-            and getrefcount(seat.variables) == seat.of_variables
+            and getrefcount(seat.about) == UNKEPT
+            and getrefcount(seat.variables) == UNKEPT
         ):
             seat.values = seat.result = None
             spares.append(seat)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from gc import get_referents
 from sys import getrefcount
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
@@ -21,13 +22,23 @@ from .first_step import PENDING, FirstStep, NearCall, first_steps
 if TYPE_CHECKING:
     from .nearby import Nearby
 
+def _references() -> int:
+    """What is counted of an object that a seat leads to, and its task, and nobody else."""
+    holder = SimpleNamespace(held=object())
+    _task = [holder.held]
+    return getrefcount(holder.held)
+
+
+UNKEPT = _references()
+
+
 class Seat(Spare):
     """One of them. Of the call that has it: `values`, what its handler is called with; `began`, in seconds of the host's monotonic
     clock; `limits`: deadline and metadata of one that another handler made; `result`, of one that was answered in its first step; `beyond`:
     what it is since it suspended, failed, or was put off. `about`: all this as its handler sees it."""
 
     __slots__ = (
-        "about", "began", "beyond", "clean", "limits", "nearby", "of_about", "of_variables", "result", "run", "send", "values", "variables",
+        "about", "began", "beyond", "clean", "limits", "nearby", "result", "run", "send", "values", "variables",
     )  # fmt: skip
 
     def __init__(self, of: Seats, loop: asyncio.AbstractEventLoop) -> None:
@@ -43,7 +54,6 @@ class Seat(Spare):
         self.run(enter_context, self.about)
         (self.variables,) = get_referents(self.context)
         self.references = self.clean = getrefcount(self.task)
-        self.of_about, self.of_variables = getrefcount(self.about), getrefcount(self.variables)
 
     # ---- the call that has it ----------------------------------------------------------------------------------------
     @property
@@ -111,8 +121,8 @@ class Seat(Spare):
         if (
             getrefcount(self.task) != self.clean
             or getweakrefcount(self.task) != self.weak
-            or getrefcount(self.about) != self.of_about
-            or getrefcount(self.variables) != self.of_variables
+            or getrefcount(self.about) != UNKEPT
+            or getrefcount(self.variables) != UNKEPT
         ):
             return False
         about = self.about
