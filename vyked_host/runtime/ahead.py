@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from asyncio.tasks import _current_tasks as current_tasks  # type: ignore[attr-defined]  # up to 3.13
+from asyncio.tasks import _current_tasks  # type: ignore[attr-defined]  # up to 3.13
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from functools import partial
@@ -32,6 +32,8 @@ class Begun(Protocol):
         """It goes on in `task`, which is its own."""
 
 
+current_tasks: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = _current_tasks
+"""The one that is current in each loop."""
 current: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = current_tasks.get
 """The task that is current in a loop, without asking which loop that is."""
 B = TypeVar("B", bound=Begun)
@@ -74,11 +76,7 @@ class Ahead(Generic[B]):
             return
         spare = spares.pop()
         task = spare.task
-        if (
-            getrefcount(task) != spare.references
-            or getweakrefcount(task) != spare.weak
-            or len(spare.context) > 1
-        ):
+        if getrefcount(task) != spare.references or getweakrefcount(task) != spare.weak or len(spare.context) > 1:
             spare = Spare(self, loop)  # nobody else meets what was left behind: that task ends in the next turn
             task = spare.task
         caller = current(loop)
@@ -109,11 +107,7 @@ class Ahead(Generic[B]):
             spares.append(Spare(self, loop))
         spare = spares[-1]
         task = spare.task
-        if (
-            getrefcount(task) != spare.references
-            or getweakrefcount(task) != spare.weak
-            or len(spare.context) > 1
-        ):
+        if getrefcount(task) != spare.references or getweakrefcount(task) != spare.weak or len(spare.context) > 1:
             spares[-1] = spare = Spare(self, loop)
             task = spare.task
         current_tasks[loop] = task

@@ -76,7 +76,7 @@ class NearCall(Invocation, eq=False, kw_only=True):
 def first_steps(rest: Rest) -> Generator[Any, Any, None]:
     """The body of a task that takes them: it is sent what a handler is called with."""
     seat = cast("Seat", rest.spare)
-    now, result = seat.about.now, None
+    now, result = seat.about.now, cast("Any", None)
     while True:
         values: Any = yield ENDED
         try:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Coroutine
-from sys import getrefcount
 from typing import TYPE_CHECKING, Any
-from weakref import getweakrefcount
 
 from msgspec.structs import astuple
 
@@ -30,7 +28,6 @@ from .instances import Instance
 from .invocation import Invocation
 from .links import OBJECT, LocalChannel
 from .outgoing import HOP_S, LEAST_S
-from .seats import UNKEPT
 from .statistics import BATCH
 from .turns import ENDED
 
@@ -110,8 +107,7 @@ class Nearby:
         seat.nearby, seat.values = self, own
         seat.began, seat.limits = now, limits
         self._served.in_flight += 1
-        caller = current(loop)
-        current_tasks[loop] = seat.task
+        caller, current_tasks[loop] = current(loop), seat.task
         try:
             run = seat.run
             awaited = run(seat.send, own)
@@ -128,16 +124,7 @@ class Nearby:
             return await rest
         self._served.in_flight -= 1
         result = seat.result
-        if (
-            getrefcount(seat.task) == seat.references
-            and getweakrefcount(seat.task) == seat.weak
-            and getrefcount(seat.about) == UNKEPT
-            and getrefcount(seat.variables) == UNKEPT
-        ):
-            seat.values = seat.result = None
-            spares.append(seat)
-        else:
-            self._seats.leave(seat)
+        self._seats.vacated(seat)
         if len(self.seconds) >= BATCH or self._observer is not None or self._instance.failures:
             self._succeeded(self.seconds[-1])
         return result
@@ -152,7 +139,7 @@ class Nearby:
         beyond, arguments = seat.goes_on(), seat.arguments
         if awaited is not ENDED and awaited is not PENDING:
             seat.suspended(awaited)
-        self._seats.leave(seat)
+        self._seats.vacated(seat)
         return self.attempts.going_on(beyond.call, arguments, beyond.answer)
 
     def _copied(self, values: tuple[Any, ...]) -> tuple[Any, ...] | None:

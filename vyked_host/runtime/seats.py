@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
 from ..service.context import enter_context
-from .ahead import Ahead, Begun, Spare
+from .ahead import Ahead, Spare
 from .first_step import PENDING, FirstStep, NearCall, first_steps
 
 if TYPE_CHECKING:
     from .nearby import Nearby
+
 
 def _references() -> int:
     """What is counted of an object that a seat leads to, and its task, and nobody else."""
@@ -30,6 +31,8 @@ def _references() -> int:
 
 
 UNKEPT = _references()
+_DESCRIBED: Any = None
+"""Which endpoint it is, `nearby` says."""
 
 
 class Seat(Spare):
@@ -42,7 +45,7 @@ class Seat(Spare):
     )  # fmt: skip
 
     def __init__(self, of: Seats, loop: asyncio.AbstractEventLoop) -> None:
-        self.about = FirstStep(None, None, of.now, seat=self)
+        self.about = FirstStep(None, _DESCRIBED, of.now, seat=self)
         self.nearby: Nearby
         self.values: Any = None
         self.began = 0.0
@@ -112,19 +115,17 @@ class Seat(Spare):
         """Something was done to the task."""
         self.references = self.clean = -1
 
-    def is_free(self) -> bool:
-        """May another call have it, once `about` is wiped?"""
+    def is_restored(self) -> bool:
+        """Was something done in it that leaves no trace, once that is wiped? Once: what is left then was kept by somebody."""
         (variables,) = get_referents(self.context)
-        if variables is not self.variables and len(self.context) == 1:  # some were set, and taken back
+        is_other = variables is not self.variables and len(self.context) == 1  # some were set, and taken back
+        if is_other:
             self.variables = variables
-        del variables
-        if (
-            getrefcount(self.task) != self.clean
-            or getweakrefcount(self.task) != self.weak
-            or getrefcount(self.about) != UNKEPT
-            or getrefcount(self.variables) != UNKEPT
-        ):
+        rest = self.rest
+        if rest.is_kept or rest.error is not None or getrefcount(self.about) != UNKEPT:
             return False
+        if self.references == self.clean:
+            return is_other
         about = self.about
         about.made = about.headers = about.trace = about.packed_trace = None
         self.references, self.beyond = self.clean, None
@@ -153,12 +154,18 @@ class Seats(Ahead[Any]):
             return True
         return False
 
-    def leave(self, seat: Seat) -> None:
-        """A call has left it, and something behind, or goes on in its task."""
-        rest = seat.rest
-        if not rest.is_kept and rest.error is None and seat.is_free():
+    def vacated(self, seat: Seat) -> None:
+        """A call has ended in it, or goes on in its task: another one has it, unless this one left anything there."""
+        if (
+            getrefcount(seat.task) == seat.references
+            and getweakrefcount(seat.task) == seat.weak
+            and getrefcount(seat.about) == UNKEPT
+            and getrefcount(seat.variables) == UNKEPT
+        ):
             seat.values = seat.result = None
             self.spares.append(seat)
+        elif seat.is_restored():
+            self.vacated(seat)
         else:
             seat.retire()
             self.left += 1

@@ -18,6 +18,8 @@ import pytest
 
 from vyked_host import Service, ServiceError, api, client, context
 from vyked_host.assembly import Host
+from vyked_host.errors import CallError
+from vyked_host.runtime.inside import DEEPEST
 from vyked_host.runtime.seats import Seat
 from vyked_host.service.context import Context
 
@@ -49,6 +51,11 @@ class Inner(Service, name="inner", version="1.0.0"):
     @api
     async def keeps_a_method_of_it(self, number: int) -> None:
         self.kept.append(context().onward)
+
+    @api
+    async def keeps_what_it_has_read(self, number: int) -> None:
+        found = context()
+        self.kept.append((found, found.call))
 
     @api
     async def keeps_a_copy_of_its_variables(self, number: int) -> None:
@@ -107,6 +114,10 @@ class Inner(Service, name="inner", version="1.0.0"):
         raise Declared(number)
 
     @api
+    async def gives_itself_up(self, number: int) -> None:
+        raise asyncio.CancelledError
+
+    @api
     async def waits(self, number: int) -> int:
         await asyncio.sleep(0)
         return number
@@ -120,9 +131,10 @@ class Inner(Service, name="inner", version="1.0.0"):
 
 
 LEAVES = [
-    "keeps_its_context", "keeps_a_method_of_it", "keeps_a_copy_of_its_variables", "leaves_a_task", "leaves_a_callback",
+    "keeps_its_context", "keeps_a_method_of_it", "keeps_what_it_has_read", "keeps_a_copy_of_its_variables", "leaves_a_task", "leaves_a_callback",
     "sets_a_variable", "takes_it_back", "takes_it_back_from_a_copy", "keeps_its_task", "leaves_a_weak_reference", "takes_a_name",
     "takes_its_cancel_back", "reads_its_metadata", "waits", "fails",
+    "gives_itself_up",
 ]  # fmt: skip
 
 
@@ -168,11 +180,32 @@ def seats(host: Host) -> list[Seat]:
 @pytest.mark.parametrize("leaves", LEAVES)
 async def test_what_a_handler_leaves_behind_the_next_one_does_not_meet(host: Host, leaves: str) -> None:
     for number in range(1, 20, 2):
-        try:
+        with contextlib.suppress(Declared, CallError):
             await method(host, leaves)(number)
-        except Declared as error:
-            assert (leaves, error.number) == ("fails", number)
         assert await host.client(Inner).finds(number + 1) == []
+
+
+async def test_each_failure_is_that_of_its_call(host: Host) -> None:
+    for number in range(20):
+        with pytest.raises(Declared) as failed:
+            await host.client(Inner).fails(number)
+        assert failed.value.number == number
+
+
+@pytest.mark.parametrize("leaves", LEAVES)
+async def test_there_are_as_many_seats_after_what_was_left_as_before(host: Host, leaves: str) -> None:
+    for number in range(3 * DEEPEST):
+        with contextlib.suppress(Declared, CallError):
+            await method(host, leaves)(number)
+    inside = host.node.dispatcher.inside
+    assert inside is None or inside.seats is None or inside.seats.left + len(inside.seats.spares) == DEEPEST
+
+
+async def test_what_was_read_of_a_context_that_was_kept_stays_what_it_was(host: Host) -> None:
+    for number in range(1, 20, 2):
+        await host.client(Inner).keeps_what_it_has_read(number)
+        await host.client(Inner).finds(number + 1)
+    assert all(found.call is call for found, call in host.instance(Inner).kept)
 
 
 @pytest.mark.parametrize("leaves", ["keeps_its_context", "keeps_a_method_of_it"])
@@ -191,9 +224,7 @@ async def test_a_task_that_was_left_has_the_context_of_its_call(host: Host) -> N
     for number in range(1, 10, 2):
         await host.client(Inner).leaves_a_task(number)
         await host.client(Inner).finds(number + 1)
-    assert await asyncio.gather(*host.instance(Inner).kept) == [
-        (number, "leaves_a_task") for number in range(1, 10, 2)
-    ]
+    assert await asyncio.gather(*host.instance(Inner).kept) == [(number, "leaves_a_task") for number in range(1, 10, 2)]
 
 
 async def test_a_callback_has_the_context_of_its_call(host: Host) -> None:
