@@ -81,7 +81,8 @@ def first_steps(rest: Rest) -> Generator[Any, Any, None]:
         values: Any = yield ENDED
         try:
             nearby = seat.nearby
-            result = nearby.begin(values[0]) if nearby.takes_one else nearby.begin(*values)
+            begin = nearby.begin
+            result = begin(values[0]) if nearby.takes_one else begin(*values)
             if result.__class__ is not CoroutineType:
                 result = result.__await__()
             result = yield from result
