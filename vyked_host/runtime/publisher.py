@@ -16,7 +16,7 @@ from ..contracts import Clock, Ledger, PubSub, Receipt
 from ..errors import NotSupported, TooLarge
 from ..model.description import EventDescription
 from ..model.message import SENSITIVE, Event, Guarantees
-from ..service.context import CURRENT
+from ..service.context import inherited_context
 from ..service.endpoints import Published
 from .answered import Followed
 from .codecs import Codecs
@@ -58,7 +58,7 @@ class Publishing:
         if len(body) > self._most:
             text = f"{self._event.service}.{self._event.name}: {len(body)} bytes; the bus takes {self._most}"
             raise TooLarge(text, executed="not_sent")
-        outer = CURRENT.get(None)
+        outer = inherited_context(None)
         metadata = self._sensitive if outer is None else {**outer.inherited, **self._sensitive}
         service, version, name = self._topic
         not_before = None if delay is None and not_before is None else self._due(delay, not_before)

@@ -16,8 +16,8 @@ from typing import Any
 
 from ..errors import UsageError
 from .ahead import Ahead, current
-from .first_step import FirstStep, first_steps
 from .inside import DEEPEST, Inside
+from .seats import Seats
 from .turns import Run, Turn
 
 Start = Callable[[Run], None]
@@ -110,12 +110,12 @@ def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
     return RUNNERS[chosen](loop)
 
 
-def inside(name: str, loop: asyncio.AbstractEventLoop) -> Inside | None:
+def inside(name: str, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> Inside | None:
     """The same for calls inside this process, which come one by one, each within the step of its caller; None: as the others are run."""
     if name not in ("auto", "eager"):
         return None
     in_turn = by_turn(loop)
-    steps = None
+    seats = None
     if sys.version_info < (3, 14):  # which has no table of tasks
-        steps = Ahead[FirstStep](loop, first_steps, DEEPEST)
-    return Inside(loop, at_once=at_once(loop, DEEPEST, in_turn), in_turn=in_turn, steps=steps)
+        seats = Seats(loop, now, DEEPEST)
+    return Inside(loop, at_once=at_once(loop, DEEPEST, in_turn), in_turn=in_turn, seats=seats)

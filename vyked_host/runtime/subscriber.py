@@ -20,7 +20,7 @@ from ..model.description import EndpointDescription, Kind, SubscriptionDescripti
 from ..model.message import SENSITIVE, Subscription, Verdict
 from ..routing.backlog import SETTLED
 from ..routing.backoff import Backoff
-from ..service.context import CURRENT, Reject, Retry
+from ..service.context import Reject, Retry, enter_context
 from ..wire import metadata as headers
 from .arrivals import Arrivals
 from .codecs import Codecs
@@ -141,7 +141,7 @@ class Subscriber:
 
     async def handle(self, run: Handling) -> None:
         """One delivery, to its end."""
-        CURRENT.set(run)  # before anything else, for the task may have run another handler before
+        enter_context(run)  # before anything else, for the task may have run another handler before
         delivery, counters = run.taken, self.counters
         event, verdict = delivery.event, None
         run.packed = self._seen(event.metadata) if event.metadata else None
