@@ -4,6 +4,7 @@ bus, asking all nodes tells the way of one event.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,23 +19,37 @@ from .failures import FailureLog
 KEPT = 10_000
 """Publications, and deliveries, that a node remembers."""
 RUNNING, WAITING, LOST = "running", "waiting", "lost"
+NOT_YET = -math.inf
+"""Seconds that something took which goes on."""
 
 
-class Published(msgspec.Struct, gc=False):
-    """One event on its way to the bus; `outcome` "" once it is accepted."""
+class Kind(NamedTuple):
+    """Of events."""
 
-    event_id: str
     service: str
     version: str
     name: str
+
+
+class Published(msgspec.Struct, gc=False):
+    """One event on its way to the bus, which took so many `seconds`, or refused it with a `cause`; NOT_YET: it is on its way."""
+
+    event_id: str
+    kind: Kind
     at: float
-    outcome: str = WAITING
-    seconds: float = 0.0
+    seconds: float = NOT_YET
+    cause: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """ "" once it is accepted."""
+        return WAITING if self.seconds == NOT_YET else self.cause
 
     @property
     def topic(self) -> str:
         """``service.event@major``."""
-        return f"{self.service}.{self.name}@{parse(self.version).major}"
+        service, version, name = self.kind
+        return f"{service}.{name}@{parse(version).major}"
 
 
 class Consumer(NamedTuple):
@@ -67,7 +82,7 @@ class EventTrail:
 
     def settled(self, entry: Published, outcome: str) -> None:
         """The bus took it ("") or did not (why)."""
-        entry.outcome, entry.seconds = outcome, self._clock.unix() - entry.at
+        entry.cause, entry.seconds = outcome, self._clock.unix() - entry.at
 
     def deliveries(self, topic: str, handler: str, group: str | None) -> Callable[[str, int], Delivered]:
         """What is told, with the event's id and the number of the delivery, when this handler begins."""

@@ -6,14 +6,14 @@ How an event goes out and what confirms it is the carrier's: core NATS confirms 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 from vyked_host import CallError, DeadlineExceeded, Overloaded, PermissionDenied, TooLarge, Unavailable
-from vyked_host.contracts import Clock, Receipt, accepted
+from vyked_host.contracts import NOBODY, Clock, Ledger, Receipt, accepted
 
 from .line import DENIED, Line
 
@@ -74,10 +74,15 @@ class Outbox:
         self._is_due = self._came_back = False
         self._quiet: asyncio.Future[None] | None = None
 
-    def publish(self, name: str, to: bytes, packed: bytes, deadline: float, event_id: str = "") -> Awaitable[None]:
+    def publish(
+        self, name: str, to: bytes, packed: bytes, deadline: float, event_id: str = "", ledger: Ledger = NOBODY,
+        entry: Any = None,
+    ) -> Receipt:  # fmt: skip
         """Hand over one event. Awaiting raises Overloaded, Unavailable, DeadlineExceeded, PermissionDenied, TooLarge."""
         cost, self._count = len(packed) + EVENT_BYTES, self._count + 1
-        event = Outgoing(self, name, to, packed, deadline, event_id, cost, self._count)
+        event = Outgoing(
+            self, name, to, packed, deadline, event_id, cost, self._count, ledger=ledger, entry=entry
+        )  # fmt: skip
         used = self._used + cost
         if used > self._most:
             event.fail(self._overloaded(name))
