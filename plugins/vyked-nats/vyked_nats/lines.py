@@ -3,6 +3,7 @@ them. No socket, no loop."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
@@ -10,7 +11,8 @@ from .message import CRLF
 
 KNOWN = 1024
 """Lines that are kept."""
-SIZE_DIGITS = 9
+_PLAIN = re.compile(rb"MSG [^ \r\n]++ ([^ \r\n]++) ([0-9]{1,9})")
+"""Its subject, the number of the subscription, and its bytes: with no headers, and nobody to answer."""
 C = TypeVar("C")
 
 
@@ -43,13 +45,11 @@ class Lines(Generic[C]):
         return at, found
 
     def _read(self, line: bytes) -> tuple[C, int] | None:
-        """``MSG subject number size``, where it is that."""
-        verb, *words = line.split(b" ")
-        if verb != b"MSG" or len(words) != 3 or (of := self._of.get(words[1])) is None:
-            return None
-        if not words[2].isdigit() or len(words[2]) > SIZE_DIGITS:
+        """Of whom it is and how many bytes follow, where it is one of those."""
+        match = _PLAIN.fullmatch(line)
+        if match is None or (of := self._of.get(match[1])) is None:
             return None
         if len(self._known) >= KNOWN:
             self._known.clear()
-        found = self._known[line] = of, int(words[2])
+        found = self._known[line] = of, int(match[2])
         return found
