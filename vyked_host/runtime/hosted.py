@@ -56,7 +56,7 @@ class Attached:
 
     def publisher(self, event: EventDescription) -> Publish:
         """What hands payloads of `event` to the bus."""
-        return self._publisher.of(event).call
+        return self._publisher.of(event)
 
     def relay(self, outbox: Any) -> None:
         """Publish what is committed to `outbox`, from the service's activation on."""

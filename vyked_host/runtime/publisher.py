@@ -55,7 +55,7 @@ class Publisher(Ledger):
 
     def publish(self, event: EventDescription, payload: Any, **options: Any) -> Awaitable[Published]:
         """Hand one event to the bus: see `Publishing`."""
-        return self.of(event).call(payload, **options)
+        return self.of(event)(payload, **options)
 
     def relay(self, message: Event) -> Awaitable[Published]:
         """Hand over one event that was made before, under its id. The awaitable raises as that of `publish`."""

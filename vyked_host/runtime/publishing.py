@@ -10,7 +10,7 @@ from ..errors import NotSupported, TooLarge
 from ..model.description import EventDescription
 from ..model.message import SENSITIVE, Event
 from ..service.context import CURRENT
-from ..service.endpoints import Publish, Published
+from ..service.endpoints import Plain, Published
 from ..wire.envelope import enveloping
 from .trail import Kind
 from .trail import Published as Entry
@@ -23,9 +23,9 @@ _NONE: Mapping[str, str] = {}
 
 
 class Publishing:
-    """`call` is `service.endpoints.Publish`."""
+    """`service.endpoints.Publish`. `plain` is the same without options."""
 
-    __slots__ = ("_encode", "_event", "_kind", "_most", "_publisher", "_sensitive", "call")
+    __slots__ = ("_encode", "_event", "_kind", "_most", "_publisher", "_sensitive", "plain")
 
     def __init__(self, publisher: Publisher, event: EventDescription, encode: Callable[[Any], Any]) -> None:
         self._publisher, self._event, self._encode = publisher, event, encode
@@ -33,9 +33,9 @@ class Publishing:
         self._most = publisher.guarantees.max_message_bytes
         self._sensitive = {SENSITIVE: ",".join(event.sensitive)} if event.sensitive else _NONE
         bus = publisher.pubsub
-        self.call: Publish = self.publish if not isinstance(bus, TakesEnvelopes) else self._packed(bus)
+        self.plain: Plain = self._enveloping(bus) if isinstance(bus, TakesEnvelopes) else self.__call__
 
-    def publish(
+    def __call__(
         self, payload: Any, /, *, key: str | None = None, id: str | None = None, timeout: float | None = None,
         delay: float | None = None, not_before: float | None = None,
     ) -> Awaitable[Published]:  # fmt: skip
@@ -43,32 +43,25 @@ class Publishing:
         awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded. Raises NotSupported for what the bus can't do."""
         return self._publisher.hand_over(self.message(payload, key, id, delay, not_before), timeout or TIMEOUT_S)
 
-    def _packed(self, bus: TakesEnvelopes) -> Publish:
-        """The same, to a bus to which most events are bytes and nothing else: those with no key, no id of their publisher's own, and
-        nothing that is inherited."""
-        publisher, encode, most, kind, slowly = self._publisher, self._encode, self._most, self._kind, self.publish
+    def _enveloping(self, bus: TakesEnvelopes) -> Plain:
+        """To a bus to which most events are bytes and nothing else: those that inherit nothing, too."""
+        publisher, encode, most, kind = self._publisher, self._encode, self._most, self._kind
         envelope = enveloping(self._message("", b"", None, None, self._sensitive, None))
         take, keep, ids = bus.envelopes(*kind), publisher.trail.published.append, publisher.new_ids
         unix, now, outer_one = publisher.unix, publisher.now, CURRENT.get
 
-        def publish(
-            payload: Any, /, *, key: str | None = None, id: str | None = None, timeout: float | None = None,
-            delay: float | None = None, not_before: float | None = None,
-        ) -> Awaitable[Published]:  # fmt: skip
+        def publish(payload: Any, /) -> Awaitable[Published]:
             outer = outer_one(None)
-            if (
-                key is not None or id is not None or delay is not None or not_before is not None
-                or (outer is not None and outer.inherited)
-            ):  # fmt: skip
-                return slowly(payload, key=key, id=id, timeout=timeout, delay=delay, not_before=not_before)
+            if outer is not None and outer.inherited:
+                return self(payload)
             body = encode(payload)
             if len(body) > most:
                 raise self._too_large(body)
-            new_id, at = next(ids), unix()
-            entry = Entry(new_id, kind, at)
+            id, at = next(ids), unix()
+            entry = Entry(id, kind, at)
             keep(entry)
             publisher.outstanding += 1
-            return take(envelope(new_id, body, at), len(body), now() + (timeout or TIMEOUT_S), publisher, entry)
+            return take(envelope(id, body, at), len(body), now() + TIMEOUT_S, publisher, entry)
 
         return publish
 

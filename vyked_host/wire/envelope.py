@@ -97,8 +97,8 @@ def unpack(packed: bytes) -> Event:
         raise MalformedEnvelope(
             "wrong fields", f"an envelope of {packed[0] - EMPTY} fields; there are at least {FEWEST}"
         )
-    # compared with nothing it is ever over or due; a sum is finite only where each of them is
-    if not isfinite(found.published_unix_s + (found.expires_unix_s or 0.0) + (found.not_before_unix_s or 0.0)):
+    # compared with nothing it is ever over or due
+    if not isfinite(found.published_unix_s) or found.expires_unix_s is not None or found.not_before_unix_s is not None:
         _refuse_times(found)
     return found
 

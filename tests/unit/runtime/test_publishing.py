@@ -72,7 +72,7 @@ def counts(publisher: Publisher) -> tuple[int, int, int]:
 async def test_an_envelope_is_the_event_that_any_other_bus_is_given(bus: Bus) -> None:
     publisher = publisher_to(bus)
     publishing = publisher.of(SOLD)
-    waiting = asyncio.ensure_future(publishing.call(Row("lamp")))
+    waiting = asyncio.ensure_future(publishing.plain(Row("lamp")))
     await asyncio.sleep(0)
     found = unpack(bus.envelopes_[0])
     like = publishing.message(Row("lamp"), None, None, None, None)
@@ -85,14 +85,14 @@ async def test_an_envelope_is_the_event_that_any_other_bus_is_given(bus: Bus) ->
 
 
 async def test_no_two_have_an_id_in_common(bus: Bus) -> None:
-    call = publisher_to(bus).of(SOLD).call
+    call = publisher_to(bus).of(SOLD).plain
     for _ in range(200):
         call(Row("lamp"))
     assert len({unpack(each).id for each in bus.envelopes_}) == 200
 
 
 async def test_what_is_sensitive_is_said_of_each(bus: Bus) -> None:
-    publisher_to(bus).of(msgspec.structs.replace(SOLD, sensitive=("name",))).call(Row("lamp"))
+    publisher_to(bus).of(msgspec.structs.replace(SOLD, sensitive=("name",))).plain(Row("lamp"))
     assert unpack(bus.envelopes_[0]).metadata == {SENSITIVE: "name"}
 
 
@@ -102,7 +102,7 @@ async def test_what_is_sensitive_is_said_of_each(bus: Bus) -> None:
 async def test_what_has_a_key_or_an_id_of_its_own_goes_as_an_event(
     bus: Bus, options: dict[str, Any], said: tuple[str | None, bool]
 ) -> None:
-    publisher_to(bus).of(SOLD).call(Row("lamp"), **options)
+    publisher_to(bus).of(SOLD)(Row("lamp"), **options)
     assert not bus.envelopes_
     assert (bus.events[0].key, bus.events[0].named) == said
 
@@ -113,7 +113,7 @@ async def test_so_does_what_inherits_from_the_call_within_which_it_is_published(
     outer = Context(call, msgspec.UNSET, lambda: 0.0)  # type: ignore[arg-type]
     token = CURRENT.set(outer)
     try:
-        publishing.call(Row("lamp"))
+        publishing.plain(Row("lamp"))
     finally:
         CURRENT.reset(token)
     assert not bus.envelopes_
@@ -121,7 +121,7 @@ async def test_so_does_what_inherits_from_the_call_within_which_it_is_published(
 
 
 async def test_what_the_bus_can_not_hold_back_is_refused(bus: Bus) -> None:
-    call = publisher_to(bus).of(SOLD).call
+    call = publisher_to(bus).of(SOLD)
     for options in ({"delay": 1.0}, {"not_before": 1e9}):
         with pytest.raises(NotSupported, match=r"shop\.sold"):
             call(Row("lamp"), **options)
@@ -133,13 +133,13 @@ async def test_what_is_too_large_for_the_bus_is_refused_before_it_is_handed_over
     publisher = publisher_to(bus)
     most = publisher.guarantees.max_message_bytes
     with pytest.raises(TooLarge, match=r"shop\.sold"):
-        publisher.of(SOLD).call(Row("x" * most))
+        publisher.of(SOLD).plain(Row("x" * most))
     assert (counts(publisher), bus.envelopes_, outcomes(publisher)) == ((0, 0, 0), [], [])
 
 
 async def test_what_fails_at_once_is_counted_and_told_to_whoever_waits() -> None:
     publisher = publisher_to(Bus(Overloaded("full", executed="not_sent")))
-    receipt = publisher.of(SOLD).call(Row("lamp"))
+    receipt = publisher.of(SOLD).plain(Row("lamp"))
     assert (counts(publisher), outcomes(publisher)) == ((0, 1, 0), ["full"])
     with pytest.raises(Overloaded, match="full"):
         await receipt
