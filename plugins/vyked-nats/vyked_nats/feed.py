@@ -140,24 +140,26 @@ class Feed:
     # ---- messages ------------------------------------------------------------------------------------------------------
     def _ahead(self, data: bytes) -> int:
         """What is nothing but events, many at once; answers how far that is."""
-        end, came = self._lines.within(data)
-        self._take(came)
+        end, found = self._lines.within(data)
+        for channel, alike in found:
+            self._take(channel, alike)
         return end
 
     def _heard(self, channel: Channel, message: Message) -> None:
         """One message."""
-        self._take([(channel, message.data)])
+        self._take(channel, [message.data])
 
-    def _take(self, came: list[tuple[Channel, bytes]]) -> None:
+    def _take(self, channel: Channel, messages: list[bytes]) -> None:
         """Messages in the order in which they came. Never raises."""
-        for channel, packed in came:
+        kinds = channel.kinds
+        for packed in messages:
             try:
                 event = unpack(packed)
             except MalformedEnvelope as error:
                 self._malformed(channel, error.kind, str(error))
                 continue
             kind = event.service, event.version, event.name
-            if kind in channel.kinds or channel.kinds.takes(kind):
+            if kind in kinds or kinds.takes(kind):
                 for backlog in channel.backlogs:
                     backlog.accept(event)
             else:

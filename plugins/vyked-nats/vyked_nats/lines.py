@@ -5,15 +5,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from .message import CRLF
 
-KNOWN = 1024
+MOST = 1024
 """Lines that are kept."""
 _PLAIN = re.compile(rb"MSG [^ \r\n]++ ([^ \r\n]++) ([0-9]{1,9})")
 """Its subject, the number of the subscription, and its bytes: with no headers, and nobody to answer."""
 C = TypeVar("C")
+
+
+class Known(NamedTuple, Generic[C]):
+    """A line: whose message follows it, of so many bytes, and what stands between two of them."""
+
+    of: C
+    size: int
+    between: bytes
 
 
 class Lines(Generic[C]):
@@ -21,35 +29,45 @@ class Lines(Generic[C]):
 
     def __init__(self, of: Mapping[bytes, C]) -> None:
         self._of = of
-        self._known: dict[bytes, tuple[C, int]] = {}
+        self._known: dict[bytes, Known[C]] = {}
 
     def forget(self) -> None:
         """The numbers are others from now on."""
         self._known.clear()
 
-    def within(self, data: bytes) -> tuple[int, list[tuple[C, bytes]]]:
-        """The messages that stand whole at the beginning, without headers and with nobody to answer; and how far they are."""
-        at, find, known, ends_at = 0, data.find, self._known.get, data.startswith
-        found: list[tuple[C, bytes]] = []
+    def within(self, data: bytes) -> tuple[int, list[tuple[C, list[bytes]]]]:
+        """How far the messages are that stand whole at the beginning, without headers and with nobody to answer; and those, in order: whose
+        they are, and as many as have the same line."""
+        at, find, known, stands_at = 0, data.find, self._known.get, data.startswith
+        found: list[tuple[C, list[bytes]]] = []
         while (end := find(CRLF, at)) >= 0:
             line = known(data[at:end]) or self._read(data[at:end])
             if line is None:
                 break
-            of, size = line
-            end += 2
-            stop = end + size
-            if not ends_at(CRLF, stop):
+            of, size, between = line
+            alike: list[bytes] = []
+            begin = end + len(CRLF)
+            stop = begin + size
+            while stands_at(between, stop):
+                alike.append(data[begin:stop])
+                begin = stop + len(between)
+                stop = begin + size
+            at = begin + len(CRLF) - len(between)
+            if is_whole := stands_at(CRLF, stop):
+                alike.append(data[begin:stop])
+                at = stop + len(CRLF)
+            if alike:
+                found.append((of, alike))
+            if not is_whole:
                 break
-            found.append((of, data[end:stop]))
-            at = stop + 2
         return at, found
 
-    def _read(self, line: bytes) -> tuple[C, int] | None:
-        """Of whom it is and how many bytes follow, where it is one of those."""
+    def _read(self, line: bytes) -> Known[C] | None:
+        """Where it is one of those."""
         match = _PLAIN.fullmatch(line)
         if match is None or (of := self._of.get(match[1])) is None:
             return None
-        if len(self._known) >= KNOWN:
+        if len(self._known) >= MOST:
             self._known.clear()
-        found = self._known[line] = of, int(match[2])
+        found = self._known[line] = Known(of, int(match[2]), b"%b%b%b" % (CRLF, line, CRLF))
         return found

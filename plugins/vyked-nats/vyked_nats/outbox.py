@@ -133,25 +133,36 @@ class Outbox:
         batch = [event for event in some if (waiter := event.waiter) is None or not waiter.done()]
         if not batch:
             return
-        if not self._sent:
-            self._crowd = 0
-        self._sent.update(dict.fromkeys(batch))
-        self._crowd = max(self._crowd, len(self._sent))
-        if len(batch) == len(self._waiting):
-            self._waiting.clear()
-        else:
-            for event in batch:
-                del self._waiting[event]
+        self._are_sent(batch)
         self._carrier.carry(line, batch, self)
         line.client.flush()
 
+    def _are_sent(self, batch: list[Outgoing]) -> None:
+        """These go out, some of those that wait, or, as it is of most, all."""
+        waiting, sent = self._waiting, self._sent
+        if not sent:
+            self._crowd = 0
+        if len(batch) < len(waiting):
+            for event in batch:
+                del waiting[event]
+                sent[event] = None
+        elif sent:
+            sent.update(waiting)
+            waiting.clear()
+        else:
+            self._waiting, self._sent = sent, waiting
+        self._crowd = max(self._crowd, len(self._sent))
+
     def confirmed(self, batch: Sequence[Outgoing]) -> None:
         """The server has them."""
-        sent, used = self._sent, self._used
-        for event in batch:
-            del sent[event]
-            used -= event.cost
-        self._used = used
+        sent = self._sent
+        if len(batch) == len(sent) and not self._waiting:
+            sent.clear()
+            self._used = 0
+        else:
+            for event in batch:
+                del sent[event]
+                self._used -= event.cost
         accepted(batch)
         self._settled()
 
