@@ -46,7 +46,7 @@ class Outgoing(Receipt, eq=False):
 
 class Carrier(Protocol):
     """How events go out. `batch`: of those that are published in one turn so many go out before its end, so that the server does not begin when
-    there is nothing to do here any more; 0: it has next to nothing to do, and they go out together."""
+    there is nothing to do here any more, and is not waited for while it has all of them."""
 
     batch: int
 
@@ -254,7 +254,7 @@ class Outbox:
 class Echoed:
     """Core NATS: an echo after the last of a batch confirms them all."""
 
-    batch = 0
+    batch = 32
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
