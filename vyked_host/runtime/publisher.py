@@ -59,11 +59,10 @@ class Publisher(Ledger):
 
     def relay(self, message: Event) -> Awaitable[Published]:
         """Hand over one event that was made before, under its id. The awaitable raises as that of `publish`."""
-        return self.hand_over(message, TIMEOUT_S)
+        return self.hand_over(message, Kind(message.service, message.version, message.name), TIMEOUT_S)
 
-    def hand_over(self, message: Event, timeout: float) -> Awaitable[Published]:
+    def hand_over(self, message: Event, kind: Kind, timeout: float) -> Awaitable[Published]:
         """Give it to the bus, which has `timeout` seconds."""
-        kind = Kind(message.service, message.version, message.name)
         entry = Entry(message.id, kind, message.published_unix_s)
         self._publishes(entry)
         answer = self._give(message, deadline=self.now() + timeout)

@@ -41,7 +41,8 @@ class Publishing:
     ) -> Awaitable[Published]:  # fmt: skip
         """Hand one event to the bus. No group gets it before `delay` seconds from now, or `not_before`, seconds since 1970. The
         awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded. Raises NotSupported for what the bus can't do."""
-        return self._publisher.hand_over(self.message(payload, key, id, delay, not_before), timeout or TIMEOUT_S)
+        message = self.message(payload, key, id, delay, not_before)
+        return self._publisher.hand_over(message, self._kind, timeout or TIMEOUT_S)
 
     def _enveloping(self, bus: TakesEnvelopes) -> Plain:
         """To a bus to which most events are bytes and nothing else: those that inherit nothing, too."""

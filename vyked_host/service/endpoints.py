@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
+from types import MethodType
 from typing import (
     Any,
     Concatenate,
@@ -189,7 +190,7 @@ class Publishes(Protocol):
 class OwnEvent(BoundEvent[P]):
     """An event of one's own instance."""
 
-    __slots__ = ("_body", "_event", "_id", "_instance", "_is_plain", "_key", "_publish", "_timeout")
+    __slots__ = ("_build", "_event", "_id", "_instance", "_is_plain", "_key", "_publish", "_timeout")
 
     def __init__(
         self, event: Event[P, Any], instance: Publishes, key: str | None = None, id: str | None = None,
@@ -198,15 +199,12 @@ class OwnEvent(BoundEvent[P]):
         self._event, self._instance = event, instance
         self._key, self._id, self._timeout = key, id, timeout
         self._is_plain = key is None and id is None and timeout is None
-        self._body = event.body
+        self._build: Callable[P, Any] = MethodType(event.body, instance)
         self._publish: Plain | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[Published]:
         """Build the payload and publish it."""
-        if len(args) == 1 and not kwargs:  # as of most: nothing is put together to be taken apart again
-            payload = self._body(self._instance, args[0])
-        else:
-            payload = self._body(self._instance, *args, **kwargs)
+        payload = self._build(*args, **kwargs)
         publish = self._publish
         if publish is None:
             publish = self._publish = self._composed()
@@ -223,7 +221,7 @@ class OwnEvent(BoundEvent[P]):
         return Stored(self._row, self._instance.__put__, outbox, transaction)
 
     def _row(self, *args: Any, **kwargs: Any) -> OutboxRow:
-        payload = self._body(self._instance, *args, **kwargs)
+        payload = self._build(*args, **kwargs)
         return self._instance.__row__(
             self._event.name, payload, key=self._key, id=self._id, delay=None, not_before=None
         )
