@@ -155,14 +155,11 @@ class Outbox:
 
     def confirmed(self, batch: Sequence[Outgoing]) -> None:
         """The server has them."""
-        sent = self._sent
-        if len(batch) == len(sent) and not self._waiting:
-            sent.clear()
-            self._used = 0
-        else:
-            for event in batch:
-                del sent[event]
-                self._used -= event.cost
+        sent, used = self._sent, self._used
+        for event in batch:
+            del sent[event]
+            used -= event.cost
+        self._used = used
         accepted(batch)
         self._settled()
 
