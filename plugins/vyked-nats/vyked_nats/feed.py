@@ -159,7 +159,7 @@ class Feed:
                 self._malformed(channel, error.kind, str(error))
                 continue
             kind = event.service, event.version, event.name
-            if kind in kinds or kinds.takes(kind):
+            if kind == kinds.last or kinds.takes(kind):
                 for backlog in channel.backlogs:
                     backlog.accept(event)
             else:
