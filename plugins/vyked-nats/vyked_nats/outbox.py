@@ -46,7 +46,7 @@ class Outgoing(Receipt, eq=False):
 
 class Carrier(Protocol):
     """How events go out. `batch`: of those that are published in one turn so many go out before its end, so that the server does not begin when
-    there is nothing to do here any more, and is not waited for while it has all of them."""
+    there is nothing to do here any more; 0: it has next to nothing to do, and they go out together."""
 
     batch: int
 
@@ -251,7 +251,7 @@ class Outbox:
 class Echoed:
     """Core NATS: an echo after the last of a batch confirms them all."""
 
-    batch = 32
+    batch = 0
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
