@@ -20,6 +20,9 @@ from .line import DENIED, Line
 EVENT_BYTES = 512
 """What an event costs beside its bytes while it waits."""
 RETRY_AFTER_S = 1.0
+BATCH = 32
+"""Of those that are published in one turn of the loop so many go out before its end, so that the server does not begin when there is nothing
+to do here any more."""
 AT_ONCE = 4096
 """Events that are out and not confirmed: beyond so many of all its publishers together, JetStream refuses
 (https://docs.nats.io/running-a-nats-service/configuration, max_buffered_msgs: 10,000)."""
@@ -45,10 +48,7 @@ class Outgoing(Receipt, eq=False):
 
 
 class Carrier(Protocol):
-    """How events go out. `batch`: of those that are published in one turn so many go out before its end, so that the server does not begin when
-    there is nothing to do here any more; 0: it has next to nothing to do, and they go out together."""
-
-    batch: int
+    """How events go out."""
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Send `batch` in order, and tell `outbox` of each what became of it: `ended` or `again`, once."""
@@ -64,7 +64,7 @@ class Outbox:
         room: int = 0,
     ) -> None:  # fmt: skip
         self._most, self._clock, self._line, self._away = most, clock, line, away
-        self._carrier, self._batch, self._table, self._room, self._count = carrier, carrier.batch, table, room, 0
+        self._carrier, self._table, self._room, self._count = carrier, table, room, 0
         # in order of arrival; those that gave up leave the first at once
         self._waiting: dict[Outgoing, None] = {}
         self._sent: dict[Outgoing, None] = {}
@@ -93,7 +93,7 @@ class Outbox:
             self._look_again(deadline)
         if not self._is_due:
             self._hurry()
-        elif len(self._waiting) == self._batch:
+        elif len(self._waiting) == BATCH:
             self._send()
         return event
 
@@ -250,8 +250,6 @@ class Outbox:
 
 class Echoed:
     """Core NATS: an echo after the last of a batch confirms them all."""
-
-    batch = 0
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""
