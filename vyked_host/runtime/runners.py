@@ -15,7 +15,7 @@ from contextvars import Context
 from typing import Any
 
 from ..errors import UsageError
-from .ahead import Ahead, current
+from .ahead import Ahead, Work, current, each
 from .inside import DEEPEST, Inside
 from .seats import Seats
 from .turns import Run, Turn
@@ -53,9 +53,9 @@ current_task = asyncio.current_task if sys.version_info >= (3, 12) else current
 """Of a loop."""
 
 
-def alone(loop: asyncio.AbstractEventLoop) -> Start:
-    """The same of what begins while no task is current."""
-    return Ahead[Run](loop).start_alone if sys.version_info < (3, 12) else Eager(loop).start
+def alone(loop: asyncio.AbstractEventLoop, work: Work = each) -> Start:
+    """The same of what begins while no task is current; `work` is how, where a task is none of Python's own eager ones."""
+    return Ahead[Run](loop, work).start_alone if sys.version_info < (3, 12) else Eager(loop).start
 
 
 def at_once(loop: asyncio.AbstractEventLoop, deepest: int, otherwise: Start) -> Start:
