@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from vyked_host.builtin.results.file import APPLICATION, PRUNED, ResultFile, Step
+from vyked_host.builtin.results.file import APPLICATION, BUSY_S, PRUNED, ResultFile, Step
 from vyked_host.builtin.results.options import FileOptions
 from vyked_host.builtin.results.sqlite import FileResults
 from vyked_host.contracts import Claim, Environment
@@ -53,6 +55,28 @@ async def test_two_that_make_it_at_once_find_one_file(env: Environment) -> None:
     assert len(set(await asyncio.gather(*(each.open() for each in stores)))) == 1
     for each in stores:
         await each.aclose()
+
+
+async def test_one_that_is_being_made_is_waited_for(env: Environment) -> None:
+    """SQLite does not wait by itself where one of two has begun to write and the other would have a write-ahead log."""
+    path = Path(env.folder, "results.db")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store = FileResults(FileOptions(path="results.db"), env)
+        opening = asyncio.ensure_future(store.open())
+        asyncio.get_running_loop().call_later(0.3, other.execute, "COMMIT")
+        await opening
+    await store.aclose()
+
+
+async def test_one_that_is_never_made_is_waited_for_no_longer_than_a_transaction(env: Environment) -> None:
+    path = Path(env.folder, "results.db")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(StartError, match="locked"):
+            await FileResults(FileOptions(path="results.db"), env).open()
+        assert time.monotonic() - began >= BUSY_S
 
 
 def write(path: Path, make: str) -> None:

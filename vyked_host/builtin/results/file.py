@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ APPLICATION = 0x56484B31
 SCHEMA = 1
 BUSY_S = 2.0
 """How long a transaction waits for that of another process."""
+AGAIN_S = 0.01
 PRUNED = 256
 """Keys that lapsed are deleted so many at a time, once in as many writes."""
 DAMAGED = (sqlite3.DatabaseError, ValueError, TypeError)
@@ -75,7 +77,7 @@ class ResultFile:
             raise self._unusable(str(error)) from None
 
     def _prepared(self, db: sqlite3.Connection) -> str:
-        db.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(db)
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")  # of two that make the file, the second finds it made
         version, application = _pragma(db, "user_version"), _pragma(db, "application_id")
@@ -155,3 +157,18 @@ class ResultFile:
 def _pragma(db: sqlite3.Connection, name: str) -> int:
     found: int = db.execute(f"PRAGMA {name}").fetchone()[0]
     return found
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Give it a write-ahead log. Where another connection is making the file, SQLite says that it is busy and does not wait: neither
+    of the two could go on (https://sqlite.org/c3ref/busy_handler.html)."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(AGAIN_S)  # of the store's own thread
+        else:
+            return
