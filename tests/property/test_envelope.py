@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vyked_host.errors import RemoteProtocolError
 from vyked_host.model.message import Event
-from vyked_host.wire.envelope import VERSION, MalformedEnvelope, pack, unpack
+from vyked_host.wire.envelope import ID_CHARACTERS, VERSION, MalformedEnvelope, enveloping, pack, unpack
 
 words = st.text(max_size=20)
 times = st.floats(allow_nan=False, allow_infinity=False)
@@ -40,6 +40,16 @@ def outcome(packed):
 @given(events)
 def test_what_is_packed_comes_out_the_same(event):
     assert unpack(pack(event)) == event
+
+
+IDS = st.text("0123456789abcdef", min_size=ID_CHARACTERS, max_size=ID_CHARACTERS)
+SIZES = st.sampled_from([0, 1, 255, 256, 65_535, 65_536])  # at which a body has another head
+
+
+@given(events, IDS, SIZES.map(bytes) | st.binary(max_size=200), times)
+def test_what_is_put_into_an_envelope_that_is_half_written_is_what_is_packed(event, id, body, published):
+    whole = msgspec.structs.replace(event, id=id, body=body, published_unix_s=published)
+    assert enveloping(event)(id, body, published) == pack(whole)
 
 
 @given(events)

@@ -61,23 +61,25 @@ from .kinds import (
     Registry,
     ResultStore,
     Serializer,
+    Take,
     Taken,
+    TakesEnvelopes,
     WatchesCalls,
 )
 from .provider import SPI_VERSION, NoOptions, Provider
-from .receipts import Ledger, Receipt, accepted
+from .receipts import NOBODY, Ledger, Receipt, accepted
 from .settlement import Settlement
 from .trust import Trust
 
 __all__ = [
-    "ABANDONED_S", "GUEST", "INITIAL_CREDIT", "SPI_VERSION", "Abandonment", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "CallWatch", "Calls", "Candidate", "Change",
+    "ABANDONED_S", "GUEST", "INITIAL_CREDIT", "NOBODY", "SPI_VERSION", "Abandonment", "Address", "Anew", "Authenticator", "Away", "Backlog", "Backoff", "Balancer", "Call", "CallWatch", "Calls", "Candidate", "Change",
     "Channel", "Claim", "Clock", "Code", "Codec", "Confirmation", "Consumer", "CreditSink", "DeadLetters", "DeclaredError", "Delivery",
     "Departing", "Dependency", "Desk", "Doubt", "EndpointDescription", "EndsGroups", "Entered", "Environment", "Event", "Executed",
     "Fault", "Generation", "GroupLag", "Guarantees", "Hold", "HostView", "HttpBinding", "Hub", "Instance", "Kind",
     "KnowsGroups", "KnowsLag", "Lease", "Ledger", "LimitsTable", "Listener", "MalformedEnvelope", "Middleware", "Net", "News",
     "NoOptions", "NodeRecord", "ObservesOutcomes", "Patience", "Peer", "Proceed", "Provider", "PubSub", "Receipt", "Record", "Registry",
     "ResultStore", "Rules", "Running", "RunsHere", "Serializer", "ServiceDescription", "Settlement", "Sightings", "Sink", "Standing",
-    "Status", "Strategy", "Subscription", "Surface", "Taken", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Unfit", "Value",
+    "Status", "Strategy", "Subscription", "Surface", "Take", "Taken", "TakesEnvelopes", "TaskScope", "Term", "TimingTable", "Tls", "Transport", "Trust", "Unfit", "Value",
     "Verdict", "WatchesCalls", "accepted", "claimed", "compatible", "hookimpl", "hookspec", "is_queue", "message_limit", "pack", "pack_headers", "parse",
     "queue_group", "queue_refusal", "renewed", "settled", "unpack", "unpack_headers",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from ..model.description import EndpointDescription
 from ..model.message import Call, Event, Fault, GroupLag, Peer, Subscription, Verdict
 from ..model.topology import Change, Generation, NodeRecord
 from ..routing.claims import Claim, Standing
+from .receipts import Ledger, Receipt
 
 
 class Codec(Protocol):
@@ -118,6 +119,20 @@ class PubSub(Protocol):
 
     async def aclose(self) -> None:
         """Flush and let go of the back end. Idempotent."""
+
+
+Take = Callable[[bytes, int, float, Ledger, Any], Receipt]
+"""(envelope, bytes of its body, deadline, ledger, entry): hand over one event as `PubSub.publish` does. The receipt has that ledger and
+that entry, and what fails at once has told it so."""
+
+
+@runtime_checkable
+class TakesEnvelopes(Protocol):
+    """Optional, for a bus to which an event is bytes and nothing else: what is the same of all events of a kind is looked up once."""
+
+    def envelopes(self, service: str, version: str, name: str) -> Take:
+        """What takes events of this kind, packed (`pack`), which have no key, and an id that nobody else has."""
+        ...
 
 
 @runtime_checkable

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Sequence
-from operator import attrgetter
 from typing import Any
 
 from .confirmation import Confirmation
@@ -72,13 +71,12 @@ class Receipt(Confirmation, eq=False, kw_only=True):
         """The bus's part: nobody waits for it any more, so what has not gone out does not."""
 
 
-_LEDGER = attrgetter("ledger")
-
-
 def accepted(receipts: Sequence[Receipt]) -> None:
     """The back end has all of these, of which there is one at least."""
-    if len(receipts) == 1 or len(ledgers := set(map(_LEDGER, receipts))) == 1:
-        receipts[0].ledger.accepted(receipts)
+    ledger = receipts[0].ledger
+    others = [each for each in receipts if each.ledger is not ledger]
+    if not others:
+        ledger.accepted(receipts)
         return
-    for ledger in ledgers:
-        ledger.accepted([each for each in receipts if each.ledger is ledger])
+    ledger.accepted([each for each in receipts if each.ledger is ledger])
+    accepted(others)

@@ -29,7 +29,7 @@ class _Settled:
 SETTLED = _Settled()
 
 
-class FanOutDelivery(msgspec.Struct, eq=False):
+class FanOutDelivery(msgspec.Struct, gc=False, eq=False):  # what it has leads nowhere back to it
     """`contracts.Delivery`, at most once: whatever the verdict, the event does not come again."""
 
     backlog: Backlog

@@ -32,7 +32,9 @@ class Begun(Protocol):
         """It goes on in `task`, which is its own."""
 
 
-current: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = _current_tasks.get
+current_tasks: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = _current_tasks
+"""The one that is current in each loop."""
+current: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = current_tasks.get
 """The task that is current in a loop, without asking which loop that is."""
 B = TypeVar("B", bound=Begun)
 Work = Callable[["Rest"], Generator[Any, Any, None]]
@@ -52,13 +54,13 @@ class Ahead(Generic[B]):
     """Of one loop. Where so many are in their first step, each within that of another, that `most` tasks are in use, the next one is
     begun `otherwise`."""
 
-    __slots__ = ("_loop", "_otherwise", "left", "spares", "work")
+    __slots__ = ("_otherwise", "left", "loop", "spares", "work")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, work: Work = each, most: float = math.inf,
         otherwise: Callable[[B], None] | None = None,
     ) -> None:  # fmt: skip
-        self._loop, self._otherwise = loop, otherwise
+        self.loop, self._otherwise = loop, otherwise
         self.work = work
         self.left = most
         """Tasks that may be made beside those that are there."""
@@ -67,23 +69,18 @@ class Ahead(Generic[B]):
 
     def start(self, run: B) -> None:
         """Take its first step."""
-        loop, spares = self._loop, self.spares
+        loop, spares = self.loop, self.spares
         if not spares and not self._make():
             assert self._otherwise is not None  # without one there is no end of tasks
             self._otherwise(run)
             return
         spare = spares.pop()
         task = spare.task
-        if (
-            task.is_touched
-            or getrefcount(task) != spare.references
-            or getweakrefcount(task) != spare.weak
-            or len(spare.context) > 1
-        ):
+        if getrefcount(task) != spare.references or getweakrefcount(task) != spare.weak or len(spare.context) > 1:
             spare = Spare(self, loop)  # nobody else meets what was left behind: that task ends in the next turn
             task = spare.task
-        caller = _current_tasks.get(loop)
-        _current_tasks[loop] = task
+        caller = current(loop)
+        current_tasks[loop] = task
         try:
             awaited = spare.step(run)
         except BaseException as error:  # noqa: BLE001 - its task's, which raises it
@@ -99,26 +96,21 @@ class Ahead(Generic[B]):
                 run.started(task)
         finally:
             if caller is None:
-                del _current_tasks[loop]
+                del current_tasks[loop]
             else:
-                _current_tasks[loop] = caller
+                current_tasks[loop] = caller
 
     def start_alone(self, run: B) -> None:
         """The same, while no task is current: no other first step is half through, and the task that was used last is free."""
-        loop, spares = self._loop, self.spares
+        loop, spares = self.loop, self.spares
         if not spares:
             spares.append(Spare(self, loop))
         spare = spares[-1]
         task = spare.task
-        if (
-            task.is_touched
-            or getrefcount(task) != spare.references
-            or getweakrefcount(task) != spare.weak
-            or len(spare.context) > 1
-        ):
+        if getrefcount(task) != spare.references or getweakrefcount(task) != spare.weak or len(spare.context) > 1:
             spares[-1] = spare = Spare(self, loop)
             task = spare.task
-        _current_tasks[loop] = task
+        current_tasks[loop] = task
         try:
             awaited = spare.step(run)
         except BaseException as error:  # noqa: BLE001 - as in start
@@ -131,39 +123,40 @@ class Ahead(Generic[B]):
                 spare.rest.keep(awaited)
                 run.started(task)
         finally:
-            del _current_tasks[loop]
+            del current_tasks[loop]
 
     def _make(self) -> bool:
         """One more task, if there may be one more."""
         if self.left > 0:
             self.left -= 1
-            self.spares.append(Spare(self, self._loop))
+            self.spares.append(Spare(self, self.loop))
         return bool(self.spares)
 
 
 class OwnTask(asyncio.Task[None]):
-    """A task that says itself whether anything was done to it that the next handler would meet."""
+    """A task that says itself where anything was done to it that the next handler would meet."""
 
-    __slots__ = ("is_touched",)
-
-    def __init__(self, rest: Rest, loop: asyncio.AbstractEventLoop, context: Context) -> None:
-        super().__init__(rest, loop=loop, context=context)
-        self.is_touched = False
+    __slots__ = ()
 
     def cancel(self, msg: Any = None) -> bool:
         """It must cancel, also where that is taken back."""
-        self.is_touched = True
+        self._touched()
         return super().cancel(msg)
 
     def add_done_callback(self, *args: Any, **kwargs: Any) -> None:
         """Somebody waits for its end."""
-        self.is_touched = True
+        self._touched()
         super().add_done_callback(*args, **kwargs)
 
     def set_name(self, value: object, /) -> None:
         """It is called by another name."""
-        self.is_touched = True
+        self._touched()
         super().set_name(value)
+
+    def _touched(self) -> None:
+        rest = self.get_coro()
+        if isinstance(rest, Rest) and rest.spare is not None:
+            rest.spare.spoil()
 
 
 class Spare:
@@ -178,18 +171,26 @@ class Spare:
         self.step: Callable[[Any], Any] = partial(run, self.rest.body.send)
         """Take the first step of a call; answers ENDED, or what the call waits for."""
         self.step(None)  # to the yield that takes the first one
-        task = self.task = OwnTask(self.rest, loop, self.context)
+        task = self.task = OwnTask(self.rest, loop=loop, context=self.context)
         self.references, self.weak = getrefcount(task), getweakrefcount(task)
+
+    def spoil(self) -> None:
+        """Something was done to the task: nobody else gets it."""
+        self.references = -1
+
+    def retire(self) -> None:
+        """Its task has begun."""
 
 
 class Rest(Coroutine[Any, Any, None]):
     """The coroutine of such a task: nothing, an `error`, or the rest of its `body` once that waits. `is_kept`: by a call."""
 
-    __slots__ = ("_awaited", "_of", "_spare", "_waits", "body", "error", "is_kept")
+    __slots__ = ("_awaited", "_of", "_waits", "body", "error", "is_kept", "spare")
 
     def __init__(self, of: Ahead[Any], spare: Spare) -> None:
         self._of, self._waits = of, False
-        self._spare: Spare | None = spare
+        self.spare: Spare | None = spare
+        """Until the task begins."""
         self._awaited: Any = None
         self.error: BaseException | None = None
         self.is_kept = False
@@ -212,7 +213,7 @@ class Rest(Coroutine[Any, Any, None]):
 
     def send(self, value: Any) -> Any:
         """A step of the task."""
-        if self._spare is None:
+        if self.spare is None:
             return self.body.send(value)
         self._begin()
         if self.is_kept:
@@ -227,7 +228,7 @@ class Rest(Coroutine[Any, Any, None]):
 
     def throw(self, error: Any, *_rest: Any) -> Any:
         """A step of the task, which was cancelled, or waited for what failed."""
-        if self._spare is not None:
+        if self.spare is not None:
             self._begin()
             if self._waits and self._awaited.cancel(*error.args):
                 return self._wait()  # as `Task.cancel` does it: what was waited for is cancelled, and tells
@@ -242,10 +243,11 @@ class Rest(Coroutine[Any, Any, None]):
         self.body.close()
 
     def _begin(self) -> None:
-        spare, self._spare = self._spare, None  # its task has this: a ring
+        spare, self.spare = self.spare, None  # its task has this: a ring
         if spare in self._of.spares:
             self._of.spares.remove(spare)
             self._of.left += 1
+            spare.retire()
 
     def _wait(self) -> Any:
         awaited, self._awaited = self._awaited, None

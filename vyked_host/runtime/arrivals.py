@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from .ahead import Work, each
 from .inside import Come, Share
 from .runners import alone, current_task
 from .turns import Begin, Turn
@@ -19,13 +20,15 @@ from .turns import Begin, Turn
 
 class Arrivals:
     """Of one handler, which may run `most` at once: so many are begun in a turn of the loop, where they are not begun as they come.
-    `share` is that of all handlers."""
+    `share` is that of all handlers; `work` is the body of a task that begins them as they come."""
 
     __slots__ = ("_alone", "_current", "_in_turn", "_loop", "_share")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, begin: Begin, most: int, share: Share) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, begin: Begin, most: int, share: Share, work: Work = each
+    ) -> None:  # fmt: skip
         self._loop, self._share, self._in_turn = loop, share, Turn(begin, most)
-        self._alone: Callable[[Come], None] = alone(loop)
+        self._alone: Callable[[Come], None] = alone(loop, work)
         self._current = current_task
 
     def start(self, run: Come) -> None:

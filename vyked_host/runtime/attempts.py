@@ -15,7 +15,7 @@ from ..routing.candidates import another
 from ..routing.outliers import speaks_against
 from ..routing.retries import Failure, may_run_twice
 from ..service.clients import CallOptions
-from ..service.context import CURRENT
+from ..service.context import inherited_context
 from .answers import Answer
 from .hedging import race
 from .instances import Instance
@@ -33,7 +33,7 @@ class Attempts(Outgoing):
         """One call: its attempts, one after the other."""
         now, answer, ends = self._now(), None, None
         if options is None:
-            deadline, metadata, outer = now + self.timeout, None, CURRENT.get(None)
+            deadline, metadata, outer = now + self.timeout, None, inherited_context(None)
             if outer is not None:
                 deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
             call = Call(0, 0, "", None, deadline, metadata=metadata, caller=self._caller)

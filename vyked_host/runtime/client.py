@@ -74,8 +74,8 @@ class ServiceClient:
         hedge_after = self.target.settings.hedge_after
         if hedge_after is not None and not unhedgeable(endpoint):
             call = Hedged(attempts, hedge_after).call
-        elif attempts.is_plain and (inside := self._here and self._here.inside) and inside.steps is not None:
-            call = Nearby(attempts, self._here, inside, inside.steps)
+        elif attempts.is_plain and (inside := self._here and self._here.inside) and inside.seats is not None:
+            call = Nearby(attempts, self._here, inside, inside.seats)
         call = self._guards.before(endpoint, call, counters, attempts.deadline)
         if fallback is not None:
             call = replaced(call, fallback(endpoint), counters)

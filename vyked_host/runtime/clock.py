@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextvars import Context
 
 SWEEP_S = 0.05
 HELD_UP_S = 0.5
@@ -33,6 +34,8 @@ class Sweep:
         self._due = 0.0
         self._is_spared = False
         self._timer: asyncio.TimerHandle | None = None
+        self._context = Context()
+        """Of the timer: that of a call, in which it may be set, would be kept for as long."""
 
     def begin(self) -> None:
         """There is something to look for. Idempotent."""
@@ -47,7 +50,7 @@ class Sweep:
 
     def _later(self, seconds: float) -> None:
         self._due = self._now() + seconds
-        self._timer = self._loop.call_later(seconds, self._come)
+        self._timer = self._loop.call_later(seconds, self._come, context=self._context)
 
     def _come(self) -> None:
         now = self._now()

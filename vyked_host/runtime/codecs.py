@@ -111,11 +111,17 @@ class Codecs:
 def exactness(shape: Any) -> Callable[[Any], bool] | None:
     """What tells of the fields of a Struct of this type, as a tuple, whether each is of exactly its class, where that proves that the Struct is
     valid and can't change; else None."""
+    classes = exact_classes(shape)
+    return None if classes is None else exactly(*classes)
+
+
+def exact_classes(shape: Any) -> tuple[type, ...] | None:
+    """Those classes."""
     if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
         return None
     hints = get_type_hints(shape, include_extras=True)
-    found = [hints[name] for name in shape.__struct_fields__]
-    return exactly(*found) if all(isinstance(each, type) and is_immutable(each) for each in found) else None
+    found = tuple(hints[name] for name in shape.__struct_fields__)
+    return found if all(isinstance(each, type) and is_immutable(each) for each in found) else None
 
 
 def exactly(*classes: type) -> Callable[[tuple[Any, ...]], bool]:

@@ -40,7 +40,7 @@ class Dispatcher:
         self._revision = 0
         self._loop = asyncio.get_running_loop()
         self._start = runner(run, self._loop)
-        self.inside = inside(run, self._loop)
+        self.inside = inside(run, self._loop, self.now)
         self._sweeping, self._sweep = False, Sweep(self._loop, self.now, self._look)
         self.running: dict[Invocation, None] = {}
         self.pacing = Pacing(

@@ -7,24 +7,29 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ..contracts import Delivery
-from ..model.message import Call, Fault
+from ..model.message import SENSITIVE, Call, Fault
 from ..service.context import Context
 from ..service.context import Delivery as Told
+from ..wire import metadata as headers
 
 if TYPE_CHECKING:
     from .subscriber import Subscriber
 
 
+UNREAD: Any = object()
+"""What nobody has looked at."""
+
+
 class Handling(Context, eq=False, kw_only=True):
     """A delivery, which is its own context, and its own `inside.Come`. One that is cancelled before its first line is the bus's again. `began`:
-    when it came, and `deadline`, in monotonic seconds; `packed`: the metadata that its handler sees; `payload`: what it is called with."""
+    when it came, and `deadline`, in monotonic seconds; `payload`: what it is called with; `seen`: its metadata."""
 
     subscriber: Subscriber
     taken: Delivery
     began: float
     deadline: float
-    packed: bytes | None = None
-    payload: Any = None
+    payload: Any = UNREAD
+    seen: bytes | None = UNREAD
     ended: bool = False
     reason: Fault | None = None
 
@@ -33,6 +38,14 @@ class Handling(Context, eq=False, kw_only=True):
         return self.subscriber.handle(self)
 
     # ---- service.context.Context -------------------------------------------------------------------------------------
+    @property
+    def packed(self) -> bytes | None:
+        """What of an event's headers its handler sees, packed when somebody asks."""
+        if self.seen is UNREAD:
+            metadata = self.taken.event.metadata
+            self.seen = headers.pack({name: value for name, value in metadata.items() if name != SENSITIVE})
+        return self.seen
+
     @property
     def delivery(self) -> Told:
         """What its handler may know of it and do with it, made when it asks."""

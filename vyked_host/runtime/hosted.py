@@ -20,7 +20,7 @@ from ..model.description import EventDescription, Periodic, ServiceDescription
 from ..model.version import parse
 from ..routing.backoff import Backoff
 from ..service.binding import work
-from ..service.context import CURRENT
+from ..service.context import CURRENT, inherited_context
 from ..service.endpoints import Publish
 from ..service.outbox import OutboxRow
 from ..wire.envelope import pack
@@ -45,7 +45,7 @@ class Attached:
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run `work` beside the service, cancelled when it stops. It keeps the context of the call that starts it, but not
         its deadline: it may outlive the call."""
-        outer = CURRENT.get(None)
+        outer = inherited_context(None)
         if outer is None:
             return self._tasks.spawn(work, name)
         token = CURRENT.set(outer.without_end())

@@ -11,11 +11,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from .ahead import Ahead
 from .turns import Run
 
 if TYPE_CHECKING:
-    from .first_step import FirstStep
+    from .seats import Seats
 
 LONGEST_S = 0.01
 """Of a turn of the loop, from its first call: what comes later begins in the next one."""
@@ -53,16 +52,16 @@ class Share:
 
 class Inside(Share):
     """Of one loop. `at_once` begins a call now, within the first steps of at most `DEEPEST` others, and `in_turn` in the next turn.
-    `steps`, as many at most, take the first steps of calls that are composed (:mod:`nearby`), where that can be done."""
+    `seats`, as many at most, are for calls that are composed (:mod:`nearby`), where that can be done."""
 
-    __slots__ = ("_at_once", "_in_turn", "steps")
+    __slots__ = ("_at_once", "_in_turn", "seats")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, at_once: Callable[[Come], None], in_turn: Callable[[Come], None],
-        steps: Ahead[FirstStep] | None = None,
+        seats: Seats | None = None,
     ) -> None:  # fmt: skip
         super().__init__(loop)
-        self._at_once, self._in_turn, self.steps = at_once, in_turn, steps
+        self._at_once, self._in_turn, self.seats = at_once, in_turn, seats
 
     def start(self, run: Come) -> None:
         """Begin it."""

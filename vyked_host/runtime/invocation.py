@@ -16,7 +16,7 @@ from ..contracts import Sink
 from ..errors import HELD_UP, ServiceError
 from ..model.message import Call, Fault
 from ..routing.concurrency import Pace
-from ..service.context import CURRENT, Context
+from ..service.context import Context, enter_context
 from .failures import raised_at
 from .lag import BLOCKED_S
 from .outcomes import (
@@ -95,7 +95,7 @@ class Invocation(msgspec.Struct, eq=False):
             return
         if begins >= dispatcher.line.until and call.peer is not None and not await self._has_turn(begins):
             return
-        CURRENT.set(Context(call, route.endpoint, now))
+        enter_context(Context(call, route.endpoint, now))
         try:
             self.arguments = arguments = self.codecs.decode(call.body)
             result = await route.proceed(arguments)

@@ -8,7 +8,6 @@ a handler that suspends, or fails, gets its places in those tables then, and end
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -19,25 +18,31 @@ from ..contracts import Proceed
 from ..errors import VykedError
 from ..model.message import Call
 from ..service.clients import CallOptions
-from ..service.context import CURRENT
+from ..service.context import Context, inherited_context
 from ..service.signatures import takes_positions
+from .ahead import current, current_tasks
 from .answers import Answer
-from .codecs import AS_IS, exactness
-from .first_step import PENDING, FirstStep, NearCall
+from .codecs import AS_IS, exact_classes, exactly
+from .first_step import PENDING, NearCall
 from .instances import Instance
 from .invocation import Invocation
 from .links import OBJECT, LocalChannel
 from .outgoing import HOP_S, LEAST_S
 from .statistics import BATCH
+from .turns import ENDED
 
 if TYPE_CHECKING:
-    from .ahead import Ahead
     from .attempts import Attempts
     from .dispatcher import Dispatcher
     from .inside import Inside
+    from .seats import Seat, Seats
 
 _NOBODY: Any = object()
 """The instance of an endpoint that is not composed."""
+
+
+class _Nothing:
+    """The class of no argument: whatever comes is copied."""
 
 
 def _never(_values: tuple[Any, ...]) -> bool:
@@ -57,15 +62,16 @@ class Nearby:
     """One endpoint as one client calls it while its service is in this process; as `attempts` do while it is not."""
 
     __slots__ = (
-        "_caller", "_codecs", "_counters", "_description", "_dispatcher", "_encode", "_index", "_inside", "_is_exact", "_limit",
-        "_new_id", "_now", "_observer", "_pacing", "_running", "_seen", "_served", "_steps", "_tally", "_target", "_timeout", "_values",
-        "_waiting", "arguments", "attempts", "begin", "deliver", "instance", "route", "seconds",
+        "_caller", "_codecs", "_counters", "_dispatcher", "_encode", "_index", "_inside", "_instance", "_is_exact", "_limit", "_loop",
+        "_new_id", "_observer", "_only", "_pacing", "_running", "_seats", "_seen", "_served", "_spares", "_tally", "_target",
+        "_values", "_waiting", "arguments", "attempts", "begin", "deliver", "description", "now", "result_class", "route", "seconds", "takes_one", "timeout", "told_s",
     )  # fmt: skip
 
-    def __init__(self, attempts: Attempts, dispatcher: Dispatcher, inside: Inside, steps: Ahead[FirstStep]) -> None:
+    def __init__(self, attempts: Attempts, dispatcher: Dispatcher, inside: Inside, seats: Seats) -> None:
         client = attempts.client
-        self.attempts, self._dispatcher, self._inside, self._steps = attempts, dispatcher, inside, steps
-        self._target, self._now, self._observer = client.target, client.clock.now, client.observer
+        self.attempts, self._dispatcher, self._inside = attempts, dispatcher, inside
+        self._seats, self._spares, self._loop = seats, seats.spares, seats.loop
+        self._target, self.now, self._observer = client.target, client.clock.now, client.observer
         self._counters, self._caller = attempts.counters, client.caller
         self._running, self._pacing = dispatcher.running, dispatcher.pacing
         self._waiting, self._limit = client.pending.waiting, client.pending.limit
@@ -75,51 +81,66 @@ class Nearby:
         if not takes_positions(shape):
             self._values, self.arguments = _alone, _itself
         self._seen: Instance | None = None
-        self.instance: Instance = _NOBODY
+        self._instance: Instance = _NOBODY
 
     def __call__(self, arguments: Any, _inbound: Any, options: CallOptions | None) -> Coroutine[Any, Any, Any]:
         """One call."""
-        return self.given(self._values(arguments), options)
+        values = self._values(arguments)
+        return self.given(values) if options is None else self._otherwise(values, options)
 
-    async def given(self, values: tuple[Any, ...], options: CallOptions | None = None) -> Any:
+    async def given(self, values: tuple[Any, ...]) -> Any:
         """The same, with arguments as they stand in their Struct, or as that Struct itself where some have to be named."""
-        now, inside, steps = self._now(), self._inside, self._steps
+        read, inside, spares = self.now, self._inside, self._spares
+        now, loop, limits = read(), self._loop, None
         if (
-            options is not None
-            or self._target.near is not self.instance
+            self._target.near is not self._instance
             or not self.route.is_near
             or (self._running and len(self._running) >= self._pacing.room)
             or (self._waiting and len(self._waiting) >= self._limit)
-            or not (steps.spares or steps.left)
+            or not (spares or self._seats.one_more())
             or (now >= inside.until and not inside.has_room(now))
-            or (own := values if self._is_exact(values) else self._copied(values)) is None
-        ):
-            return await self._otherwise(values, options)
-        deadline, metadata, outer = now + self._timeout, None, CURRENT.get(None)
-        if outer is not None:
-            deadline, metadata = min(deadline, outer.deadline - HOP_S), outer.onward(None)
-            if deadline - now < LEAST_S:
-                return await self._otherwise(values, options)
-        step = FirstStep(
-            None, self._description, self._now,
-            nearby=self, values=own, began=now, deadline=deadline, packed=metadata,
-        )  # fmt: skip
-        served = self._served
-        served.in_flight += 1
+            or ((outer := inherited_context(None)) is not None and (limits := self._within(outer, now)) is None)
+            or (own := values if (type(values[0]) is self._only if self.takes_one else self._is_exact(values)) else self._copied(values)) is None
+        ):  # fmt: skip
+            return await self._otherwise(values)
+        seat = spares.pop()
+        seat.nearby, seat.values = self, own
+        seat.began, seat.limits = now, limits
+        self._served.in_flight += 1
+        caller, current_tasks[loop] = current(loop), seat.task
         try:
-            steps.start(step)
-        except BaseException:  # what ends the program, where its task does not keep it
-            if step.beyond is not None:
-                self.attempts.given_up(step.beyond.answer)
-            raise
-        if (result := step.result) is not PENDING:
-            served.in_flight -= 1
-            if len(self.seconds) >= BATCH or self._observer is not None or self.instance.failures:
-                self._succeeded(self.seconds[-1])
-            return result
-        rest = self.attempts.going_on(step.call, self.arguments(*values), step.goes_on().answer)
-        del step  # an error leads to this frame, and is kept by what waited for it: a ring
-        return await rest
+            run = seat.run
+            awaited = run(seat.send, own)
+        except BaseException as error:  # noqa: BLE001 - its task's, which raises it
+            awaited = seat.broken_off(error)
+        finally:
+            if caller is None:
+                del current_tasks[loop]
+            else:
+                current_tasks[loop] = caller
+        if awaited is not ENDED or seat.beyond is not None:
+            rest = self._rest_of(seat, awaited)
+            del seat, run  # an error leads to this frame, and is kept by what waited for it: a ring
+            return await rest
+        self._served.in_flight -= 1
+        result = seat.result
+        self._seats.vacated(seat)
+        if len(self.seconds) >= BATCH or self._observer is not None or self._instance.failures:
+            self._succeeded(self.seconds[-1])
+        return result
+
+    def _within(self, outer: Context, now: float) -> tuple[float, bytes | None] | None:
+        """Deadline and metadata of a call that is made by the handler of `outer`; None: that has no time left for it."""
+        deadline = min(now + self.timeout, outer.deadline - HOP_S)
+        return (deadline, outer.onward(None)) if deadline - now >= LEAST_S else None
+
+    def _rest_of(self, seat: Seat, awaited: Any) -> Coroutine[Any, Any, Any]:
+        """What waits for the outcome of the call that has it, whose handler waits for `awaited`, or failed; and goes on without it."""
+        beyond, arguments = seat.goes_on(), seat.arguments
+        if awaited is not ENDED and awaited is not PENDING:
+            seat.suspended(awaited)
+        self._seats.vacated(seat)
+        return self.attempts.going_on(beyond.call, arguments, beyond.answer)
 
     def _copied(self, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """What is handed over, where it is not the values themselves; None where they don't fit: the call says what is wrong."""
@@ -128,7 +149,7 @@ class Nearby:
         except (ValueError, TypeError, OverflowError):
             return None
 
-    async def _otherwise(self, values: tuple[Any, ...], options: CallOptions | None) -> Any:
+    async def _otherwise(self, values: tuple[Any, ...], options: CallOptions | None = None) -> Any:
         """A call as any other, unless it is the first one of an instance that is here."""
         instance = self._target.near
         if instance is not None and instance is not self._seen:
@@ -152,7 +173,10 @@ class Nearby:
             return False
         codecs = self.attempts.codecs_of(OBJECT)
         by_position = self._values is astuple
-        self._is_exact = (exactness(endpoint.arguments) if by_position else None) or _never
+        classes = exact_classes(endpoint.arguments) if by_position else None
+        self.takes_one = not by_position or len(endpoint.arguments.__struct_fields__) == 1
+        self._only = classes[0] if classes and self.takes_one else _Nothing
+        self._is_exact = exactly(*classes) if classes is not None else _never
         self._encode = codecs.encode
         body = getattr(route.handler, "by_position", None) if by_position and route.proceed is route.handler else None
         self.begin = body or self._in_struct(route.proceed)
@@ -160,8 +184,8 @@ class Nearby:
         self.route, self._codecs, self._served, self._index = route, route.codecs[OBJECT], route.counters, index
         self._tally = self._counters.together(route.counters)
         self.seconds = self._tally.seconds
-        self._new_id, self._timeout, self.instance = way.channel.new_id, timeout, instance
-        self._description = route.endpoint
+        self._new_id, self.timeout, self._instance = way.channel.new_id, timeout, instance
+        self.description, self.result_class, self.told_s = route.endpoint, route.result_class, route.told_s
         return True
 
     def _in_struct(self, proceed: Proceed) -> Callable[..., Awaitable[Any]]:
@@ -172,24 +196,24 @@ class Nearby:
         if len(self.seconds) >= BATCH:
             self._tally.fold()
         if self._observer is not None:
-            self._observer.observed(self.instance, None, elapsed_s)
-        self.instance.failures = 0
+            self._observer.observed(self._instance, None, elapsed_s)
+        self._instance.failures = 0
 
-    def call_of(self, step: FirstStep) -> Call:
-        """`step` as others know calls."""
+    def call_of(self, seat: Seat) -> Call:
+        """The one that has it, as others know calls."""
         return Call(
-            self._new_id(), self._index, OBJECT, step.arguments, step.deadline, metadata=step.packed, caller=self._caller
+            self._new_id(), self._index, OBJECT, seat.arguments, seat.deadline, metadata=seat.packed, caller=self._caller
         )  # fmt: skip
 
-    def beyond(self, step: FirstStep) -> NearCall:
-        """`step` as a call that has its places in the tables of those that wait and run."""
-        instance, client, began = self.instance, self.attempts.client, step.began
+    def beyond(self, seat: Seat) -> NearCall:
+        """The same as a call that has its places in the tables of those that wait and run."""
+        instance, client, call = self._instance, self.attempts.client, seat.about.call
         answer = Answer(
             self.attempts.endpoint, instance, self.attempts.codecs_of(OBJECT).decode,
-            asyncio.get_running_loop().create_future(), began, step.deadline,
+            self._loop.create_future(), seat.began, seat.deadline,
         )  # fmt: skip
         found = NearCall(
-            self._dispatcher, self.route, self._codecs, step.call, answer, began, None, step.arguments, answer=answer
+            self._dispatcher, self.route, self._codecs, call, answer, seat.began, None, call.body, answer=answer
         )
         answer.running = found
         client.pending.keep(answer)

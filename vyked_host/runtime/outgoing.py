@@ -11,7 +11,7 @@ from ..model.description import EndpointDescription, Kind
 from ..model.message import Call
 from ..routing.candidates import another
 from ..service.clients import CallOptions
-from ..service.context import CURRENT
+from ..service.context import inherited_context
 from ..wire import metadata as headers
 from .client_codecs import ClientCodecs
 from .instances import Instance
@@ -50,12 +50,12 @@ class Outgoing:
     def deadline(self, options: CallOptions | None) -> float:
         """When a call that begins now has to be over: its own time, and what is left of the call it is made in."""
         deadline = self._now() + (self.timeout if options is None or options.timeout is None else options.timeout)
-        outer = CURRENT.get(None)
+        outer = inherited_context(None)
         return deadline if outer is None else min(deadline, outer.deadline - HOP_S)
 
     def _new(self, options: CallOptions, now: float) -> Call:
         deadline = now + (self.timeout if options.timeout is None else options.timeout)
-        outer = CURRENT.get(None)
+        outer = inherited_context(None)
         if outer is None:
             metadata = headers.pack(options.metadata) if options.metadata else None
         else:

@@ -6,75 +6,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from itertools import chain
 from os import urandom
 from typing import Any
 
 from ..contracts import Clock, Ledger, PubSub, Receipt
-from ..errors import NotSupported, TooLarge
 from ..model.description import EventDescription
-from ..model.message import SENSITIVE, Event, Guarantees
-from ..service.context import CURRENT
+from ..model.message import Event, Guarantees
 from ..service.endpoints import Published
+from ..wire.envelope import ID_CHARACTERS
 from .answered import Followed
 from .codecs import Codecs
-from .trail import EventTrail
+from .publishing import TIMEOUT_S, Publishing
+from .trail import EventTrail, Kind
 from .trail import Published as Entry
 
-TIMEOUT_S = 10.0
-ID_BYTES = 16
+ID_BYTES = ID_CHARACTERS // 2
 IDS = 64
 """So many ids are made at once."""
-_AN_ID = re.compile(f".{{{2 * ID_BYTES}}}")
-_NONE: Mapping[str, str] = {}
-
-
-class Publishing:
-    """One event as one host publishes it: `service.endpoints.Publish`, composed once."""
-
-    __slots__ = ("_encode", "_event", "_most", "_publisher", "_sensitive", "_topic")
-
-    def __init__(self, publisher: Publisher, event: EventDescription, encode: Callable[[Any], Any]) -> None:
-        self._publisher, self._event, self._encode = publisher, event, encode
-        self._topic = event.service, event.version, event.name
-        self._most = publisher.guarantees.max_message_bytes
-        self._sensitive = {SENSITIVE: ",".join(event.sensitive)} if event.sensitive else _NONE
-
-    def __call__(
-        self, payload: Any, /, *, key: str | None = None, id: str | None = None, timeout: float | None = None,
-        delay: float | None = None, not_before: float | None = None,
-    ) -> Awaitable[Published]:  # fmt: skip
-        """Hand one event to the bus. No group gets it before `delay` seconds from now, or `not_before`, seconds since 1970. The
-        awaitable raises TooLarge, Unavailable, Overloaded, DeadlineExceeded. Raises NotSupported for what the bus can't do."""
-        return self._publisher.hand_over(self.message(payload, key, id, delay, not_before), timeout or TIMEOUT_S)
-
-    def message(
-        self, payload: Any, key: str | None, id: str | None, delay: float | None, not_before: float | None
-    ) -> Event:  # fmt: skip
-        """One event as it travels. Raises TooLarge, NotSupported."""
-        publisher, body = self._publisher, self._encode(payload)
-        if len(body) > self._most:
-            text = f"{self._event.service}.{self._event.name}: {len(body)} bytes; the bus takes {self._most}"
-            raise TooLarge(text, executed="not_sent")
-        outer = CURRENT.get(None)
-        metadata = self._sensitive if outer is None else {**outer.inherited, **self._sensitive}
-        service, version, name = self._topic
-        not_before = None if delay is None and not_before is None else self._due(delay, not_before)
-        return Event(
-            id=id or next(publisher.new_ids), service=service, version=version, name=name, source=publisher.node_id, body=body,
-            content_type=publisher.content_type, key=key, metadata=metadata, published_unix_s=publisher.unix(),
-            named=id is not None, not_before_unix_s=not_before,
-        )  # fmt: skip
-
-    def _due(self, delay: float | None, not_before: float | None) -> float | None:
-        event, publisher = self._event, self._publisher
-        if not publisher.guarantees.delays:
-            raise NotSupported(
-                f"{event.service}.{event.name}: the bus of this host can't hold anything back; enqueue it without a delay"
-            )
-        return publisher.unix() + delay if delay is not None else not_before
 
 
 class Publisher(Ledger):
@@ -85,18 +35,18 @@ class Publisher(Ledger):
         node_id: str, log: logging.Logger, trail: EventTrail,
     ) -> None:  # fmt: skip
         self.trail, self._publishes = trail, trail.published.append
-        self._give, self.guarantees, self._codecs = pubsub.publish, guarantees, codecs
+        self.pubsub, self._give, self.guarantees, self._codecs = pubsub, pubsub.publish, guarantees, codecs
         self._serializer, self.content_type = serializer, content_type
-        self.unix, self._now, self.node_id, self._log = clock.unix, clock.now, node_id, log
+        self.unix, self.now, self.node_id, self._log = clock.unix, clock.now, node_id, log
         self.new_ids = _new_ids()
-        self._composed: dict[tuple[str, str, str], Publishing] = {}
+        self._composed: dict[Kind, Publishing] = {}
         self.published = self.failed = 0
         self.outstanding = 0
         self._quiet: asyncio.Future[None] | None = None
 
     def of(self, event: EventDescription) -> Publishing:
         """What publishes `event`."""
-        key = (event.service, event.version, event.name)
+        key = Kind(event.service, event.version, event.name)
         found = self._composed.get(key)
         if found is None:
             encode = self._codecs.bind(event.payload, self._serializer).encode
@@ -109,13 +59,13 @@ class Publisher(Ledger):
 
     def relay(self, message: Event) -> Awaitable[Published]:
         """Hand over one event that was made before, under its id. The awaitable raises as that of `publish`."""
-        return self.hand_over(message, TIMEOUT_S)
+        return self.hand_over(message, Kind(message.service, message.version, message.name), TIMEOUT_S)
 
-    def hand_over(self, message: Event, timeout: float) -> Awaitable[Published]:
+    def hand_over(self, message: Event, kind: Kind, timeout: float) -> Awaitable[Published]:
         """Give it to the bus, which has `timeout` seconds."""
-        entry = Entry(message.id, message.service, message.version, message.name, message.published_unix_s)
+        entry = Entry(message.id, kind, message.published_unix_s)
         self._publishes(entry)
-        answer = self._give(message, deadline=self._now() + timeout)
+        answer = self._give(message, deadline=self.now() + timeout)
         self.outstanding += 1
         if not isinstance(answer, Receipt):
             return Followed(self, answer, entry)
@@ -141,7 +91,7 @@ class Publisher(Ledger):
             each.is_over = True
             count += 1
             entry = each.entry
-            entry.outcome, entry.seconds = "", now - entry.at
+            entry.seconds = now - entry.at
             if (waiter := each.waiter) is not None and not waiter.done():
                 waiter.set_result(None)
         self.published += count
@@ -171,7 +121,7 @@ class Publisher(Ledger):
         cause = "nobody waited for the bus to accept it" if gave_up else str(error) or type(error).__name__
         self.failed += 1
         self.trail.settled(entry, cause)
-        what = f"{entry.service}.{entry.name} {entry.event_id}"
+        what = f"{entry.kind.service}.{entry.kind.name} {entry.event_id}"
         self._log.warning("event %s: it is not known to be published: %s", what, cause)
         self._settled(1)
 
@@ -195,4 +145,4 @@ def _new_ids() -> Iterator[str]:
 
 def _some_ids() -> Iterator[list[str]]:
     while True:
-        yield _AN_ID.findall(urandom(ID_BYTES * IDS).hex())
+        yield urandom(ID_BYTES * IDS).hex(" ", ID_BYTES).split()

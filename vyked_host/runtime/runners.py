@@ -15,9 +15,9 @@ from contextvars import Context
 from typing import Any
 
 from ..errors import UsageError
-from .ahead import Ahead, current
-from .first_step import FirstStep, first_steps
+from .ahead import Ahead, Work, current, each
 from .inside import DEEPEST, Inside
+from .seats import Seats
 from .turns import Run, Turn
 
 Start = Callable[[Run], None]
@@ -53,9 +53,9 @@ current_task = asyncio.current_task if sys.version_info >= (3, 12) else current
 """Of a loop."""
 
 
-def alone(loop: asyncio.AbstractEventLoop) -> Start:
-    """The same of what begins while no task is current."""
-    return Ahead[Run](loop).start_alone if sys.version_info < (3, 12) else Eager(loop).start
+def alone(loop: asyncio.AbstractEventLoop, work: Work = each) -> Start:
+    """The same of what begins while no task is current; `work` is how, where a task is none of Python's own eager ones."""
+    return Ahead[Run](loop, work).start_alone if sys.version_info < (3, 12) else Eager(loop).start
 
 
 def at_once(loop: asyncio.AbstractEventLoop, deepest: int, otherwise: Start) -> Start:
@@ -110,12 +110,12 @@ def runner(name: str, loop: asyncio.AbstractEventLoop) -> Start:
     return RUNNERS[chosen](loop)
 
 
-def inside(name: str, loop: asyncio.AbstractEventLoop) -> Inside | None:
+def inside(name: str, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> Inside | None:
     """The same for calls inside this process, which come one by one, each within the step of its caller; None: as the others are run."""
     if name not in ("auto", "eager"):
         return None
     in_turn = by_turn(loop)
-    steps = None
+    seats = None
     if sys.version_info < (3, 14):  # which has no table of tasks
-        steps = Ahead[FirstStep](loop, first_steps, DEEPEST)
-    return Inside(loop, at_once=at_once(loop, DEEPEST, in_turn), in_turn=in_turn, steps=steps)
+        seats = Seats(loop, now, DEEPEST)
+    return Inside(loop, at_once=at_once(loop, DEEPEST, in_turn), in_turn=in_turn, seats=seats)

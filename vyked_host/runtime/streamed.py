@@ -12,7 +12,7 @@ import msgspec
 
 from ..contracts import CreditSink
 from ..model.message import INITIAL_CREDIT, Fault
-from ..service.context import CURRENT, Context
+from ..service.context import Context, enter_context
 from .invocation import Invocation
 from .lag import BLOCKED_S
 from .outcomes import invalid_fault
@@ -84,7 +84,7 @@ class Streaming(Invocation, eq=False):
         begins = self.dispatcher.now()
         if (begins >= self.call.deadline or begins - self.began >= BLOCKED_S) and self.comes_too_late(begins):
             return
-        CURRENT.set(Context(self.call, self.route.endpoint, self.dispatcher.now))
+        enter_context(Context(self.call, self.route.endpoint, self.dispatcher.now))
         kind = self.route.endpoint.kind
         STREAMING.set(self)
         try:

@@ -10,22 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextvars import Context as Variables
+from types import CoroutineType, coroutine
 from typing import Any
 
 from ..contracts import Clock, Consumer, Delivery, Event, Middleware, PubSub, Settlement
 from ..errors import CallError, DeadlineExceeded, StartError
 from ..model.description import EndpointDescription, Kind, SubscriptionDescription
-from ..model.message import SENSITIVE, Subscription, Verdict
+from ..model.message import Subscription, Verdict
 from ..routing.backlog import SETTLED
 from ..routing.backoff import Backoff
-from ..service.context import CURRENT, Reject, Retry
-from ..wire import metadata as headers
+from ..service.context import Reject, Retry, enter_context
+from .ahead import Rest
 from .arrivals import Arrivals
 from .codecs import Codecs
 from .failures import raised_at
-from .handling import Handling
+from .handling import UNREAD, Handling
 from .inside import Come, Share
 from .outcomes import internal_fault
 from .routes import compose
@@ -33,6 +34,8 @@ from .statistics import BATCH, CallCounters
 from .tasks import TaskScope
 from .telling import Telling
 from .trail import LOST, Delivered, EventTrail
+from .trail import Consumer as Consumes
+from .turns import ENDED
 
 CAUSE_CHARACTERS = 2000
 """Of what a handler raised, that travels with a dead letter."""
@@ -75,12 +78,13 @@ class Subscriber:
         self.counters = CallCounters("consumer")
         self._seconds = self.counters.tally.seconds
         self.gaps = 0
-        self._delivers = trail.deliveries(self._topic, self.path, group)
+        self._consumes, self._keep = Consumes(self._topic, self.path, group), trail.delivered.append
         self._task_name = f"event {self.path}"
         self._telling = Telling(tasks, self._task_name, self.path, log)
         # in one turn of the loop as many are begun as may run at once: what else there is to do has its turn in between
         loop = asyncio.get_running_loop()
-        self._start = self._alone if apart else Arrivals(loop, self._begin, description.concurrency, share).start
+        arrivals = Arrivals(loop, self._begin, description.concurrency, share, self._handles)
+        self._start = self._alone if apart else arrivals.start
         self._consumer: Consumer | None = None
         self.subscription = Subscription(
             service=description.service, major=description.major, name=description.event,
@@ -141,44 +145,60 @@ class Subscriber:
 
     async def handle(self, run: Handling) -> None:
         """One delivery, to its end."""
-        CURRENT.set(run)  # before anything else, for the task may have run another handler before
-        delivery, counters = run.taken, self.counters
-        event, verdict = delivery.event, None
-        run.packed = self._seen(event.metadata) if event.metadata else None
-        entry = self._delivers(event.id, delivery.count)
-        counters.in_flight += 1
-        try:
-            try:
-                run.payload = payload = self.decoders.get(event.content_type, _unknown)(event.body)
-            except ValueError as error:
-                verdict = self._refused(event, error, entry)
-            else:
-                await self._proceed(payload)
-                verdict = ACK
-                entry.verdict = ACK.action
-        except BaseException as error:  # noqa: BLE001 - what ends the task is raised again; else one event's failure is its own
-            verdict = self._verdict(delivery, error, entry)
-        finally:
-            counters.in_flight -= 1
-            entry.seconds = took_s = self._now() - run.began
-            if verdict is ACK:
-                self._seconds.append(took_s)
-                if len(self._seconds) >= BATCH:
-                    counters.tally.fold()
-            else:
-                self._failed(entry, verdict)
-        try:
-            settled = delivery.settle(verdict)
-            if settled is not SETTLED:
-                if isinstance(settled, Settlement):
-                    self._telling.follow(settled, event.id, verdict)
-                elif isinstance(settled, asyncio.Future):
-                    self._telling.keep(settled, event.id, verdict)
-                else:
-                    await settled
-        except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
-            self._telling.failed(event.id, verdict, error)
+        await self._handles(None, run)
         run.ended = True
+
+    @coroutine
+    def _handles(self, rest: Rest | None, run: Handling | None = None) -> Generator[Any, Any, None]:
+        """`run` to its end; else, as the work of a task, each that it is sent, until the task is kept by one."""
+        counters, now, handler, decoders = self.counters, self._now, self._proceed, self.decoders
+        consumer, unix, keep, seconds = self._consumes, self._clock.unix, self._keep, self._seconds
+        while True:
+            run = run or (yield ENDED)
+            enter_context(run)  # before anything else, for the task may have run another handler before
+            delivery, verdict = run.taken, None
+            event = delivery.event
+            entry = Delivered(event.id, consumer, delivery.count, unix())
+            keep(entry)
+            counters.in_flight += 1
+            try:
+                run.payload = work = decoders.get(event.content_type, _unknown)(event.body)
+                work = handler(work)
+                if work.__class__ is not CoroutineType:
+                    work = work.__await__()
+                yield from work
+                verdict = ACK
+            except BaseException as error:  # noqa: BLE001 - what ends the task is raised again; else one event's failure is its own
+                verdict = self._verdict(run, error, entry)
+            finally:
+                counters.in_flight -= 1
+                entry.seconds = took_s = now() - run.began
+                if verdict is ACK:
+                    seconds.append(took_s)
+                    if len(seconds) >= BATCH:
+                        counters.tally.fold()
+                else:
+                    self._failed(entry, verdict)
+            try:
+                work = delivery.settle(verdict)
+                if work is not SETTLED:
+                    yield from self._told(work, event.id, verdict)
+            except Exception as error:  # noqa: BLE001 - the bus brings the event again; idempotency keys are for that
+                self._telling.failed(event.id, verdict, error)
+            if rest is None or rest.is_kept:
+                return
+            run = work = None  # of what waits for the next one
+            del delivery, event
+
+    def _told(self, settled: Awaitable[None], event_id: str, verdict: Verdict) -> Iterable[Any]:
+        """The bus is being told of it: what there is to wait for, if anything."""
+        if isinstance(settled, Settlement):
+            self._telling.follow(settled, event_id, verdict)
+        elif isinstance(settled, asyncio.Future):
+            self._telling.keep(settled, event_id, verdict)
+        else:
+            return settled.__await__()
+        return ()
 
     def _failed(self, entry: Delivered, verdict: Verdict | None) -> None:
         """Count and remember it; None: nobody knows what became of it."""
@@ -186,13 +206,11 @@ class Subscriber:
         if verdict is not None:
             self.counters.fault(verdict.action.upper(), entry.seconds)
 
-    @staticmethod
-    def _seen(metadata: Mapping[str, str]) -> bytes | None:
-        """What of an event's headers its handler sees, packed."""
-        return headers.pack({name: value for name, value in metadata.items() if name != SENSITIVE})
-
-    def _verdict(self, delivery: Delivery, error: BaseException, entry: Delivered) -> Verdict:
-        """On what a handler raised, in the except block of it; what ends the task is raised again."""
+    def _verdict(self, run: Handling, error: BaseException, entry: Delivered) -> Verdict:
+        """On what was raised, in the except block of it; what ends the task is raised again."""
+        if run.payload is UNREAD and isinstance(error, ValueError):
+            return self._refused(run.taken.event, error, entry)
+        delivery = run.taken
         if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
             raise error
         if isinstance(error, asyncio.CancelledError) and _is_cancelled():

@@ -4,8 +4,8 @@ bus, asking all nodes tells the way of one event.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -17,24 +17,38 @@ from .failures import FailureLog
 
 KEPT = 10_000
 """Publications, and deliveries, that a node remembers."""
-RUNNING, WAITING, LOST = "running", "waiting", "lost"
+RUNNING, WAITING, LOST, ACKED = "running", "waiting", "lost", "ack"
+NOT_YET = -math.inf
+"""Seconds that something took which goes on."""
 
 
-class Published(msgspec.Struct, gc=False):
-    """One event on its way to the bus; `outcome` "" once it is accepted."""
+class Kind(NamedTuple):
+    """Of events."""
 
-    event_id: str
     service: str
     version: str
     name: str
+
+
+class Published(msgspec.Struct, gc=False):
+    """One event on its way to the bus, which took so many `seconds`, or refused it with a `cause`; NOT_YET: it is on its way."""
+
+    event_id: str
+    kind: Kind
     at: float
-    outcome: str = WAITING
-    seconds: float = 0.0
+    seconds: float = NOT_YET
+    cause: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """ "" once it is accepted."""
+        return WAITING if self.seconds == NOT_YET else self.cause
 
     @property
     def topic(self) -> str:
         """``service.event@major``."""
-        return f"{self.service}.{self.name}@{parse(self.version).major}"
+        service, version, name = self.kind
+        return f"{service}.{name}@{parse(version).major}"
 
 
 class Consumer(NamedTuple):
@@ -46,15 +60,20 @@ class Consumer(NamedTuple):
 
 
 class Delivered(msgspec.Struct, gc=False):
-    """One delivery to a handler here; `verdict` is `RUNNING` until it ends. `cause` quotes no payload."""
+    """One delivery to a handler here, which took so many `seconds` and ended so; NOT_YET: it runs. `cause` quotes no payload."""
 
     event_id: str
     consumer: Consumer
     count: int
     at: float
-    verdict: str = RUNNING
+    seconds: float = NOT_YET
+    ended: str = ACKED
     cause: str = ""
-    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """`RUNNING` until it ends."""
+        return RUNNING if self.seconds == NOT_YET else self.ended
 
 
 class EventTrail:
@@ -67,22 +86,11 @@ class EventTrail:
 
     def settled(self, entry: Published, outcome: str) -> None:
         """The bus took it ("") or did not (why)."""
-        entry.outcome, entry.seconds = outcome, self._clock.unix() - entry.at
-
-    def deliveries(self, topic: str, handler: str, group: str | None) -> Callable[[str, int], Delivered]:
-        """What is told, with the event's id and the number of the delivery, when this handler begins."""
-        unix, keep, consumer = self._clock.unix, self.delivered.append, Consumer(topic, handler, group)
-
-        def delivers(event_id: str, count: int) -> Delivered:
-            found = Delivered(event_id, consumer, count, unix())
-            keep(found)
-            return found
-
-        return delivers
+        entry.cause, entry.seconds = outcome, self._clock.unix() - entry.at
 
     def failed(self, entry: Delivered, verdict: str) -> None:
         """The handler has not ended well; where the event comes again, or never will, the log of failures has it too."""
-        entry.verdict = verdict
+        entry.ended = verdict
         if verdict in ("retry", "reject"):
             self._failures.delivered(
                 FailedDelivery(

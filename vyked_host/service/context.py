@@ -23,6 +23,10 @@ from ..wire.trace import TRACEPARENT, inherited, joined
 
 CURRENT: ContextVar[Context] = ContextVar("vyked_context")
 """The context of the running handler; unset outside of one."""
+inherited_context: Callable[[None], Context | None] = CURRENT.get
+"""(None) -> the context of the running handler, or None."""
+enter_context = CURRENT.set
+"""These two are methods of `CURRENT`, found once: up to Python 3.12 each call of a method of what was imported makes a method of it anew."""
 
 
 class Retry(VykedError):
@@ -106,7 +110,7 @@ class Context(msgspec.Struct):
     it is there already."""
 
     made: Call | None
-    description: EndpointDescription | SubscriptionDescription
+    described: EndpointDescription | SubscriptionDescription
     now: Callable[[], float]
     told: Delivery | None = None
     headers: dict[str, str] | None = None
@@ -119,6 +123,11 @@ class Context(msgspec.Struct):
         if self.made is None:
             self.made = self.make()
         return self.made
+
+    @property
+    def description(self) -> EndpointDescription | SubscriptionDescription:
+        """Of the endpoint that runs."""
+        return self.described
 
     @property
     def delivery(self) -> Delivery | None:

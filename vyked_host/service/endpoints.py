@@ -9,8 +9,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import MethodType
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+    runtime_checkable,
+)
 
 import msgspec
 
@@ -146,6 +159,17 @@ class Publish(Protocol):
         ...
 
 
+Plain = Callable[[Any], Awaitable[Published]]
+"""Publishes an event without options."""
+
+
+@runtime_checkable
+class PublishesPlainly(Publish, Protocol):
+    """The same, of which most calls have no options."""
+
+    plain: Plain
+
+
 class Publishes(Protocol):
     """An instance that can publish: it has been attached to a host (`service.base.Service`)."""
 
@@ -179,16 +203,21 @@ class OwnEvent(BoundEvent[P]):
         if not self._is_plain:
             refuse_no_texts(event.name, key=key, id=id)
         self._build: Callable[P, Any] = MethodType(event.body, instance)
-        self._publish: Publish | None = None
+        self._publish: Plain | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[Published]:
         """Build the payload and publish it."""
         payload = self._build(*args, **kwargs)
-        if self._publish is None:
-            self._publish = self._instance.__publisher__(self._event.name)
-        if self._is_plain:
-            return self._publish(payload)
-        return self._publish(payload, key=self._key, id=self._id, timeout=self._timeout)
+        publish = self._publish
+        if publish is None:
+            publish = self._publish = self._composed()
+        return publish(payload)
+
+    def _composed(self) -> Plain:
+        publish = self._instance.__publisher__(self._event.name)
+        if not self._is_plain:
+            return partial(publish, key=self._key, id=self._id, timeout=self._timeout)
+        return publish.plain if isinstance(publish, PublishesPlainly) else publish
 
     def through(self, outbox: Outbox[Tx, R], transaction: Tx, /) -> Stored[P, R]:
         """See :meth:`BoundEvent.through`."""

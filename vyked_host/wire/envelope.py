@@ -7,6 +7,8 @@ does not know. Whatever would be misread gets another version, which is refused 
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from math import isfinite
 from typing import Literal
 
@@ -22,6 +24,11 @@ FEWEST = 12
 EMPTY = 0x90
 SHORTEST = EMPTY + FEWEST
 """The first byte of a msgpack array of so many."""
+ID_CHARACTERS = 32
+"""Of an event's id that its publisher did not choose: they are hexadecimal."""
+_STR_8, _FLOAT = b"\xd9", b"\xcb"
+_SHORT = [bytes((0xC4, size)) for size in range(256)]
+"""What stands before so many bytes (https://github.com/msgpack/msgpack/blob/master/spec.md)."""
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 MalformedKind = Literal["not an envelope", "another version", "wrong fields"]
@@ -56,6 +63,27 @@ def pack(event: Event) -> bytes:
         return _encode(msgspec.structs.replace(event, metadata=dict(event.metadata)))
 
 
+def enveloping(event: Event) -> Callable[[str, bytes, float], bytes]:
+    """(id, body, published) -> what `pack` makes of an event with them that is else like `event`. Ids are as long as those of this host
+    (:data:`ID_CHARACTERS`)."""
+    fields = [_encode(each) for each in (VERSION, *msgspec.structs.astuple(event))]
+    before = bytes((EMPTY + len(fields),)) + fields[0] + _STR_8 + bytes((ID_CHARACTERS,))
+    between, after, last = b"".join(fields[2:6]), b"".join(fields[7:10]) + _FLOAT, b"".join(fields[11:])
+    end, short = struct.Struct(f">{len(after)}sd{len(last)}s").pack, _SHORT
+
+    def envelope(id: str, body: bytes, published: float) -> bytes:
+        size = len(body)
+        head = short[size] if size < 256 else _long(size)
+        return b"".join((before, id.encode(), between, head, body, end(after, published, last)))
+
+    return envelope
+
+
+def _long(size: int) -> bytes:
+    """What stands before so many bytes."""
+    return b"\xc5" + size.to_bytes(2) if size < 1 << 16 else b"\xc6" + size.to_bytes(4)
+
+
 def unpack(packed: bytes) -> Event:
     """The event in `packed`. Raises MalformedEnvelope, and nothing else, whatever the bytes are."""
     try:
@@ -69,8 +97,8 @@ def unpack(packed: bytes) -> Event:
         raise MalformedEnvelope(
             "wrong fields", f"an envelope of {packed[0] - EMPTY} fields; there are at least {FEWEST}"
         )
-    # compared with nothing it is ever over or due; a sum is finite only where each of them is
-    if not isfinite(found.published_unix_s + (found.expires_unix_s or 0.0) + (found.not_before_unix_s or 0.0)):
+    # compared with nothing it is ever over or due
+    if not isfinite(found.published_unix_s) or found.expires_unix_s is not None or found.not_before_unix_s is not None:
         _refuse_times(found)
     return found
 

@@ -12,8 +12,8 @@ from vyked_nats.connection import Watch
 from vyked_nats.options import BusOptions
 from vyked_nats.server import Servers, Unreachable, hang_up
 
-from vyked_host import TooLarge, Unavailable
-from vyked_host.contracts import pack
+from vyked_host import Overloaded, TooLarge, Unavailable
+from vyked_host.contracts import Ledger, pack
 from vyked_host.testing import eventually
 from vyked_host.testing.conformance.pubsub import Inbox, event, to
 
@@ -152,6 +152,50 @@ async def test_an_event_that_is_too_large_for_the_server_is_refused_and_the_conn
         assert bus._outbox._used == 0
     finally:
         server.close()
+
+
+async def test_envelopes_are_refused_as_events_are(env, open_bus):
+    server = NatsServer("max_payload: 100KB").start()
+    try:
+        bus, told = open_bus(server.url, outbox=1 << 20), Told()
+        take = bus.envelopes("identity", "1.0.0", "changed")
+
+        def given(size, within=5.0):
+            packed = pack(event(body=b"x" * size))
+            return take(packed, size, env.clock.now() + within, told, size)
+
+        outcomes = await asyncio.gather(*map(given, (10, 200_000, 2 << 20, 20)), return_exceptions=True)
+        assert [type(each) for each in outcomes] == [int, TooLarge, TooLarge, int]
+        with pytest.raises(TooLarge, match=r"server \d+ in all"):  # the server has said how much it takes
+            await given(150_000)
+        full = await asyncio.gather(*(given(90_000) for _ in range(20)), return_exceptions=True)
+        assert {type(each) for each in full} == {int, Overloaded}
+        server.kill()
+        await eventually(lambda: bus._publishing.line is None)
+        with pytest.raises(Unavailable, match=r"identity\.changed is not published"):
+            await given(30, within=0.3)
+        await bus.aclose()
+        with pytest.raises(Unavailable, match="the bus is closed"):
+            await given(40)
+        failed = [200_000, 2 << 20, 150_000, *[90_000] * sum(isinstance(each, Overloaded) for each in full), 30, 40]
+        assert sorted(told.failed) == sorted(failed)
+        assert bus._outbox._used == 0
+    finally:
+        server.close()
+
+
+class Told(Ledger):
+    """The entries of what was not accepted."""
+
+    def __init__(self):
+        self.failed = []
+
+    def not_accepted(self, receipt, error):
+        assert receipt.error is error
+        self.failed.append(receipt.entry)
+
+    def said(self, receipt):
+        return receipt.entry
 
 
 async def test_events_with_headers_that_are_none_are_taken_all_the_same(shared, env, open_bus):

@@ -5,9 +5,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from vyked_host import CallError, NotSupported, StartError, TooLarge, Unavailable
-from vyked_host.contracts import Backlog, Consumer, Delivery, Environment, Event, PubSub, Subscription, pack, parse
+from vyked_host.contracts import (
+    Backlog,
+    Consumer,
+    Delivery,
+    Environment,
+    Event,
+    Ledger,
+    PubSub,
+    Receipt,
+    Subscription,
+    Take,
+    TakesEnvelopes,
+    pack,
+    parse,
+)
 
 from .connection import Watch
 from .feed import Feed, Topic
@@ -21,7 +36,7 @@ TOPICS = 1024
 """Of so many the subject is kept."""
 
 
-class NatsBus(PubSub):
+class NatsBus(PubSub, TakesEnvelopes):
     """Events of one host over NATS."""
 
     def __init__(self, options: BusOptions, env: Environment) -> None:
@@ -67,18 +82,39 @@ class NatsBus(PubSub):
     def publish(self, event: Event, *, deadline: float) -> Awaitable[None]:
         """Hand over `event`. Awaiting: the server has sent it to whoever listened. Raises errors.TooLarge, Overloaded,
         Unavailable, DeadlineExceeded, PermissionDenied."""
-        if self._closed:
-            return failed(Unavailable(f"event {event.name} is not published: the bus is closed", executed="not_sent"))
         key = event.service, event.version, event.name
         name, to = self._known.get(key) or self._know(key)
-        packed, line = pack(event), self._publishing.line
+        packed = pack(event)
+        error = self._refusal(name, len(packed), len(event.body))
+        return failed(error) if error is not None else self._outbox.publish(name, to, packed, deadline)
+
+    def envelopes(self, service: str, version: str, name: str) -> Take:
+        """See `contracts.TakesEnvelopes`."""
+        text, to = self._know((service, version, name))
+        keeper, outbox = self._publishing, self._outbox
+
+        def take(packed: bytes, body: int, deadline: float, ledger: Ledger, entry: Any) -> Receipt:
+            line, size = keeper.line, len(packed)
+            if line is None or size > LARGEST or size > line.client.max_payload or self._closed:
+                error = self._refusal(text, size, body)
+                if error is not None:
+                    return refused(error, ledger, entry)
+            return outbox.publish(text, to, packed, deadline, "", ledger, entry)
+
+        return take
+
+    def _refusal(self, name: str, size: int, body: int) -> CallError | None:
+        """Why an event of so many bytes can't be handed over, nor ever can be."""
+        if self._closed:
+            return Unavailable(f"event {name} is not published: the bus is closed", executed="not_sent")
+        line = self._publishing.line
         if line is None:
             self._publishing.begin()
-        size, most = len(packed), LARGEST + ENVELOPE_BYTES if line is None else line.client.max_payload
-        if size > most or size > LARGEST < len(event.body):
-            text = f"event {name} has {len(event.body)} bytes, {size} with its headers; this bus takes {LARGEST}"
-            return failed(TooLarge(f"{text}, and the server {most} in all", executed="not_sent"))
-        return self._outbox.publish(name, to, packed, deadline)
+        most = LARGEST + ENVELOPE_BYTES if line is None else line.client.max_payload
+        if size > most or size > LARGEST < body:
+            text = f"event {name} has {body} bytes, {size} with its headers; this bus takes {LARGEST}"
+            return TooLarge(f"{text}, and the server {most} in all", executed="not_sent")
+        return None
 
     def _know(self, key: tuple[str, str, str]) -> tuple[str, bytes]:
         """What an event is called in words, and its subject."""
@@ -134,6 +170,13 @@ def _refuse_what_it_lacks(subscription: Subscription) -> None:
         )
     if subscription.since is not None:
         raise NotSupported("core NATS keeps no published events: subscribe without from_, or use another bus")
+
+
+def refused(error: CallError, ledger: Ledger, entry: Any) -> Receipt:
+    """A receipt that has failed."""
+    receipt = Receipt(ledger=ledger, entry=entry)
+    receipt.fail(error)
+    return receipt
 
 
 def failed(error: CallError) -> Awaitable[None]:

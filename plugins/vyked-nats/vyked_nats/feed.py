@@ -18,6 +18,7 @@ from vyked_host.contracts import Backlog, MalformedEnvelope, unpack
 from .connection import Connection, Subscription
 from .kinds import Kinds
 from .line import Line
+from .lines import Lines
 from .message import Message
 
 WRONG_TOPIC = "of another topic"
@@ -51,6 +52,8 @@ class Feed:
         self._log = log
         self._channels: dict[str, Channel] = {}
         self._line: Line | None = None
+        self._numbered: dict[bytes, Channel] = {}
+        self._lines = Lines(self._numbered)
         self.malformed: Counter[str] = Counter()
 
     # ---- subscribing ---------------------------------------------------------------------------------------------------
@@ -72,7 +75,7 @@ class Feed:
         if not found.backlogs:
             del self._channels[subject]
             if self._line is not None:
-                self._line.send(partial(_unsubscribe, found))
+                self._line.send(partial(self._unsubscribe, found))
 
     async def confirmed(self, channel: Channel, within: float) -> None:
         """Wait until the server has subscribed us. Raises PermissionDenied, TimeoutError."""
@@ -87,6 +90,8 @@ class Feed:
     def joined(self, line: Line) -> None:
         """There is a new connection: it knows of nothing yet."""
         self._line = line
+        self._forget_numbers()
+        line.client.take_ahead(self._ahead)
         for channel in self._channels.values():
             self._subscribe(channel)
 
@@ -117,22 +122,48 @@ class Feed:
         self._line.echo(partial(_subscribed, channel))
 
     def _listen(self, channel: Channel, client: Connection) -> None:
-        channel.handle = client.subscribe(channel.subject, partial(self.heard, channel))
+        channel.handle = client.subscribe(channel.subject, partial(self._heard, channel))
+        self._numbered[channel.handle.number] = channel
+
+    def _unsubscribe(self, channel: Channel, _client: Connection) -> None:
+        handle, channel.handle = channel.handle, None
+        if handle is not None:
+            handle.unsubscribe()
+            self._numbered.pop(handle.number, None)
+            self._lines.forget()
+
+    def _forget_numbers(self) -> None:
+        """Of a connection that is over."""
+        self._numbered.clear()
+        self._lines.forget()
 
     # ---- messages ------------------------------------------------------------------------------------------------------
-    def heard(self, channel: Channel, message: Message) -> None:
-        """One message. Never raises."""
-        try:
-            event = unpack(message.data)
-        except MalformedEnvelope as error:
-            self._malformed(channel, error.kind, str(error))
-            return
-        kind = event.service, event.version, event.name
-        if kind not in channel.kinds and not channel.kinds.takes(kind):
-            self._malformed(channel, WRONG_TOPIC, f"{event.service}.{event.name} {event.version}")
-            return
-        for backlog in channel.backlogs:
-            backlog.accept(event)
+    def _ahead(self, data: bytes) -> int:
+        """What is nothing but events, many at once; answers how far that is."""
+        end, found = self._lines.within(data)
+        for channel, alike in found:
+            self._take(channel, alike)
+        return end
+
+    def _heard(self, channel: Channel, message: Message) -> None:
+        """One message."""
+        self._take(channel, [message.data])
+
+    def _take(self, channel: Channel, messages: list[bytes]) -> None:
+        """Messages in the order in which they came. Never raises."""
+        kinds = channel.kinds
+        for packed in messages:
+            try:
+                event = unpack(packed)
+            except MalformedEnvelope as error:
+                self._malformed(channel, error.kind, str(error))
+                continue
+            kind = event.service, event.version, event.name
+            if kind == kinds.last or kinds.takes(kind):
+                for backlog in channel.backlogs:
+                    backlog.accept(event)
+            else:
+                self._malformed(channel, WRONG_TOPIC, f"{event.service}.{event.name} {event.version}")
 
     def _malformed(self, channel: Channel, kind: str, what: str) -> None:
         self.malformed[kind] += 1
@@ -146,9 +177,3 @@ class Feed:
 def _subscribed(channel: Channel, cause: str | None) -> None:
     if cause is None:
         channel.confirmed.set()
-
-
-def _unsubscribe(channel: Channel, _client: Connection) -> None:
-    handle, channel.handle = channel.handle, None
-    if handle is not None:
-        handle.unsubscribe()

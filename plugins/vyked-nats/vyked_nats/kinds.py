@@ -14,9 +14,17 @@ class Kinds(set[tuple[str, str, str]]):
     def __init__(self, service: str, major: int, name: str) -> None:
         super().__init__()
         self._topic = service, major, name
+        self.last = "", "", ""
+        """Of the event before: most are of the same."""
 
     def takes(self, kind: tuple[str, str, str]) -> bool:
         """Is it of the topic, too? It is remembered then."""
+        if kind not in self and not self._reads(kind):
+            return False
+        self.last = kind
+        return True
+
+    def _reads(self, kind: tuple[str, str, str]) -> bool:
         service, version, name = kind
         if (service, parse(version).major, name) != self._topic:
             return False

@@ -6,20 +6,23 @@ How an event goes out and what confirms it is the carrier's: core NATS confirms 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 from vyked_host import CallError, DeadlineExceeded, Overloaded, PermissionDenied, TooLarge, Unavailable
-from vyked_host.contracts import Clock, Receipt, accepted
+from vyked_host.contracts import NOBODY, Clock, Ledger, Receipt, accepted
 
 from .line import DENIED, Line
 
 EVENT_BYTES = 512
 """What an event costs beside its bytes while it waits."""
 RETRY_AFTER_S = 1.0
+BATCH = 32
+"""Of those that are published in one turn of the loop so many go out before its end, so that the server does not begin when there is nothing
+to do here any more."""
 AT_ONCE = 4096
 """Events that are out and not confirmed: beyond so many of all its publishers together, JetStream refuses
 (https://docs.nats.io/running-a-nats-service/configuration, max_buffered_msgs: 10,000)."""
@@ -45,10 +48,7 @@ class Outgoing(Receipt, eq=False):
 
 
 class Carrier(Protocol):
-    """How events go out. `batch`: of those that are published in one turn so many go out before its end, so that the server does not begin when
-    there is nothing to do here any more; 0: it has next to nothing to do, and they go out together."""
-
-    batch: int
+    """How events go out."""
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Send `batch` in order, and tell `outbox` of each what became of it: `ended` or `again`, once."""
@@ -64,7 +64,7 @@ class Outbox:
         room: int = 0,
     ) -> None:  # fmt: skip
         self._most, self._clock, self._line, self._away = most, clock, line, away
-        self._carrier, self._batch, self._table, self._room, self._count = carrier, carrier.batch, table, room, 0
+        self._carrier, self._table, self._room, self._count = carrier, table, room, 0
         # in order of arrival; those that gave up leave the first at once
         self._waiting: dict[Outgoing, None] = {}
         self._sent: dict[Outgoing, None] = {}
@@ -74,10 +74,15 @@ class Outbox:
         self._is_due = self._came_back = False
         self._quiet: asyncio.Future[None] | None = None
 
-    def publish(self, name: str, to: bytes, packed: bytes, deadline: float, event_id: str = "") -> Awaitable[None]:
+    def publish(
+        self, name: str, to: bytes, packed: bytes, deadline: float, event_id: str = "", ledger: Ledger = NOBODY,
+        entry: Any = None,
+    ) -> Receipt:  # fmt: skip
         """Hand over one event. Awaiting raises Overloaded, Unavailable, DeadlineExceeded, PermissionDenied, TooLarge."""
         cost, self._count = len(packed) + EVENT_BYTES, self._count + 1
-        event = Outgoing(self, name, to, packed, deadline, event_id, cost, self._count)
+        event = Outgoing(
+            self, name, to, packed, deadline, event_id, cost, self._count, ledger=ledger, entry=entry
+        )  # fmt: skip
         used = self._used + cost
         if used > self._most:
             event.fail(self._overloaded(name))
@@ -88,7 +93,7 @@ class Outbox:
             self._look_again(deadline)
         if not self._is_due:
             self._hurry()
-        elif len(self._waiting) == self._batch:
+        elif len(self._waiting) == BATCH:
             self._send()
         return event
 
@@ -128,17 +133,25 @@ class Outbox:
         batch = [event for event in some if (waiter := event.waiter) is None or not waiter.done()]
         if not batch:
             return
-        if not self._sent:
-            self._crowd = 0
-        self._sent.update(dict.fromkeys(batch))
-        self._crowd = max(self._crowd, len(self._sent))
-        if len(batch) == len(self._waiting):
-            self._waiting.clear()
-        else:
-            for event in batch:
-                del self._waiting[event]
+        self._are_sent(batch)
         self._carrier.carry(line, batch, self)
         line.client.flush()
+
+    def _are_sent(self, batch: list[Outgoing]) -> None:
+        """These go out, some of those that wait, or, as it is of most, all."""
+        waiting, sent = self._waiting, self._sent
+        if not sent:
+            self._crowd = 0
+        if len(batch) < len(waiting):
+            for event in batch:
+                del waiting[event]
+                sent[event] = None
+        elif sent:
+            sent.update(waiting)
+            waiting.clear()
+        else:
+            self._waiting, self._sent = sent, waiting
+        self._crowd = max(self._crowd, len(self._sent))
 
     def confirmed(self, batch: Sequence[Outgoing]) -> None:
         """The server has them."""
@@ -237,8 +250,6 @@ class Outbox:
 
 class Echoed:
     """Core NATS: an echo after the last of a batch confirms them all."""
-
-    batch = 0
 
     def carry(self, line: Line, batch: list[Outgoing], outbox: Outbox) -> None:
         """Publish `batch`."""

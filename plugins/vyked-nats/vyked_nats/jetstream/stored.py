@@ -24,8 +24,6 @@ class Stored:
     """`carrier` of an Outbox. `stream` is the name of the one that takes the events; `absent` is called when there is none, `kept` with the
     place and the id of an event that is kept."""
 
-    batch = 32
-
     def __init__(self, stream: str, absent: Callable[[], None], kept: Callable[[int, str], None]) -> None:
         self._stream, self._absent, self._kept = stream, absent, kept
         self._line: Line | None = None
