@@ -29,6 +29,7 @@ from ..service.clients import DynamicClient, Invoker
 from ..service.endpoints import Event, Published
 from ..service.identity import declared
 from ..service.inspect import describe
+from ..service.options import refuse_no_texts
 from .asking import Asker
 from .build import Composition, compose
 from .classic import ClassicHost
@@ -236,7 +237,9 @@ class Host(ClassicHost):
         return await workshop.dial(address, workshop.clock.now() + timeout)
 
     def publish(self, event: Event[..., E], payload: E, /, **options: Any) -> Awaitable[Published]:
-        """Publish an event as its service would."""
+        """Publish an event as its service would, with what its `using` takes."""
+        if options:
+            refuse_no_texts(event.name, key=options.get("key"), id=options.get("id"))
         description = self._events.get(event)
         if description is None:  # looked at once: it takes a thousand times as long as to publish
             found = describe(cast(type, event.owner))

@@ -32,6 +32,7 @@ from ..model.values import Value
 from .annotations import payload_type
 from .calls import BoundEndpoint, BoundStream, OwnEndpoint, OwnStream
 from .identity import declared
+from .options import refuse_no_texts
 from .outbox import Outbox, OutboxRow, Stored
 
 P = ParamSpec("P")
@@ -199,6 +200,8 @@ class OwnEvent(BoundEvent[P]):
         self._event, self._instance = event, instance
         self._key, self._id, self._timeout = key, id, timeout
         self._is_plain = key is None and id is None and timeout is None
+        if not self._is_plain:
+            refuse_no_texts(event.name, key=key, id=id)
         self._build: Callable[P, Any] = MethodType(event.body, instance)
         self._publish: Plain | None = None
 

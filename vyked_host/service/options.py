@@ -1,4 +1,4 @@
-"""What ``.using(...)`` of a method takes, compared with what it is given."""
+"""What ``.using(...)`` takes, of a method or an event, compared with what it is given."""
 
 from __future__ import annotations
 
@@ -29,3 +29,10 @@ def refuse_what_is_none(path: str, given: Mapping[str, Any]) -> None:
         msgspec.convert(given, _Given)
     except msgspec.ValidationError as error:
         raise TypeError(f"{path}.using: {error}; {_TAKES}") from None
+
+
+def refuse_no_texts(path: str, **given: Any) -> None:
+    """Raises TypeError for a key or an id of an event that is no text: packed, nobody who hears the event could read it."""
+    for option, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{path}.using: {option}={value!r} is no text; write {option}=str(...)")
