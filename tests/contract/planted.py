@@ -30,7 +30,8 @@ from vyked_host.builtin.tcp.options import Options
 from vyked_host.builtin.tcp.provider import vyked_transports
 from vyked_host.catalog.reduce import reduce
 from vyked_host.catalog.state import Disconnected, Lost, Swept, Told, Withdrawn
-from vyked_host.contracts import Change, Guarantees, LimitsTable, Provider, Verdict
+from vyked_host.contracts import Change, Guarantees, LimitsTable, Provider, Receipt, Verdict, accepted, unpack
+from vyked_host.errors import CallError
 from vyked_host.testing import (
     BalancerConformance,
     Proxy,
@@ -418,6 +419,47 @@ class KeepsWhatMembersLeave(EmbeddedBus):
         self._inbox.remove(index)
 
 
+class TakesTheFirstKind(EmbeddedBus):
+    """Whatever stands in an envelope, it is of the kind that came first."""
+
+    kind = None
+
+    def envelopes(self, service, version, name):
+        self.kind = self.kind or (service, version, name)
+        return self.take
+
+    def take(self, packed, body, deadline, ledger, entry):
+        receipt = Receipt(ledger=ledger, entry=entry)
+        self._env.tasks(self.hand_over(packed, deadline, receipt), "hand over")
+        return receipt
+
+    async def hand_over(self, packed, deadline, receipt):
+        service, version, name = self.kind
+        event = msgspec.structs.replace(unpack(packed), service=service, version=version, name=name)
+        try:
+            await self.publish(event, deadline=deadline)
+        except CallError as error:
+            receipt.fail(error)
+        else:
+            self.confirm(receipt)
+
+    def confirm(self, receipt):
+        accepted([receipt])
+
+
+class TellsNobodyOfEnvelopes(TakesTheFirstKind):
+    """Who waits is told, who keeps account is not."""
+
+    async def hand_over(self, packed, deadline, receipt):
+        event = unpack(packed)
+        self.kind = event.service, event.version, event.name
+        await super().hand_over(packed, deadline, receipt)
+
+    def confirm(self, receipt):
+        receipt.is_over = True
+        receipt.wake()
+
+
 class BusSuite(PubSubConformance):
     ack_wait_s = 0.2
 
@@ -480,6 +522,14 @@ class TestKeepsTheGapToItself(BusSuite):
 
 class TestIgnoresConcurrency(BusSuite):
     provider = pytest.fixture(lambda self: bus(IgnoresConcurrency))
+
+
+class TestTakesTheFirstKind(BusSuite):
+    provider = pytest.fixture(lambda self: bus(TakesTheFirstKind))
+
+
+class TestTellsNobodyOfEnvelopes(BusSuite):
+    provider = pytest.fixture(lambda self: bus(TellsNobodyOfEnvelopes))
 
 
 class TestKeepsWhatMembersLeave(BusSuite):

@@ -36,6 +36,8 @@ CAUGHT_BY = {
     "TestGivesJobsAtOnce": "test_a_job_is_held_back_until_it_is_due",
     "TestKeepsTheGapToItself": "test_a_slow_subscriber_holds_up_nobody_and_is_told_what_it_missed",
     "TestIgnoresConcurrency": "test_no_more_than_concurrency_are_unsettled",
+    "TestTakesTheFirstKind": "test_each_envelope_goes_to_the_topic_of_its_kind",
+    "TestTellsNobodyOfEnvelopes": "test_each_envelope_is_accounted_for_once",
     "TestKeepsWhatMembersLeave": "test_what_a_member_leaves_behind_goes_to_another",
     "TestIgnoresGenerations": "test_a_newer_life_fences_the_older",
     "TestRemovesEarly": "test_a_lease_renews_itself",

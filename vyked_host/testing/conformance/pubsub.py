@@ -31,6 +31,7 @@ from .. import waiting
 from ..surroundings import environment
 from ..waiting import eventually
 from .cases import REFUSED, declares, needs
+from .envelopes import Envelopes
 from .event_model import Subject, Surroundings
 from .events import ACK as ACK
 from .events import Inbox as Inbox
@@ -57,7 +58,7 @@ UNDECLARED = {
 
 
 @pytest.mark.asyncio
-class PubSubConformance(Operations, Queues, UnderFaults):
+class PubSubConformance(Operations, Queues, Envelopes, UnderFaults):
     """Inherit, and write the fixture `provider`; `options` with a short ack wait, told in `ack_wait_s` (seconds). `surroundings`
     makes an Environment for each history that is tried."""
 
