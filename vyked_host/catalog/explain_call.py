@@ -12,6 +12,8 @@ from .findings import Finding, Silent, found, silence
 
 BLOCKED_SHARE = 0.25
 """A loop that lagged for this share of a call's time is told as the cause."""
+SWEEP_S = 0.05
+"""Both ends look so often whether a call's time is over (`runtime.clock`): who gave up with no more than that left, gave up for that."""
 
 
 class CallFacts(Value):
@@ -38,9 +40,14 @@ def why_call(facts: CallFacts) -> tuple[Finding, ...]:
 
 
 def _code(facts: CallFacts, record: FailedCall) -> str:
-    """A callee is told to cancel because its caller gave up, and that one knows why."""
-    is_told = record.code == "CANCELLED" and facts.caller is not None
-    return facts.caller.code if is_told and facts.caller is not None else record.code
+    """A callee is told to cancel because its caller gave up, and that one knows why; where it can't be asked any more, the time that was
+    left tells."""
+    if record.code != "CANCELLED":
+        return record.code
+    if facts.caller is not None:
+        return facts.caller.code
+    left_s = record.budget_s - record.queued_s - record.running_s
+    return "DEADLINE_EXCEEDED" if record.side == "callee" and left_s <= SWEEP_S else record.code
 
 
 def _context(facts: CallFacts, record: FailedCall) -> Iterator[Finding]:

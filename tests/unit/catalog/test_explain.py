@@ -137,6 +137,8 @@ QUIET = Moment(node="b", samples=4, lag_s=0.01, in_flight=3, failed={})
         ({"caller": HERE, "callee": failed("callee", running_s=1.9)}, "slow_handler"),
         ({"caller": HERE, "callee": failed("callee", "CANCELLED", running_s=1.9)}, "slow_handler"),
         ({"callee": failed("callee", "CANCELLED", running_s=1.9)}, "cancelled"),
+        ({"callee": failed("callee", "CANCELLED", running_s=1.99)}, "slow_handler"),
+        ({"callee": failed("callee", "CANCELLED", queued_s=1.9, running_s=0.09)}, "queued"),
         ({"caller": HERE, "callee": failed("callee", running_s=0.1, queued_s=1.8)}, "queued"),
         ({"caller": HERE, "callee": failed("callee", executed="not_executed")}, "no_time"),
         ({"caller": HERE, "moment": msgspec.structs.replace(QUIET, lag_s=1.5)}, "blocked"),

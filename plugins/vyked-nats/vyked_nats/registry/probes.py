@@ -39,12 +39,14 @@ class Probes:
         if line is None:
             return
         for reply, _ in [each for each in self._asked.values() if each[1] <= now]:
-            line.forget(reply)  # it stands still, which its heartbeats show
+            line.forget(
+                reply
+            )  # it stands still, which its heartbeats show, or it was killed with the question in its hands
         self._asked = {node: each for node, each in self._asked.items() if each[1] > now}
         for node in nodes:
             if node not in self._asked and self._env.rng.random() * among < READERS:
                 reply = line.ask(self._link(*node), b"", partial(self._answered, node))
-                self._asked[node] = (reply, now + self._env.timing.lease)
+                self._asked[node] = (reply, now + self._env.timing.heartbeat)
 
     def _answered(self, node: tuple[str, int], answer: Message | NoAnswer) -> None:
         self._asked.pop(node, None)
