@@ -1,11 +1,11 @@
 """Who is asked for, and how soon again after a question that is not answered."""
 
 import pytest
-
-from vyked_host.testing import environment
 from vyked_nats.jetstream.api import UNHEARD
 from vyked_nats.message import Message
 from vyked_nats.registry.probes import Probes
+
+from vyked_host.testing import environment
 
 NODE = ("one", 7)
 
