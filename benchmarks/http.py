@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,16 +99,16 @@ def run(settings: Settings) -> report.Report:
     middle = {label: report.median(each) for label, each in rounds.items()}
     print(found.heading())
     rows = [
-        (label, f"{one.per_second:,.0f}", f"{share(middle, label):.2f}", f"{one.p99_ms:.1f}", f"{one.cpu_us:.1f}")
+        (label, f"{one.per_second:,.0f}", f"{share(rounds, label):.2f}", f"{one.p99_ms:.1f}", f"{one.cpu_us:.1f}")
         for label, one in middle.items()
     ]
     print(report.table(("server, path", "answers/s", "of aiohttp", "p99 ms", "CPU us"), rows))
     return found
 
 
-def share(medians: dict[str, Served], label: str) -> float:
-    """The throughput of `label` as a share of what bare aiohttp has at the same path."""
-    return medians[label].per_second / medians[f"aiohttp {label.partition(' ')[2]}"].per_second
+def share(rounds: Mapping[str, Sequence[Served]], label: str) -> float:
+    """The throughput of `label` as a share of what bare aiohttp has at the same path in the same round."""
+    return report.paired(rounds[label], rounds[f"aiohttp {label.partition(' ')[2]}"], "per_second")
 
 
 @contextmanager
