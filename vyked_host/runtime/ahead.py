@@ -70,7 +70,7 @@ class Ahead(Generic[B]):
     def start(self, run: B) -> None:
         """Take its first step."""
         loop, spares = self.loop, self.spares
-        if not spares and not self._make():
+        if not spares and not self.one_more():
             assert self._otherwise is not None  # without one there is no end of tasks
             self._otherwise(run)
             return
@@ -125,12 +125,17 @@ class Ahead(Generic[B]):
         finally:
             del current_tasks[loop]
 
-    def _make(self) -> bool:
-        """One more task, if there may be one more."""
+    def one_more(self) -> bool:
+        """Make one more task, if there may be one more."""
         if self.left > 0:
             self.left -= 1
-            self.spares.append(Spare(self, self.loop))
-        return bool(self.spares)
+            self.spares.append(self.fresh())
+            return True
+        return False
+
+    def fresh(self) -> Spare:
+        """A task that nobody has had."""
+        return Spare(self, self.loop)
 
 
 class OwnTask(asyncio.Task[None]):

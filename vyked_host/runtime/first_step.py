@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from .answers import Answer
     from .seats import Seat
 
-PENDING: Any = object()
-"""The result of a call that has none."""
-
 
 class FirstStep(Context, eq=False, kw_only=True):
     """What a handler may know of the call that has the `seat`, whichever that is. What is put together for one call has to be wiped before

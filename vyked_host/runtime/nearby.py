@@ -23,7 +23,7 @@ from ..service.signatures import takes_positions
 from .ahead import current, current_tasks
 from .answers import Answer
 from .codecs import AS_IS, exact_classes, exactly
-from .first_step import PENDING, NearCall
+from .first_step import NearCall
 from .instances import Instance
 from .invocation import Invocation
 from .links import OBJECT, LocalChannel
@@ -112,7 +112,7 @@ class Nearby:
             run = seat.run
             awaited = run(seat.send, own)
         except BaseException as error:  # noqa: BLE001 - its task's, which raises it
-            awaited = seat.broken_off(error)
+            awaited, seat.rest.error = None, error
         finally:
             if caller is None:
                 del current_tasks[loop]
@@ -137,7 +137,7 @@ class Nearby:
     def _rest_of(self, seat: Seat, awaited: Any) -> Coroutine[Any, Any, Any]:
         """What waits for the outcome of the call that has it, whose handler waits for `awaited`, or failed; and goes on without it."""
         beyond, arguments = seat.goes_on(), seat.arguments
-        if awaited is not ENDED and awaited is not PENDING:
+        if awaited is not ENDED and seat.rest.error is None:
             seat.suspended(awaited)
         self._seats.vacated(seat)
         return self.attempts.going_on(beyond.call, arguments, beyond.answer)

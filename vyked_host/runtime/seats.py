@@ -17,7 +17,7 @@ from weakref import getweakrefcount
 
 from ..service.context import enter_context
 from .ahead import Ahead, Spare
-from .first_step import PENDING, FirstStep, NearCall, first_steps
+from .first_step import FirstStep, NearCall, first_steps
 
 if TYPE_CHECKING:
     from .nearby import Nearby
@@ -101,11 +101,6 @@ class Seat(Spare):
         self.rest.keep(awaited)
         self.goes_on().started(self.task)
 
-    def broken_off(self, error: BaseException) -> Any:
-        """`error` is for more than this call to know: the task raises it."""
-        self.rest.error = error
-        return PENDING
-
     # ---- between two calls -------------------------------------------------------------------------------------------
     def is_asked(self) -> None:
         """Something is put together in `about`."""
@@ -146,13 +141,9 @@ class Seats(Ahead[Any]):
         super().__init__(loop, first_steps, most)
         self.now = now
 
-    def one_more(self) -> bool:
-        """Make one, if there may be one more."""
-        if self.left > 0:
-            self.left -= 1
-            self.spares.append(Seat(self, self.loop))
-            return True
-        return False
+    def fresh(self) -> Seat:
+        """One that nobody has had."""
+        return Seat(self, self.loop)
 
     def vacated(self, seat: Seat) -> None:
         """A call has ended in it, or goes on in its task: another one has it, unless this one left anything there."""

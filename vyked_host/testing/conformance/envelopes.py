@@ -11,6 +11,7 @@ from ...contracts import Environment, Event, Guarantees, Ledger, PubSub, Receipt
 from ...errors import CallError
 from .. import waiting
 from ..waiting import eventually
+from .cases import NOT_DECLARED
 from .events import Inbox, event, to
 from .suite import Suite
 
@@ -51,7 +52,7 @@ class Envelopes(Suite):
     def hand(self, bus: PubSub, env: Environment, accounts: Accounts) -> Hand:
         """See :data:`Hand`; as the host does it."""
         if not isinstance(bus, TakesEnvelopes):
-            pytest.skip("the provider takes no envelopes")
+            pytest.skip(f"{NOT_DECLARED}TakesEnvelopes")
         kinds: dict[tuple[str, str, str], Take] = {}
 
         def hand(one: Event) -> Awaitable[Any]:
